@@ -16,5 +16,6 @@ LM_EXPORT int luaopen_mail_core(lua_State *L);
 
 int luaopen_mail_core(lua_State *L) {
   lua_newtable(L);
+  lm_open_os(L);
   return 1;
 }

@@ -8,6 +8,6 @@
 
 #include "bind/compat.h"
 
-/* void lm_open_x(lua_State *L);  l_x.c: what it is */
+void lm_open_os(lua_State *L); /* l_os.c: poller, connections, clock */
 
 #endif
