@@ -33,7 +33,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_SECONDS = 20, STOP_SECONDS = 5, MAX_PORTS = 32 };
+#define STOP_SECONDS 1.0
+#define GRACE 0.03
+enum { START_SECONDS = 20, MAX_PORTS = 32 };
 
 static char folder[] = "/tmp/lua-mail.XXXXXX";
 static char **program;
@@ -159,17 +161,22 @@ static bool reap(void) {
   return child == 0 || errno != ECHILD;
 }
 
-/* Until no child is left: the server first, so that it can end its own, then whoever remains. */
+/*
+** Until no child is left: the server alone first, so that it can take leave of its clients; then its group, for a
+** master that waits for idle processes; then whoever remains, by force.
+*/
 static void stop_all(void) {
-  double give_up = now() + STOP_SECONDS;
+  double begin = now();
   pid_t group = server;
+  bool asked = false;
   if (server > 0) kill(server, SIGTERM);
   while (reap()) {
-    int number = now() > give_up ? SIGKILL : SIGTERM;
-    if (server == 0 || number == SIGKILL) {
-      signal_children(number);
-      if (group > 0) kill(-group, number);
+    bool force = now() - begin > STOP_SECONDS;
+    if (group > 0 && (force || (!asked && now() - begin > GRACE))) {
+      kill(-group, force ? SIGKILL : SIGTERM);
+      asked = true;
     }
+    if (server == 0 || force) signal_children(force ? SIGKILL : SIGTERM);
     nap(3);
   }
   server = 0;

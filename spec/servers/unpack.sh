@@ -58,6 +58,7 @@ unpack() {
   ) >"$root/$name.log" 2>&1 || return 1
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
+  chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
   : > "$root/$name/complete"
   echo "unpack: $name is under build/servers"
