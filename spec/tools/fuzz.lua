@@ -37,7 +37,8 @@ for program in programs:gmatch "%S+_fuzz" do
     .. "-artifact_prefix=build/fuzz/crashes/%s- build/fuzz/corpus/%s spec/fuzz/%s", program, seconds, name, name, name))
   shell("rmdir spec/fuzz/" .. name) -- only where there was no corpus
   passed, failed = passed + (ok and 1 or 0), failed + (ok and 0 or 1)
-  print(string.format("%s  %s: %s inputs", ok and "ok    " or "FAILED", name, out:match "executed_units:%s*(%d+)" or "?"))
+  local inputs = out:match "executed_units:%s*(%d+)" or "?"
+  print(string.format("%s  %s: %s inputs", ok and "ok    " or "FAILED", name, inputs))
   if not ok then print(out) end
 end
 print(string.format("%d passed, %d failed, 0 skipped", passed, failed))
