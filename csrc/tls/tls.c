@@ -186,8 +186,7 @@ static bool offer(struct lm_tls *t, SSL_SESSION *s) {
 static bool start(struct lm_tls *t, const struct lm_tls_context *c, struct lm_str name,
                   SSL_SESSION *resume) {
   if ((t->ssl = SSL_new(c->ctx)) == NULL || !lm_tls_attach(t)) return false;
-  SSL_set_app_data(t->ssl, t);
-  if (!set_mark(t, name)) return false;
+  if (SSL_set_app_data(t->ssl, t) != 1 || !set_mark(t, name)) return false;
   if (c->policy.server) {
     SSL_set_accept_state(t->ssl);
     return true;
