@@ -4,8 +4,8 @@
 ** A charset's name is reduced to its letters and digits and looked up in one table; what is not
 ** there is offered to iconv under its own name. No text from the wire reaches iconv_open with
 ** characters other than letters, digits and "-_.:", so its suffixes ("//TRANSLIT") cannot be asked
-** for by a sender. Every step of the iconv loop moves on in the input: hostile bytes cost linear
-** time.
+** for by a sender. Every step of the iconv loop moves on in the input and looks at one window of
+** it: hostile bytes cost linear time.
 */
 #include "mime/charset.h"
 
@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "base/chars.h"
 
-enum { NAME_MAX_LEN = 40, ICONV_ROOM = 4096 };
+enum { NAME_MAX_LEN = 40, ICONV_WINDOW = 1024, ICONV_ROOM = 4096 };
 
 static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
@@ -171,7 +171,7 @@ static size_t unit_of(const char *name) {
   return strncmp(name, "UTF-32", 6) == 0 ? 4 : 1;
 }
 
-/* One call of iconv; input and output move on. False when memory is short. */
+/* One call of iconv over a window of the input, which moves on. False when memory is short. */
 static bool iconv_step(iconv_t cd, struct lm_str *in, size_t unit, struct lm_buf *out) {
   union {
     const char *in;
@@ -179,17 +179,21 @@ static bool iconv_step(iconv_t cd, struct lm_str *in, size_t unit, struct lm_buf
   } p;
   char *o = lm_buf_room(out, ICONV_ROOM);
   size_t room = ICONV_ROOM;
+  size_t left = in->n < ICONV_WINDOW ? in->n : ICONV_WINDOW;
   size_t bad;
-  size_t skip;
-  p.in = in->p;
+  size_t used;
   if (o == NULL) return false;
-  bad = iconv(cd, &p.iconv, &in->n, &o, &room);
+  p.in = in->p;
+  bad = iconv(cd, &p.iconv, &left, &o, &room);
   lm_buf_added(out, ICONV_ROOM - room);
-  in->p = p.in;
+  used = (size_t)(p.in - in->p);
+  in->p += used;
+  in->n -= used;
   if (bad != (size_t)-1 || errno == E2BIG) return true;
-  skip = errno == EINVAL || in->n < unit ? in->n : unit; /* EINVAL: cut off at the end */
-  in->p += skip;
-  in->n -= skip;
+  if (errno == EINVAL && left < in->n && used > 0) return true; /* cut by the window only */
+  used = errno == EINVAL || in->n < unit ? left : unit;
+  in->p += used;
+  in->n -= used;
   return lm_buf_put(out, REPLACEMENT, 3);
 }
 
