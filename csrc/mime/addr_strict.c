@@ -91,14 +91,16 @@ static bool mailbox(struct lm_cursor *c, struct lm_addr *out) {
 static bool name(struct lm_cursor *c, struct lm_str *out) {
   const char *from = c->p;
   struct lm_str ignored;
+  bool begun = false; /* obs-phrase = word *(word / "." / CFWS) */
   for (; c->p < c->end && *c->p != '<'; c->p++) {
     char ch = *c->p;
     if (ch == '"') {
       if (!quoted_string(c, &ignored)) return false;
       c->p--;
-    } else if (!is_atext((unsigned char)ch) && ch != '.' && ch != ' ' && ch != '@') {
+    } else if (!is_atext((unsigned char)ch) && ch != ' ' && !(begun && (ch == '.' || ch == '@'))) {
       return no(c, "unquoted special characters in the name");
     }
+    begun = begun || ch != ' ';
   }
   *out = (struct lm_str){from, (size_t)(c->p - from)};
   while (out->n && out->p[out->n - 1] == ' ') out->n--;

@@ -65,7 +65,7 @@ static const char *odd_word_end(const char *p, const char *end) {
   bool odd = false;
   for (; p < stop; p++) {
     if (*p == '<' || *p == '>' || *p == '"' || (unsigned char)*p < ' ') return NULL;
-    odd = odd || !is_atext(*p);
+    odd = odd || (!is_atext(*p) && *p != '.');
   }
   return odd ? stop : NULL;
 }
