@@ -74,4 +74,13 @@ struct lm_limits {
     .challenge = 65536, .sasl_steps = 16                                                          \
   }
 
+/* Limits of header grammars, which no session owns and nobody needs to change. */
+enum {
+  LM_COMMENT_DEPTH = 100,  /* nested comments: deeper ones are text, not comments */
+  LM_ADDRESSES = 1000000,  /* of one list: "a,a,a," costs 50 times its size in memory */
+  LM_LOCAL_PART = 64,      /* octets, RFC 5321 §4.5.3.1.1 */
+  LM_DOMAIN = 255,         /* octets, RFC 5321 §4.5.3.1.2 */
+  LM_MAILBOX = 254         /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
+};
+
 #endif
