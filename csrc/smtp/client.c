@@ -51,7 +51,7 @@ struct lm_smtpc {
   struct lm_smtp_txn *txns;    /* all that are queued or under way; owned here */
   struct lm_smtp_txn *content; /* the one whose content is being sent */
   struct lm_smtp_txn *ended;   /* the one in the last event; owned, reused at the next call */
-  struct lm_smtp_txn *spare;   /* an old one, to be used again */
+  struct lm_smtp_txn *spare;   /* one that is being filled in, or waits to be used again */
   struct lm_buf challenge;
   const char *refusal;
   uint32_t last_id;
@@ -213,16 +213,9 @@ bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *respo
 }
 
 struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s) {
-  struct lm_smtp_txn *t = s->spare;
-  if (t == NULL) return lm_smtp_txn_new();
-  s->spare = NULL;
-  lm_smtp_txn_reset(t);
-  return t;
-}
-
-void lm_smtpc_drop(struct lm_smtpc *s, struct lm_smtp_txn *t) {
-  lm_smtp_txn_free(s->spare);
-  s->spare = t;
+  if (s->spare == NULL) return s->spare = lm_smtp_txn_new();
+  lm_smtp_txn_reset(s->spare);
+  return s->spare;
 }
 
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
@@ -231,10 +224,8 @@ uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   if (lm_wire_failed(&s->wire)) why = "the session has failed";
   if (s->queued > s->limits.queue) why = "limit passed: queue";
   if (why == NULL && (j = calloc(1, sizeof *j)) == NULL) why = "out of memory";
-  if (why) {
-    lm_smtpc_drop(s, t);
-    return refuse(s, why);
-  }
+  if (why) return refuse(s, why);
+  if (s->spare == t) s->spare = NULL;
   j->kind = S_TXN;
   j->txn = t;
   t->next = s->txns;
@@ -550,7 +541,8 @@ static bool settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
 
 static void reuse_ended(struct lm_smtpc *s) {
   if (s->ended == NULL) return;
-  lm_smtpc_drop(s, s->ended);
+  lm_smtp_txn_free(s->spare);
+  s->spare = s->ended;
   s->ended = NULL;
 }
 

@@ -72,10 +72,9 @@ uint32_t lm_smtpc_auth(struct lm_smtpc *s, struct lm_str mechanism, const struct
 /* The answer to a challenge; NULL cancels with "*". False where nothing was asked. */
 bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *response);
 
-/* A transaction to fill in; NULL when memory is short. Then lm_smtpc_send, which owns it, or
-** lm_smtpc_drop. */
+/* A transaction to fill in, then lm_smtpc_send. The session owns it, and gives the same one again
+** where it was not sent. NULL when memory is short. */
 struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s);
-void lm_smtpc_drop(struct lm_smtpc *s, struct lm_smtp_txn *t);
 
 /* Queues the transaction. Its content is t->text, which must stay valid until the event SENT; or,
 ** where t->streamed is set, what lm_smtpc_content gives. */

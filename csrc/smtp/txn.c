@@ -29,15 +29,19 @@ void lm_smtp_txn_free(struct lm_smtp_txn *t) {
   lm_buf_free(&t->lines);
   lm_buf_free(&t->rcpts);
   lm_buf_free(&t->replies);
+  lm_arena_free(&t->arena);
   free(t);
 }
 
 void lm_smtp_txn_reset(struct lm_smtp_txn *t) {
   struct lm_buf lines = t->lines, rcpts = t->rcpts, replies = t->replies;
+  struct lm_arena arena = t->arena;
   memset(t, 0, sizeof *t);
   t->lines = lines;
   t->rcpts = rcpts;
   t->replies = replies;
+  t->arena = arena;
+  lm_arena_reset(&t->arena);
   lm_buf_clear(&t->lines);
   lm_buf_clear(&t->rcpts);
   lm_buf_clear(&t->replies);

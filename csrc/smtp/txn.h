@@ -8,6 +8,7 @@
 #ifndef LM_SMTP_TXN_H
 #define LM_SMTP_TXN_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/dot.h"
 #include "smtp/reply.h"
@@ -41,6 +42,7 @@ struct lm_smtp_txn {
   struct lm_buf lines;   /* MAIL, RCPT..., DATA, each with CRLF */
   struct lm_buf rcpts;   /* array of struct rcpt (txn.c) */
   struct lm_buf replies; /* text of refusals, copied */
+  struct lm_arena arena; /* for whoever fills it in */
 };
 
 /* A transaction with nothing in it; NULL when memory is short. */
