@@ -36,27 +36,31 @@ local SESSIONS = 128
 
 -- Keeps the newest `size` values that were put in; `take` removes what it returns.
 local function bounded(size)
-  local values, order, first, last = {}, {}, 1, 0
+  local values, stamps, count, stamp = {}, {}, 0, 0
   local self = {}
+  local function drop_oldest()
+    local oldest
+    for key, at in pairs(stamps) do
+      if not oldest or at < stamps[oldest] then oldest = key end
+    end
+    self.take(oldest)
+  end
   function self.get(key) return values[key] end
+  function self.count() return count end
   function self.take(key)
     local value = values[key]
-    values[key] = nil
+    if value ~= nil then values[key], stamps[key], count = nil, nil, count - 1 end
     return value
   end
   function self.put(key, value)
     if values[key] == nil then
-      last = last + 1
-      order[last] = key
-      if last - first >= size then
-        values[order[first]] = nil
-        order[first] = nil
-        first = first + 1
-      end
+      if count == size then drop_oldest() end
+      count = count + 1
     end
-    values[key] = value
+    stamp = stamp + 1
+    values[key], stamps[key] = value, stamp
   end
-  function self.clear() values, order, first, last = {}, {}, 1, 0 end
+  function self.clear() values, stamps, count = {}, {}, 0 end
   return self
 end
 
@@ -67,12 +71,13 @@ local keys = setmetatable({}, { __mode = "k" })
 
 -- --- contexts -------------------------------------------------------------------------------------
 
--- Values one behind another, each behind its length, so that no two lists read the same.
+-- Values one behind another, each behind its type and length, so that no two lists read the same.
 local function joined(...)
   local parts = {}
   for i = 1, select("#", ...) do
-    local value = tostring((select(i, ...)))
-    parts[i] = #value .. ":" .. value
+    local value = (select(i, ...))
+    local text = tostring(value)
+    parts[i] = type(value):sub(1, 2) .. #text .. ":" .. text
   end
   return table.concat(parts, ",")
 end
@@ -176,7 +181,14 @@ function tls.remember(session)
   if kept then sessions.put(key, kept) end
 end
 
---- Forgets all contexts and sessions that are kept.
+--- How many contexts and sessions are kept.
+-- @treturn number contexts
+-- @treturn number sessions
+function tls.kept()
+  return contexts.count(), sessions.count()
+end
+
+--- Forgets all of them.
 function tls.forget()
   contexts.clear()
   sessions.clear()
