@@ -9,6 +9,7 @@
 -- @module mail.pump
 
 local Err = require "mail.err"
+local tls = require "mail.tls"
 
 local Pump = {}
 Pump.__index = Pump
@@ -76,6 +77,7 @@ function Pump:fail(err)
   }
   self.last_error = err
   self:drain_log()
+  tls.remember(self.session)
   if self.conn then self.host.close(self.conn) end
   for _, waiter in pairs(self.waiters or {}) do waiter:set() end
   return nil, err
