@@ -80,6 +80,7 @@ static const struct {
     {"message", offsetof(struct lm_limits, message)},
     {"stream", offsetof(struct lm_limits, stream)},
     {"reply_lines", offsetof(struct lm_limits, reply_lines)},
+    {"listing", offsetof(struct lm_limits, listing)},
     {"untagged", offsetof(struct lm_limits, untagged)},
     {"depth", offsetof(struct lm_limits, depth)},
     {"queue", offsetof(struct lm_limits, queue)},
