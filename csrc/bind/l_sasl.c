@@ -4,6 +4,7 @@
 ** Octets in, octets out: base64 and lines belong to the sessions.
 */
 #include "bind/bind.h"
+#include "base/text.h"
 #include "bind/open.h"
 #include "sasl/sasl.h"
 
@@ -97,6 +98,23 @@ static int sasl_mechanisms(lua_State *L) {
   return 1;
 }
 
+/* base64(octets) -> text: what a secret looks like on the wire, for those who mask it */
+static int base64(lua_State *L) {
+  struct lm_str s = lm_checkstr(L, 1);
+  struct lm_buf b = {NULL, 0, 0, 0};
+  size_t i, n = (s.n + 2) / 3 * 4;
+  luaL_Buffer out;
+  if (!lm_base64_encode(&b, s)) {
+    lm_buf_free(&b);
+    return luaL_error(L, "out of memory");
+  }
+  luaL_buffinit(L, &out);
+  for (i = 0; i < n; i++) luaL_addchar(&out, b.p[i]);
+  luaL_pushresult(&out);
+  lm_buf_wipe(&b);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {
     {"initial", initial}, {"step", step}, {"done", done}, {"free", release}, {NULL, NULL},
 };
@@ -110,4 +128,6 @@ void lm_open_sasl(lua_State *L) {
   lua_setfield(L, -2, "sasl");
   lua_pushcfunction(L, sasl_mechanisms);
   lua_setfield(L, -2, "sasl_mechanisms");
+  lua_pushcfunction(L, base64);
+  lua_setfield(L, -2, "base64");
 }
