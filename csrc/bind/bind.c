@@ -12,8 +12,6 @@ void lm_newclass(lua_State *L, const char *field, const char *name, const luaL_R
   lua_setfield(L, -2, "__name");
   if (meta) {
     lua_pushvalue(L, -1);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
     luaL_setfuncs(L, meta, 1);
   }
   lua_newtable(L);
