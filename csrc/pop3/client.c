@@ -302,7 +302,7 @@ static enum lm_status reply(struct lm_pop3c *s, struct lm_pop3c_event *ev) {
 }
 
 static enum lm_status ended(struct lm_pop3c *s) {
-  return lm_wire_fail(&s->wire, LM_E_CLOSED, "nothing: the session has ended", LM_NOSTR);
+  return lm_wire_fail(&s->wire, LM_E_CLOSED, "an open session", LM_NOSTR);
 }
 
 static enum lm_status step(struct lm_pop3c *s, struct lm_pop3c_event *ev) {
