@@ -13,26 +13,27 @@ FUZZ_SECONDS ?= 10
 
 # Where headers and libraries are: what was given, else what pkg-config knows, else the plain names.
 pc        = $(shell for n in $(2); do pkg-config $(1) $$n 2>/dev/null && exit; done; echo '$(3)')
-lua_names = $(LUA) $(LUA:lua5.%=lua-5.%) $(LUA:lua5.%=lua5%)
-lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-I/usr/include/$(LUA)))
+lua_name  = $(notdir $(LUA))
+lua_names = $(lua_name) $(lua_name:lua5.%=lua-5.%) $(lua_name:lua5.%=lua5%)
+lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-I/usr/include/$(lua_name)))
 ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR),-I$(OPENSSL_INCDIR))
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
-LIBS     := $(ssl_libs) $(call pc,--libs,libcares,-lcares) $(call pc,--libs,libidn2,-lidn2) \
+LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) $(call pc,--libs,libidn2,-lidn2) \
             $(call pc,--libs,zlib,-lz)
 
 # LuaRocks names no LUA, only its headers: those builds get a folder of their own.
-BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(notdir $(LUA)))
+BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))
 SOURCES  := $(sort $(wildcard csrc/*/*.c))
 HEADERS  := $(sort $(wildcard csrc/*/*.h))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 PURE     := $(filter-out $(BUILD)/obj/csrc/bind/%,$(OBJECTS))
 CTESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/*_test.c)))
-FUZZERS  := $(patsubst %.c,build/fuzz/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
+FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
 LUAFILES  = $(shell find lua -name '*.lua')
 WARN     := -std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wwrite-strings -Wcast-qual -Wvla
-CPP      := -Icsrc $(subst -I,-isystem ,$(lua_inc) $(ssl_dirs))
+CPP      := -Icsrc $(subst -I,-isystem ,$(lua_inc)) $(ssl_dirs)
 COMPILE   = $(CC) $(WARN) $(WERROR) $(CFLAGS) -fPIC -fvisibility=hidden $(SANITIZE) $(CPP)
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # The n-th allocation fails: only those tests see the wrapped functions.
@@ -43,7 +44,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps deps-% test test-all test-build check stats headers demo bench fuzz env doc install clean
+.PHONY: all help deps deps-% test test-all test-build check stats headers format demo bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -57,6 +58,11 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/spec/c/%: spec/c/%.c $(PURE)
 	@mkdir -p $(@D)
 	$(COMPILE) -Ispec/c -MMD -MP -MF $@.d $< $(PURE) -o $@ $(WRAP) $(LDFLAGS) $(LIBS)
+
+$(BUILD)/spec/fuzz/%: spec/fuzz/%.c $(PURE)
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -MF $@.d $< $(PURE) -o $@ -fsanitize=fuzzer $(LDFLAGS) $(LIBS)
+fuzzers: $(FUZZERS)
 
 help:
 	@echo 'make [LUA=lua5.4]   build/$(LUA)/mail/core.so     make deps      packages that are missing'
@@ -94,19 +100,20 @@ bench: deps-build deps-servers deps-bench
 	@$(MAKE) --no-print-directory -s all
 	@$(RUN) spec/bench/run.lua
 
-build/fuzz/%: %.c $(filter-out csrc/bind/%,$(SOURCES)) $(HEADERS)
-	@mkdir -p $(@D)
-	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -Icsrc $< $(filter-out csrc/bind/%,$(SOURCES)) -o $@ $(LIBS)
-fuzz: deps-fuzz
-	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS) $(FUZZERS)
+fuzz: deps-build deps-fuzz
+	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS)
+format:
+	find csrc spec -name '*.[ch]' | xargs -r clang-format -i
 
 env:
 	@echo "export LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)'"
 doc:
 	ldoc -q -d build/doc -p lua-mail -f markdown lua
 install: all
-	@for f in $(LUAFILES:lua/%=%); do install -D -m 644 lua/$$f '$(DESTDIR)$(LUADIR)'/$$f || exit 1; done
-	install -D -m 755 $(BUILD)/mail/core.so '$(DESTDIR)$(LIBDIR)/mail/core.so'
+	@for f in $(LUAFILES:lua/%=%); do mkdir -p "$(DESTDIR)$(LUADIR)/$${f%/*}" && \
+	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f" || exit 1; done
+	mkdir -p '$(DESTDIR)$(LIBDIR)/mail'
+	install -m 755 $(BUILD)/mail/core.so '$(DESTDIR)$(LIBDIR)/mail/core.so'
 clean:
 	rm -rf build
 

@@ -39,7 +39,7 @@ static bool refuse_value(struct making *m, const char *what, struct lm_str value
   return false;
 }
 
-/* NUL-terminated, with room for one byte more. */
+/* NUL-terminated, with room for one byte more (the ':' behind the last of a list). */
 static char *copy(struct lm_str s) {
   char *p = malloc(s.n + 2);
   if (p == NULL) return NULL;
@@ -182,33 +182,33 @@ static bool set_version(struct making *m) {
   return SSL_CTX_set_min_proto_version(m->ctx, version) == 1;
 }
 
-/* Moves the names of TLS 1.3 suites out of `list` into `suites` (as large); both end in NUL. */
-static void part_ciphers(char *list, char *suites) {
-  char *from = list, *kept = list;
+/* Parts the names of TLS 1.3 suites from the others; each list ends in NUL. */
+static void part_ciphers(const char *from, char *list, char *suites) {
   while (*from) {
     size_t n = strcspn(from, ": ,");
-    char **to = strncmp(from, "TLS_", 4) == 0 ? &suites : &kept;
-    memmove(*to, from, n);
+    char **to = strncmp(from, "TLS_", 4) == 0 ? &suites : &list;
+    memcpy(*to, from, n);
     *to += n;
-    from += n;
     if (n) *(*to)++ = ':';
+    from += n;
     from += strspn(from, ": ,");
   }
-  *kept = *suites = '\0';
+  *list = *suites = '\0';
 }
 
 static bool set_ciphers(struct making *m) {
-  struct lm_str s = m->o->ciphers;
-  char *list = copy(s), *suites = malloc(s.n + 2);
-  bool set = list && suites;
+  char *text = copy(m->o->ciphers);
+  char *list = copy(m->o->ciphers), *suites = copy(m->o->ciphers);
+  bool set = text && list && suites;
   if (set) {
-    part_ciphers(list, suites);
+    part_ciphers(text, list, suites);
     set = (*list == '\0' || SSL_CTX_set_cipher_list(m->ctx, list) == 1) &&
           (*suites == '\0' || SSL_CTX_set_ciphersuites(m->ctx, suites) == 1);
   }
+  free(text);
   free(list);
   free(suites);
-  return set || refuse_value(m, "ciphers", s);
+  return set || refuse_value(m, "ciphers", m->o->ciphers);
 }
 
 /* --- ALPN (RFC 7301; ids: imap, pop3) -------------------------------------------------------- */

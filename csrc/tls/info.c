@@ -44,7 +44,7 @@ bool lm_tls_peer_pem(const struct lm_filter *f, struct lm_buf *out) {
 struct lm_tls_session *lm_tls_session(const struct lm_filter *f) {
   const struct lm_tls *t = lm_tls_peek(f);
   SSL_SESSION *s;
-  if (t->policy.server || !lm_tls_is_open(f) || t->stage == LM_TLS_BROKEN) return NULL;
+  if (t->policy.server || !lm_tls_is_open(f)) return NULL;
   s = SSL_get1_session(t->ssl);
   if (s && SSL_SESSION_is_resumable(s)) return (struct lm_tls_session *)s;
   SSL_SESSION_free(s);

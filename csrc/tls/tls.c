@@ -129,6 +129,11 @@ static void encrypt(struct lm_tls *t, struct lm_wire *inner) {
 
 /* --- the filter ------------------------------------------------------------------------------ */
 
+bool lm_tls_is_open(const struct lm_filter *f) {
+  const struct lm_tls *t = lm_tls_peek(f);
+  return t->stage == LM_TLS_OPEN || t->stage == LM_TLS_ENDED;
+}
+
 static void turn(struct lm_filter *f, struct lm_wire *inner) {
   struct lm_tls *t = lm_tls_of(f);
   if (t->stage == LM_TLS_FAILED) return;
@@ -148,6 +153,9 @@ static void relax(struct lm_filter *f) {
 
 static void release(struct lm_filter *f) {
   struct lm_tls *t = lm_tls_of(f);
+  /* a dropped connection does not spoil its session (nor did it in TLS 1.1 and later): OpenSSL
+   * would mark it so that nobody can resume it */
+  if (lm_tls_is_open(f)) SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(t->ssl);
   BIO_meth_free(t->method);
   lm_buf_free(&t->why);
@@ -178,8 +186,7 @@ static bool offer(struct lm_tls *t, SSL_SESSION *s) {
 static bool start(struct lm_tls *t, const struct lm_tls_context *c, struct lm_str name,
                   SSL_SESSION *resume) {
   if ((t->ssl = SSL_new(c->ctx)) == NULL || !lm_tls_attach(t)) return false;
-  SSL_set_app_data(t->ssl, t);
-  if (!set_mark(t, name)) return false;
+  if (SSL_set_app_data(t->ssl, t) != 1 || !set_mark(t, name)) return false;
   if (c->policy.server) {
     SSL_set_accept_state(t->ssl);
     return true;
@@ -211,11 +218,6 @@ struct lm_filter *lm_tls_new(const struct lm_tls_context *c, struct lm_str name,
   ERR_clear_error();
   release(&t->filter);
   return NULL;
-}
-
-bool lm_tls_is_open(const struct lm_filter *f) {
-  const struct lm_tls *t = lm_tls_peek(f);
-  return t->stage == LM_TLS_OPEN || t->stage == LM_TLS_ENDED || t->stage == LM_TLS_BROKEN;
 }
 
 struct lm_str lm_tls_why(const struct lm_filter *f) {

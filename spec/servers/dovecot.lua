@@ -106,13 +106,13 @@ service lmtp {
 }
 ]]
 
--- A listener with port 0 is none; two login processes take every connection.
+-- A listener with port 0 is none; one login process of each kind takes every connection.
 local LOGIN = [[
 service @NAME-login {
   chroot =
   service_count = 0
   process_min_avail = 1
-  process_limit = 2
+  process_limit = 1
   inet_listener @NAME {
     port = @PLAIN
   }
@@ -134,6 +134,7 @@ function Dovecot:tls_settings(certificate, made, options)
   if not options.client_certificate then return text end
   return text .. "ssl_ca = <" .. made.ca_file .. "\nssl_verify_client_cert = yes\nssl_require_crl = no\n"
     .. "auth_ssl_username_from_cert = yes\nssl_cert_username_field = commonName\n"
+    .. "passdb {\n  driver = static\n  mechanisms = external\n  args = nopassword=y\n}\n"
 end
 
 -- Written as late as the start: a relay may get its ports after us.

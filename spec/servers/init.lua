@@ -93,25 +93,23 @@ local function make_mail(options)
   local copy = {}
   for name, value in pairs(options) do copy[name] = value end
   copy.prepare_only, copy.relay = true, true
+  copy.extra = options.dovecot_extra
   local dovecot, why = require "spec.servers.dovecot".new(servers, copy)
   if not dovecot then return nil, why end
-  copy.deliver_to = dovecot
+  copy.deliver_to, copy.extra = dovecot, options.exim_extra
   local exim
   exim, why = require "spec.servers.exim".new(servers, copy)
   if not exim then
     dovecot:close()
     return nil, why
   end
-  dovecot.relay, dovecot.exim = exim, exim
-  for _, name in ipairs { "smtp", "smtp_submission", "smtp_submissions" } do
-    dovecot.ports[name] = exim.ports[name:gsub("^smtp_", "")]
-  end
   return require "spec.servers.pair".join(dovecot, exim)
 end
 
 --- Dovecot and Exim with the same users: what Exim takes is in Dovecot's store, and what Dovecot's submission
--- takes goes out through Exim. Options of both. The fields are Dovecot's, with Exim's ports beside them as
--- ports.smtp (MX), ports.smtp_submission and ports.smtp_submissions, and the server itself as `exim`.
+-- takes goes out through Exim. Options of both, `extra` as
+-- dovecot_extra and exim_extra. The fields are Dovecot's, with Exim's ports beside them as
+-- ports.smtp (MX), ports.exim_submission and ports.exim_submissions; `s.dovecot` and `s.exim` are the two.
 function servers.mail(options) return share("mail", make_mail, options) end
 
 --- Ends every shared server now, instead of with the process.

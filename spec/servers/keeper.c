@@ -9,7 +9,8 @@
 ** server as KEEPER_USER (a uid, default that of "nobody"); nothing of the server ever has root rights.
 ** Orders, one a line, each answered by one line that starts with "ok" or "no":
 **   ports N          N free ports of 127.0.0.1          reach PATH    may the server's user execute PATH?
-**   start PORT...    run it, until all ports answer     stop          end it and all that came of it
+**   start PORT...    run it, until all ports answer ("PORT!": with a greeting)
+**   stop             end it and all that came of it
 **   signal N         send it a signal                   own           give the folder to the server's user
 */
 #define _GNU_SOURCE
@@ -33,7 +34,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_SECONDS = 20, STOP_SECONDS = 5, MAX_PORTS = 32 };
+#define STOP_SECONDS 1.0
+#define GRACE 0.03
+enum { START_SECONDS = 20, MAX_PORTS = 32 };
+
+struct port {
+  int number;
+  bool greets; /* the server speaks first there */
+};
 
 static char folder[] = "/tmp/lua-mail.XXXXXX";
 static char **program;
@@ -126,10 +134,20 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
   return 0;
 }
 
-static bool accepts(int port) {
+/*
+** Something listens; and, where a server speaks first, it has greeted. Dovecot's login process greets with
+** "Waiting for authentication process" until that one is up, which no spec should meet.
+*/
+static bool answers(int port, bool greets) {
   struct sockaddr_in a = loopback(port);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+  if (yes && greets) {
+    struct pollfd p = {fd, POLLIN, 0};
+    char line[128] = "";
+    yes = poll(&p, 1, 5000) > 0 && read(fd, line, sizeof line - 1) > 0;
+    if (strstr(line, "Waiting for") != NULL) yes = false;
+  }
   if (fd >= 0) close(fd);
   return yes;
 }
@@ -159,17 +177,21 @@ static bool reap(void) {
   return child == 0 || errno != ECHILD;
 }
 
-/* Until no child is left: the server first, so that it can end its own, then whoever remains. */
+/*
+** Until no child is left: the server alone first, so that it can take leave of its clients; then its group, for a
+** master that waits for idle processes; then whoever remains, by force.
+*/
 static void stop_all(void) {
-  double give_up = now() + STOP_SECONDS;
+  double begin = now(), next = begin + GRACE;
   pid_t group = server;
   if (server > 0) kill(server, SIGTERM);
   while (reap()) {
-    int number = now() > give_up ? SIGKILL : SIGTERM;
-    if (server == 0 || number == SIGKILL) {
-      signal_children(number);
-      if (group > 0) kill(-group, number);
+    int number = now() - begin > STOP_SECONDS ? SIGKILL : SIGTERM;
+    if (group > 0 && now() > next) {
+      kill(-group, number);
+      next = now() + GRACE;
     }
+    if (server == 0) signal_children(number);
     nap(3);
   }
   server = 0;
@@ -193,15 +215,15 @@ static void become_server(void) {
   _exit(127);
 }
 
-static bool up(const int *ports) {
+static bool up(const struct port *ports) {
   double begin = now();
-  for (; *ports; ports++) {
-    while (!accepts(*ports)) {
+  for (; ports->number; ports++) {
+    while (!answers(ports->number, ports->greets)) {
       reap();
       if (server == 0) return answer(false, "it ended while it started");
       if (told_to_end || now() - begin > START_SECONDS) {
         stop_all();
-        return answer(false, "port %d did not open", *ports);
+        return answer(false, "port %d did not open", ports->number);
       }
       nap(2);
     }
@@ -210,11 +232,14 @@ static bool up(const int *ports) {
 }
 
 static bool do_start(char *list) {
-  int ports[MAX_PORTS + 1] = {0}, n = 0;
+  struct port ports[MAX_PORTS + 1] = {{0, false}};
   char *word;
+  int n = 0;
   if (server > 0) return answer(false, "it runs already");
   for (word = strtok(list, " "); word && n < MAX_PORTS; word = strtok(NULL, " ")) {
-    if (accepts(ports[n++] = atoi(word))) return answer(false, "port %s is taken", word);
+    ports[n].number = atoi(word);
+    ports[n].greets = strchr(word, '!') != NULL;
+    if (answers(ports[n++].number, false)) return answer(false, "port %s is taken", word);
   }
   if (!own()) return answer(false, "chown: %m");
   server = fork();

@@ -52,7 +52,7 @@ end
 function Server:start()
   if self.running then return true end
   local ports = {}
-  for _, port in pairs(self.ports) do ports[#ports + 1] = port end
+  for name, port in pairs(self.ports) do ports[#ports + 1] = port .. (name:find "s$" and "" or "!") end
   local ok, why = self.keeper:start(ports)
   if not ok then return nil, self.name .. " did not start: " .. why .. "\n" .. self:log() end
   self.running = true

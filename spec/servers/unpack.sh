@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD/build/servers
-mkdir -p "$root/bin"
+mkdir -p "$root/bin" 2>/dev/null
 
 packages() {
   case $1 in
@@ -58,12 +58,17 @@ unpack() {
   ) >"$root/$name.log" 2>&1 || return 1
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
+  chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
   : > "$root/$name/complete"
   echo "unpack: $name is under build/servers"
 }
 
 [ "$(uname)" = Linux ] || { echo "unpack: the servers of the suite need Linux; specs against them are skipped"; exit 0; }
+if [ ! -w "$root" ]; then  # somebody else's tree: with what he built, or not at all
+  [ -x "$root/bin/keeper" ] && exit 0
+  echo "unpack: $root cannot be written"; exit 1
+fi
 # One at a time: several runs may share a tree.
 if command -v flock >/dev/null; then exec 9>"$root/lock"; flock 9; fi
 compile keeper keeper.c || exit 1

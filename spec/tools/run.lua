@@ -66,9 +66,10 @@ local function built(name, target, variables)
 end
 
 local function c_tests(build, environment)
-  local programs = lines("ls " .. build .. "/spec/c/*_test 2>/dev/null")
+  local sources = lines "ls spec/c/*_test.c 2>/dev/null"
   local passed, failed = 0, 0
-  for _, program in ipairs(programs) do
+  for _, source in ipairs(sources) do
+    local program = build .. "/" .. source:gsub("%.c$", "")
     local ok, out = capture(environment .. " " .. program)
     local n = out:match "ok (%d+)%s*$"
     if ok and n then
@@ -78,7 +79,7 @@ local function c_tests(build, environment)
       say("FAILED  %s\n%s", program, out)
     end
   end
-  say("C tests: %d programs, %d cases passed, %d programs failed", #programs, passed, failed)
+  say("C tests: %d programs, %d cases passed, %d programs failed", #sources, passed, failed)
   count(passed, failed)
 end
 
@@ -154,7 +155,8 @@ local function sources(lua)
   step("the header check can fail", "! " .. make("headers", "LUA=" .. lua .. " HEADERS=spec/tools/not_alone.h"))
   if have "luacheck" then step("luacheck", "luacheck -q .") else skip("luacheck", "not on this machine") end
   if not have "clang-format" then return skip("clang-format", "not on this machine") end
-  step("clang-format", "find csrc spec -name '*.[ch]' | xargs -r clang-format --dry-run -Werror 2>&1 | grep error: && exit 1 || :")
+  step("clang-format", "find csrc spec -name '*.[ch]' | xargs -r clang-format --dry-run -Werror 2>&1 "
+    .. "| grep error: && exit 1 || :")
 end
 
 local function check(lua)
