@@ -17,5 +17,7 @@ LM_EXPORT int luaopen_mail_core(lua_State *L);
 int luaopen_mail_core(lua_State *L) {
   lua_newtable(L);
   lm_open_os(L);
+  lm_open_sasl(L);
+  lm_open_pop3c(L);
   return 1;
 }

@@ -8,6 +8,8 @@
 
 #include "bind/compat.h"
 
-void lm_open_os(lua_State *L); /* l_os.c: poller, connections, clock */
+void lm_open_os(lua_State *L);    /* l_os.c: poller, connections, clock */
+void lm_open_sasl(lua_State *L);  /* l_sasl.c: one SASL exchange */
+void lm_open_pop3c(lua_State *L); /* l_pop3c.c: POP3 client sessions */
 
 #endif
