@@ -1,0 +1,59 @@
+/*
+** link.c: a session's wire and the filters between it and the transport.
+**
+** Output moves inward to outward, input outward to inward, one pass each.
+*/
+#include "base/link.h"
+
+static struct lm_wire *inner_of(struct lm_link *l, size_t i) {
+  bool last = i + 1 == LM_LINK_FILTERS || l->filter[i + 1] == NULL;
+  return last ? l->wire : &l->filter[i + 1]->outer;
+}
+
+struct lm_wire *lm_link_outer(struct lm_link *l) {
+  return l->filter[0] ? &l->filter[0]->outer : l->wire;
+}
+
+static size_t count(const struct lm_link *l) {
+  size_t n = 0;
+  while (n < LM_LINK_FILTERS && l->filter[n]) n++;
+  return n;
+}
+
+bool lm_link_turn(struct lm_link *l) {
+  size_t before = lm_buf_len(&l->wire->in), n = count(l), i;
+  bool ended = l->wire->eof || lm_wire_failed(l->wire);
+  for (i = n; i-- > 0;) l->filter[i]->turn(l->filter[i], inner_of(l, i));
+  for (i = 0; n > 1 && i < n; i++) l->filter[i]->turn(l->filter[i], inner_of(l, i));
+  return lm_buf_len(&l->wire->in) != before ||
+         ended != (l->wire->eof || lm_wire_failed(l->wire));
+}
+
+bool lm_link_insert(struct lm_link *l, struct lm_filter *f) {
+  size_t n = count(l);
+  struct lm_str early = lm_wire_input(l->wire);
+  if (early.n == 0 && n < LM_LINK_FILTERS && !lm_wire_failed(l->wire)) {
+    l->filter[n] = f;
+    return true;
+  }
+  if (early.n) lm_wire_fail(l->wire, LM_E_PROTOCOL, "nothing before the TLS handshake", early);
+  f->free(f);
+  return false;
+}
+
+void lm_link_relax(struct lm_link *l) {
+  size_t i;
+  lm_wire_relax(l->wire);
+  for (i = 0; i < LM_LINK_FILTERS && l->filter[i]; i++) {
+    lm_wire_relax(&l->filter[i]->outer);
+    if (l->filter[i]->relax) l->filter[i]->relax(l->filter[i]);
+  }
+}
+
+void lm_link_free(struct lm_link *l) {
+  size_t i;
+  for (i = 0; i < LM_LINK_FILTERS; i++) {
+    if (l->filter[i]) l->filter[i]->free(l->filter[i]);
+    l->filter[i] = NULL;
+  }
+}

@@ -1,0 +1,77 @@
+/*
+** lm.h: the one header that every file may include.
+**
+** Borrowed text, the three answers of a session, failures, and every limit with its default and
+** the attack that it stops. No function of the library lives here.
+*/
+#ifndef LM_BASE_LM_H
+#define LM_BASE_LM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Borrowed text: never owned, never NUL-terminated by contract. */
+struct lm_str {
+  const char *p;
+  size_t n;
+};
+
+#define LM_STR(literal) ((struct lm_str){"" literal, sizeof(literal) - 1})
+#define LM_NOSTR ((struct lm_str){NULL, 0})
+
+/* What a session's `next` answers. */
+enum lm_status {
+  LM_EVENT, /* an event was written; it is valid until the next call on this session */
+  LM_WAIT,  /* nothing to tell: send what is pending, then feed more input */
+  LM_FAIL   /* the session is dead; lm_wire_error says why */
+};
+
+/* Why a session died. A refusal by the peer (NO, 5xx, -ERR) is never one of these. */
+enum lm_code {
+  LM_E_NONE,
+  LM_E_PROTOCOL, /* the peer broke the grammar or the order of things */
+  LM_E_LIMIT,    /* a limit of ours was passed */
+  LM_E_CLOSED,   /* the stream ended before the protocol did */
+  LM_E_TLS,      /* a TLS failure; the TLS filter holds the words */
+  LM_E_MEMORY    /* an allocation failed */
+};
+
+enum { LM_SEEN_MAX = 40 };
+
+/* A failure: what was expected, at which octet of the unit, and what stood there. */
+struct lm_error {
+  enum lm_code code;
+  uint8_t seen_n;
+  char seen[LM_SEEN_MAX];
+  uint32_t offset;
+  const char *expected; /* a literal: a grammar rule, or the name of the limit */
+};
+
+/*
+** Limits. Each stops one attack; passing one is LM_E_LIMIT with the field's name.
+** A session copies the struct that it is given.
+*/
+struct lm_limits {
+  size_t line;        /* one line of SMTP or POP3, or of an IMAP command: endless lines */
+  size_t response;    /* text of one IMAP response without its literals: endless lists */
+  size_t literal;     /* a string inside an IMAP answer, held in memory: literal bombs */
+  size_t message;     /* a body collected in memory: a transfer larger than the machine */
+  size_t stream;      /* a body handed on in pieces; 0 = none: disks that fill */
+  size_t reply_lines; /* lines of one SMTP reply or POP3 listing: endless replies */
+  size_t untagged;    /* untagged responses while one command waits; 0 = none: floods */
+  size_t depth;       /* nested parentheses: stack and tree growth */
+  size_t queue;       /* bytes of commands that wait to be sent: a stalled reader */
+  size_t backlog;     /* bytes held for a reader who is busy elsewhere */
+  size_t challenge;   /* one SASL challenge, decoded */
+  size_t sasl_steps;  /* challenges of one authentication: endless 334 or "+" */
+};
+
+#define LM_LIMITS_DEFAULT                                                                         \
+  {                                                                                               \
+    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,      \
+    .reply_lines = 1000, .untagged = 0, .depth = 100, .queue = 16777216, .backlog = 67108864,     \
+    .challenge = 65536, .sasl_steps = 16                                                          \
+  }
+
+#endif

@@ -1,0 +1,162 @@
+/*
+** bind.c: classes, objects, and the words for a failure.
+*/
+#include "bind/bind.h"
+
+#include <string.h>
+
+void lm_newclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods,
+                 const luaL_Reg *meta) {
+  lua_newtable(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  if (meta) {
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, -1);
+    lua_insert(L, -3);
+    luaL_setfuncs(L, meta, 1);
+  }
+  lua_newtable(L);
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, methods, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setfield(L, -2, field);
+}
+
+void lm_addmethods(lua_State *L, const char *field, const luaL_Reg *methods) {
+  lua_getfield(L, -1, field);
+  lua_getfield(L, -1, "__index");
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, methods, 1);
+  lua_pop(L, 2);
+}
+
+void *lm_newobject(lua_State *L, size_t size, int mt) {
+  void *p;
+  mt = lua_absindex(L, mt);
+  p = lua_newuserdatauv(L, size, 1);
+  memset(p, 0, size);
+  lua_pushvalue(L, mt);
+  lua_setmetatable(L, -2);
+  return p;
+}
+
+static int wrong_self(lua_State *L) {
+  lua_getfield(L, lua_upvalueindex(1), "__name");
+  return luaL_error(L, "bad self: %s expected, got %s (use a colon)", lua_tostring(L, -1),
+                    luaL_typename(L, 1));
+}
+
+void *lm_checkself(lua_State *L) {
+  void *p = lua_touserdata(L, 1);
+  int same = 0;
+  if (p && lua_getmetatable(L, 1)) {
+    same = lua_rawequal(L, -1, lua_upvalueindex(1));
+    lua_pop(L, 1);
+  }
+  if (!same) wrong_self(L);
+  return p;
+}
+
+int lm_push_id(lua_State *L, uint32_t id, const char *why) {
+  if (id) {
+    lua_pushinteger(L, (lua_Integer)id);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, why ? why : "out of memory");
+  return 2;
+}
+
+/* --- limits ---------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  size_t offset;
+} limit_names[] = {
+    {"line", offsetof(struct lm_limits, line)},
+    {"response", offsetof(struct lm_limits, response)},
+    {"literal", offsetof(struct lm_limits, literal)},
+    {"message", offsetof(struct lm_limits, message)},
+    {"stream", offsetof(struct lm_limits, stream)},
+    {"reply_lines", offsetof(struct lm_limits, reply_lines)},
+    {"untagged", offsetof(struct lm_limits, untagged)},
+    {"depth", offsetof(struct lm_limits, depth)},
+    {"queue", offsetof(struct lm_limits, queue)},
+    {"backlog", offsetof(struct lm_limits, backlog)},
+    {"challenge", offsetof(struct lm_limits, challenge)},
+    {"sasl_steps", offsetof(struct lm_limits, sasl_steps)},
+};
+
+static size_t *find_limit(struct lm_limits *l, const char *name) {
+  size_t i;
+  for (i = 0; i < sizeof limit_names / sizeof *limit_names; i++) {
+    if (strcmp(limit_names[i].name, name) == 0) {
+      return (size_t *)(void *)((char *)l + limit_names[i].offset);
+    }
+  }
+  return NULL;
+}
+
+void lm_checklimits(lua_State *L, int i, struct lm_limits *out) {
+  *out = (struct lm_limits)LM_LIMITS_DEFAULT;
+  if (lua_isnoneornil(L, i)) return;
+  luaL_checktype(L, i, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    size_t *field = lua_type(L, -2) == LUA_TSTRING ? find_limit(out, lua_tostring(L, -2)) : NULL;
+    lua_Number n = lua_tonumber(L, -1);
+    if (field == NULL) {
+      luaL_error(L, "unknown limit '%s'", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
+    }
+    if (!lua_isnumber(L, -1) || !(n >= 0) || n > 9007199254740992.0) {
+      luaL_error(L, "limit '%s' must be a number of 0 or more", lua_tostring(L, -2));
+    }
+    *field = (size_t)n;
+  }
+}
+
+/* --- failures -------------------------------------------------------------------------------- */
+
+static const char *kind_of(enum lm_code code) {
+  switch (code) {
+  case LM_E_PROTOCOL: return "protocol";
+  case LM_E_LIMIT: return "limit";
+  case LM_E_TLS: return "tls";
+  case LM_E_MEMORY: return "io";
+  default: return "closed";
+  }
+}
+
+/* Up to LM_SEEN_MAX bytes in quotes, with everything unprintable escaped. */
+static void add_seen(luaL_Buffer *b, const struct lm_error *e) {
+  static const char hex[] = "0123456789ABCDEF";
+  uint8_t i;
+  luaL_addlstring(b, ", got \"", 7);
+  for (i = 0; i < e->seen_n; i++) {
+    unsigned char c = (unsigned char)e->seen[i];
+    if (c >= 32 && c < 127 && c != '"' && c != '\\') {
+      luaL_addchar(b, (char)c);
+    } else {
+      char escape[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+      luaL_addlstring(b, escape, 4);
+    }
+  }
+  luaL_addchar(b, '"');
+}
+
+int lm_push_error(lua_State *L, const struct lm_error *e) {
+  luaL_Buffer b;
+  lua_pushstring(L, kind_of(e->code));
+  luaL_buffinit(L, &b);
+  switch (e->code) {
+  case LM_E_LIMIT: luaL_addstring(&b, "limit passed: "); break;
+  case LM_E_MEMORY: luaL_addstring(&b, "out of memory: "); break;
+  case LM_E_CLOSED: luaL_addstring(&b, "connection closed by the peer: expected "); break;
+  case LM_E_TLS: break;
+  default: luaL_addstring(&b, "expected "); break;
+  }
+  luaL_addstring(&b, e->expected ? e->expected : "more");
+  if (e->seen_n) add_seen(&b, e);
+  luaL_pushresult(&b);
+  return 2;
+}

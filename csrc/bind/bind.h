@@ -1,0 +1,75 @@
+/*
+** bind.h: what all userdata of the library share.
+**
+** A class is a metatable; its methods are closures with that metatable as upvalue 1, so a method
+** knows its own objects by one comparison. A session is a box: the link (wire and filters), the
+** protocol session, and the table of functions that tell them apart.
+*/
+#ifndef LM_BIND_BIND_H
+#define LM_BIND_BIND_H
+
+#include "base/link.h"
+#include "bind/compat.h"
+
+/* --- classes --------------------------------------------------------------------------------- */
+
+/* Makes a class: pushes nothing, sets core[field] = metatable (core is on the top of the stack).
+** Methods go to metatable.__index, `meta` (may be NULL) into the metatable itself. */
+void lm_newclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods,
+                 const luaL_Reg *meta);
+
+/* Adds more methods to the class under core[field] (core on the top of the stack). */
+void lm_addmethods(lua_State *L, const char *field, const luaL_Reg *methods);
+
+/* A new userdata of the class whose metatable lies at `mt`: cleared, collectable at once. */
+void *lm_newobject(lua_State *L, size_t size, int mt);
+
+/* Argument 1 as an object of the class in upvalue 1; an argument error otherwise. */
+void *lm_checkself(lua_State *L);
+
+/* --- boxes: the head of every session userdata ------------------------------------------------ */
+
+struct lm_box;
+
+struct lm_box_type {
+  /* One event: pushes its values, their count to *n_out. LM_WAIT and LM_FAIL push nothing. */
+  enum lm_status (*next)(lua_State *L, struct lm_box *b, int *n_out);
+  void (*abandon)(void *session, uint32_t id);
+  void (*secured)(void *session); /* a layer was put in: forget what the server said before */
+  void (*free)(void *session);
+};
+
+struct lm_box {
+  struct lm_link link;
+  void *session; /* struct lm_smtpc * ...; NULL once freed */
+  const struct lm_box_type *type;
+};
+
+/* Sets up the class of a session: common methods, then the protocol's own. */
+void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods);
+
+/* A new box with nothing in it yet; metatable at `mt`. The caller then sets session and
+** link.wire. */
+struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt);
+
+/* Any session at `i`, of whatever class; an argument error otherwise. */
+struct lm_box *lm_checkbox(lua_State *L, int i);
+
+/* Argument 1 as a live session of the class in upvalue 1: raises where it was closed. */
+struct lm_box *lm_boxself(lua_State *L);
+
+/* Keeps the value at `i` alive under `id`, or lets it go. */
+void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i);
+void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id);
+
+/* Pushes `id`; or, where it is 0, nil and the reason. Returns how many. */
+int lm_push_id(lua_State *L, uint32_t id, const char *why);
+
+/* Reads a limits table at `i` (nil: defaults). An unknown name is an argument error. */
+void lm_checklimits(lua_State *L, int i, struct lm_limits *out);
+
+/* A failure as two values: kind of the public API, one readable line. Returns 2. */
+int lm_push_error(lua_State *L, const struct lm_error *e);
+
+
+#endif

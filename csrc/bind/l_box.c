@@ -1,0 +1,215 @@
+/*
+** l_box.c: what every session can do, whatever its protocol.
+**
+** feed and output carry bytes for transports that speak Lua strings; the native transport (l_os.c)
+** reads and writes the link's outer wire in place.
+*/
+#include "bind/bind.h"
+
+#include <stdlib.h>
+
+static char box_key; /* its address marks the metatables of sessions */
+
+struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt) {
+  struct lm_box *b = lm_newobject(L, sizeof *b, mt);
+  b->type = type;
+  return b;
+}
+
+struct lm_box *lm_checkbox(lua_State *L, int i) {
+  struct lm_box *b = lua_touserdata(L, i);
+  int is_box = 0;
+  if (b && lua_getmetatable(L, i)) {
+    lua_rawgetp(L, -1, &box_key);
+    is_box = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+  }
+  if (!is_box) luaL_argerror(L, i, "session expected");
+  if (b->session == NULL) luaL_argerror(L, i, "session is freed");
+  return b;
+}
+
+struct lm_box *lm_boxself(lua_State *L) {
+  struct lm_box *b = lm_checkself(L);
+  if (b->session == NULL) luaL_error(L, "session is freed");
+  return b;
+}
+
+/* --- anchors --------------------------------------------------------------------------------- */
+
+void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
+  i = lua_absindex(L, i);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+  }
+  lua_pushvalue(L, i);
+  lua_rawseti(L, -2, (int)id);
+  lua_pop(L, 1);
+}
+
+void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
+  if (!lua_isnil(L, -1)) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, (int)id);
+  }
+  lua_pop(L, 1);
+}
+
+static void release_all(lua_State *L, struct lm_box *b) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+}
+
+/* --- methods, in the order of the table below ------------------------------------------------- */
+
+/* feed(bytes) -> true | nil, kind, message */
+static int feed(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  if (!lm_wire_feed(lm_link_outer(&b->link), lm_checkstr(L, 2))) {
+    lua_pushnil(L);
+    return 1 + lm_push_error(L, lm_wire_error(lm_link_outer(&b->link)));
+  }
+  lm_link_turn(&b->link);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* feed_eof(): the peer will send no more */
+static int feed_eof(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  lm_wire_eof(lm_link_outer(&b->link));
+  lm_link_turn(&b->link);
+  return 0;
+}
+
+/* output([max]) -> bytes | nil: the next bytes to send; they count as sent */
+static int output(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  lua_Integer max = luaL_optinteger(L, 2, 65536);
+  struct lm_str out;
+  luaL_argcheck(L, max > 0, 2, "1 or more expected");
+  lm_link_turn(&b->link);
+  out = lm_wire_output(lm_link_outer(&b->link));
+  if (out.n == 0) return 0;
+  if (out.n > (size_t)max) out.n = (size_t)max;
+  lm_pushstr(L, out);
+  lm_wire_sent(lm_link_outer(&b->link), out.n);
+  return 1;
+}
+
+/* next() -> kind, ... */
+static int next(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  for (;;) {
+    int n = 0;
+    enum lm_status status = b->type->next(L, b, &n);
+    if (status == LM_EVENT) return n;
+    if (status == LM_FAIL) {
+      lua_pushliteral(L, "fail");
+      return 1;
+    }
+    if (b->link.filter[0] == NULL || !lm_link_turn(&b->link)) break;
+  }
+  lua_pushliteral(L, "wait");
+  return 1;
+}
+
+/* wants() -> "read" | "readwrite": what the transport should wait for */
+static int wants(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  lm_link_turn(&b->link);
+  if (lm_wire_output(lm_link_outer(&b->link)).n) {
+    lua_pushliteral(L, "readwrite");
+  } else {
+    lua_pushliteral(L, "read");
+  }
+  return 1;
+}
+
+/* failure() -> kind, message | nil */
+static int failure(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  if (!lm_wire_failed(b->link.wire)) return 0;
+  return lm_push_error(L, lm_wire_error(b->link.wire));
+}
+
+/* relax(): gives back empty buffers */
+static int relax(lua_State *L) {
+  lm_link_relax(&lm_boxself(L)->link);
+  return 0;
+}
+
+/* abandon(id): nobody listens for this command any more */
+static int abandon(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  b->type->abandon(b->session, (uint32_t)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+/* trace() -> text | nil: the lines since the last call, each "C" or "S", text, LF; the first call
+** switches the writing down on. Secrets read ***. */
+static int trace(lua_State *L) {
+  struct lm_wire *w = lm_boxself(L)->link.wire;
+  if (w->trace == NULL) {
+    if (!lm_wire_trace_on(w)) return luaL_error(L, "out of memory");
+    return 0;
+  }
+  if (lm_buf_len(w->trace) == 0) return 0;
+  lm_pushstr(L, lm_buf_str(w->trace));
+  lm_buf_clear(w->trace);
+  return 1;
+}
+
+/* state([table]) -> the table that the Lua side keeps with this session */
+static int state(lua_State *L) {
+  lm_checkself(L);
+  if (!lua_isnoneornil(L, 2)) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_setuservalue(L, 1);
+  }
+  lua_getuservalue(L, 1);
+  return 1;
+}
+
+/* free(): drops the session; later calls raise. Idempotent; also __gc. */
+static int release(lua_State *L) {
+  struct lm_box *b = lm_checkself(L);
+  void *session = b->session;
+  if (session == NULL) return 0;
+  b->session = NULL;
+  lm_link_free(&b->link);
+  b->type->free(session);
+  release_all(L, b);
+  return 0;
+}
+
+/* is_freed() -> boolean */
+static int is_freed(lua_State *L) {
+  struct lm_box *b = lm_checkself(L);
+  lua_pushboolean(L, b->session == NULL);
+  return 1;
+}
+
+static const luaL_Reg box_methods[] = {
+    {"feed", feed},         {"feed_eof", feed_eof}, {"output", output},   {"next", next},
+    {"wants", wants},       {"failure", failure},   {"relax", relax},     {"abandon", abandon},
+    {"trace", trace},       {"state", state},       {"free", release},    {"is_freed", is_freed},
+    {NULL, NULL},
+};
+
+static const luaL_Reg box_meta[] = {{"__gc", release}, {NULL, NULL}};
+
+void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods) {
+  lm_newclass(L, field, name, box_methods, box_meta);
+  lm_addmethods(L, field, methods);
+  lua_getfield(L, -1, field);
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, -2, &box_key);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,278 @@
+/*
+** l_os.c: the poller, connections, listeners and the clock for Lua.
+**
+** A connection ("conn") moves bytes between its socket and a session's link in C; what to wait for,
+** and how, is decided in Lua (lua/mail/io).
+*/
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+#include "bind/open.h"
+#include "os/net.h"
+#include "os/poll.h"
+
+static int push_errno(lua_State *L, int code) {
+  lua_pushnil(L);
+  lua_pushstring(L, strerror(code));
+  return 2;
+}
+
+/* Seconds (nil: for ever) at `i` as milliseconds, rounded up so that a wait never ends early. */
+static int checkms(lua_State *L, int i) {
+  lua_Number s;
+  if (lua_isnoneornil(L, i)) return -1;
+  s = luaL_checknumber(L, i);
+  if (!(s > 0)) return 0;
+  return s > 2000000 ? 2000000000 : (int)(s * 1000 + 0.999);
+}
+
+static unsigned checkwant(lua_State *L, int i) {
+  const char *s = luaL_checkstring(L, i);
+  unsigned want =
+      (strchr(s, 'r') ? LM_POLL_READ : 0u) | (strchr(s, 'w') ? LM_POLL_WRITE : 0u);
+  luaL_argcheck(L, want, i, "'r', 'w' or 'rw' expected");
+  return want;
+}
+
+/* --- poller ---------------------------------------------------------------------------------- */
+
+static struct lm_poll *poller(lua_State *L) {
+  return *(struct lm_poll **)lm_checkself(L);
+}
+
+/* core.poller() -> poller */
+static int newpoller(lua_State *L) {
+  struct lm_poll **p = lm_newobject(L, sizeof *p, lua_upvalueindex(1));
+  if ((*p = lm_poll_new()) == NULL) return luaL_error(L, "no poller: %s", strerror(errno));
+  return 1;
+}
+
+/* park(fd, want) -> true where it is ready already, false where it is parked | nil, message */
+static int park(lua_State *L) {
+  struct lm_poll *p = poller(L);
+  enum lm_parked got = lm_poll_park(p, (int)luaL_checkinteger(L, 2), checkwant(L, 3));
+  if (got == LM_POLL_REFUSED) return push_errno(L, errno);
+  lua_pushboolean(L, got == LM_POLL_READY);
+  return 1;
+}
+
+static int unpark(lua_State *L) {
+  lm_poll_unpark(poller(L), (int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+static int forget(lua_State *L) {
+  lm_poll_forget(poller(L), (int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+/* wait(seconds | nil, list) -> n: the ready descriptors in list[1..n] */
+static int wait(lua_State *L) {
+  struct lm_poll *p = poller(L);
+  int n, i, used = 0;
+  luaL_checktype(L, 3, LUA_TTABLE);
+  n = lm_poll_wait(p, checkms(L, 2));
+  if (n < 0) return luaL_error(L, "poller: %s", strerror(errno));
+  for (i = 0; i < n; i++) {
+    int fd = lm_poll_take(p, i);
+    if (fd < 0) continue;
+    lua_pushinteger(L, fd);
+    lua_rawseti(L, 3, ++used);
+  }
+  lua_pushinteger(L, used);
+  return 1;
+}
+
+static int poller_gc(lua_State *L) {
+  struct lm_poll **p = lm_checkself(L);
+  lm_poll_free(*p);
+  *p = NULL;
+  return 0;
+}
+
+/* --- conn ------------------------------------------------------------------------------------ */
+
+static struct lm_net *conn(lua_State *L) {
+  return lm_checkself(L);
+}
+
+/* core.conn(fd) -> conn: takes over a connected, non-blocking descriptor */
+static int newconn(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  lm_net_init(n, fd);
+  return 1;
+}
+
+/* turn(session) -> nil where bytes moved | "r" | "rw": wait for that | "pause": let others run */
+static int turn(lua_State *L) {
+  struct lm_net *n = conn(L);
+  struct lm_box *b = lm_checkbox(L, 2);
+  if (n->fd < 0) return luaL_error(L, "connection is closed");
+  switch (lm_net_turn(n, &b->link)) {
+  case LM_NET_READ: lua_pushliteral(L, "r"); return 1;
+  case LM_NET_READWRITE: lua_pushliteral(L, "rw"); return 1;
+  case LM_NET_PAUSE: lua_pushliteral(L, "pause"); return 1;
+  default: return 0;
+  }
+}
+
+/* flush(session) -> true where nothing is left to send */
+static int flush(lua_State *L) {
+  struct lm_net *n = conn(L);
+  struct lm_box *b = lm_checkbox(L, 2);
+  lua_pushboolean(L, n->fd < 0 || lm_net_flush(n, &b->link));
+  return 1;
+}
+
+/* recv([max]) -> bytes | nil, "again" | "closed" | message */
+static int conn_recv(lua_State *L) {
+  struct lm_net *n = conn(L);
+  char buffer[16384];
+  long got = lm_net_read(n->fd, buffer, sizeof buffer);
+  if (got > 0) {
+    lua_pushlstring(L, buffer, (size_t)got);
+    return 1;
+  }
+  if (got < 0 && errno != EAGAIN) return push_errno(L, errno);
+  lua_pushnil(L);
+  lua_pushstring(L, got == 0 ? "closed" : "again");
+  return 2;
+}
+
+/* send(bytes, from) -> count | nil, "again" | message */
+static int conn_send(lua_State *L) {
+  struct lm_net *n = conn(L);
+  struct lm_str s = lm_checkstr(L, 2);
+  lua_Integer from = luaL_optinteger(L, 3, 1);
+  long sent;
+  luaL_argcheck(L, from >= 1 && (size_t)from <= s.n + 1, 3, "position in the string expected");
+  sent = lm_net_write(n->fd, s.p + from - 1, s.n - (size_t)from + 1);
+  if (sent < 0 && errno != EAGAIN) return push_errno(L, errno);
+  if (sent < 0) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "again");
+    return 2;
+  }
+  lua_pushinteger(L, (lua_Integer)sent);
+  return 1;
+}
+
+/* fd() -> number | nil once closed */
+static int conn_fd(lua_State *L) {
+  struct lm_net *n = conn(L);
+  if (n->fd < 0) return 0;
+  lua_pushinteger(L, n->fd);
+  return 1;
+}
+
+/* why() -> message | nil: the system's words for what ended the stream */
+static int conn_why(lua_State *L) {
+  struct lm_net *n = conn(L);
+  if (n->error == 0) return 0;
+  lua_pushstring(L, strerror(n->error));
+  return 1;
+}
+
+/* name([peer]) -> address, port | nil, message */
+static int conn_name(lua_State *L) {
+  struct lm_net *n = conn(L);
+  char address[64];
+  unsigned port;
+  if (!lm_net_name(n->fd, lua_toboolean(L, 2), address, sizeof address, &port)) {
+    return push_errno(L, errno);
+  }
+  lua_pushstring(L, address);
+  lua_pushinteger(L, (lua_Integer)port);
+  return 2;
+}
+
+/* octets() -> received, sent */
+static int conn_octets(lua_State *L) {
+  struct lm_net *n = conn(L);
+  lm_push_u64(L, n->received);
+  lm_push_u64(L, n->sent);
+  return 2;
+}
+
+/* close(): the descriptor must have been forgotten by its poller. Idempotent; also __gc. */
+static int conn_close(lua_State *L) {
+  lm_net_close(conn(L));
+  return 0;
+}
+
+/* --- functions ------------------------------------------------------------------------------- */
+
+/* core.now() -> seconds, monotonic */
+static int now(lua_State *L) {
+  lua_pushnumber(L, lm_now());
+  return 1;
+}
+
+/* core.poll_one(fd, want, seconds | nil) -> true | false on timeout | nil, message */
+static int poll_one(lua_State *L) {
+  int n = lm_poll_one((int)luaL_checkinteger(L, 1), checkwant(L, 2), checkms(L, 3));
+  if (n < 0) return push_errno(L, errno);
+  lua_pushboolean(L, n > 0);
+  return 1;
+}
+
+/* core.listen(address, port [, backlog]) -> conn | nil, message */
+static int os_listen(lua_State *L) {
+  const char *address = luaL_checkstring(L, 1), *port = luaL_checkstring(L, 2);
+  int backlog = (int)luaL_optinteger(L, 3, 128);
+  struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  lm_net_init(n, lm_net_listen(address, port, backlog));
+  return n->fd < 0 ? push_errno(L, errno) : 1;
+}
+
+/* core.accept(conn) -> conn | nil, "again" | message */
+static int os_accept(lua_State *L) {
+  struct lm_net *listener = lm_checkself(L), *n;
+  int fd = lm_net_accept(listener->fd), code = errno;
+  if (fd < 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, code == EAGAIN ? "again" : strerror(code));
+    return 2;
+  }
+  n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  lm_net_init(n, fd);
+  return 1;
+}
+
+/* core.hostname() -> this host's name | nil */
+static int hostname(lua_State *L) {
+  char name[256];
+  if (!lm_net_hostname(name, sizeof name)) return 0;
+  lua_pushstring(L, name);
+  return 1;
+}
+
+static const luaL_Reg poller_methods[] = {
+    {"park", park}, {"unpark", unpark}, {"forget", forget}, {"wait", wait}, {NULL, NULL}};
+static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
+static const luaL_Reg conn_methods[] = {
+    {"turn", turn},     {"flush", flush},       {"recv", conn_recv},  {"send", conn_send},
+    {"fd", conn_fd},    {"why", conn_why},      {"name", conn_name},  {"octets", conn_octets},
+    {"accept", os_accept}, {"close", conn_close}, {NULL, NULL}};
+static const luaL_Reg conn_meta[] = {{"__gc", conn_close}, {NULL, NULL}};
+static const luaL_Reg poller_functions[] = {{"poller", newpoller}, {NULL, NULL}};
+static const luaL_Reg conn_functions[] = {{"conn", newconn}, {"listen", os_listen}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"now", now}, {"poll_one", poll_one}, {"hostname", hostname}, {NULL, NULL}};
+
+/* Functions that make objects of a class have its metatable as their upvalue. */
+static void open_class(lua_State *L, const char *field, const luaL_Reg *makers) {
+  lua_getfield(L, -1, field);
+  luaL_setfuncs(L, makers, 1);
+}
+
+void lm_open_os(lua_State *L) {
+  lm_newclass(L, "poller_class", "mail.poller", poller_methods, poller_meta);
+  open_class(L, "poller_class", poller_functions);
+  lm_newclass(L, "conn_class", "mail.conn", conn_methods, conn_meta);
+  open_class(L, "conn_class", conn_functions);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,21 @@
+/*
+** mail.c: luaopen_mail_core, the only exported symbol.
+**
+** Each part of the binding adds its functions and classes to one table.
+*/
+#include "bind/bind.h"
+#include "bind/open.h"
+
+#if defined(__GNUC__)
+#define LM_EXPORT __attribute__((visibility("default")))
+#else
+#define LM_EXPORT
+#endif
+
+LM_EXPORT int luaopen_mail_core(lua_State *L);
+
+int luaopen_mail_core(lua_State *L) {
+  lua_newtable(L);
+  lm_open_os(L);
+  return 1;
+}
