@@ -221,6 +221,20 @@ function corpus.maildir(folder, scale)
   return #sizes, octets, sizes[math.ceil(#sizes / 2)]
 end
 
+--- Writes one message of about `size` octets (base64, CRLF) into a maildir whose cur/ exists.
+function corpus.big(folder, size)
+  local random = generator(20261122)
+  local lines = pool(random, base64_line).text
+  local head = "From: Ann <ann@example.test>\r\nTo: Bob <bob@example.test>\r\nSubject: big\r\nMIME-Version: 1.0\r\n"
+    .. "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+  local count = math.ceil((size - #head) / #lines)
+  local octets = #head + count * #lines
+  local f = assert(io.open(("%s/cur/1790000000.M1P1.bench,S=%d,W=%d:2,S"):format(folder, octets, octets), "wb"))
+  assert(f:write(head))
+  for _ = 1, count do assert(f:write(lines)) end
+  f:close()
+end
+
 if arg and arg[0] and arg[0]:match("corpus%.lua$") then
   local scale = tonumber((table.concat(arg, " "):match("%-%-scale=([%d.]+)"))) or 1
   local count, octets, median = corpus.maildir(assert(arg[1], "usage: corpus.lua FOLDER [--scale=N]") .. "/Maildir", scale)

@@ -65,9 +65,10 @@ service stats {
 }
 ]]
 
-local function certificate(dir)
+--- A certificate for this machine, good for two days, which is its own authority.
+function dovecot.certificate(cert, key)
   shell.run(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-    .. "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s/key.pem -out %s/cert.pem 2>/dev/null"):format(dir, dir))
+    .. "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s -out %s 2>/dev/null"):format(key, cert))
 end
 
 --- Starts it over `mail` (a folder that holds one folder a user, each with a Maildir). Returns a server with ports and
@@ -78,7 +79,7 @@ function dovecot.start(mail)
   local root = shell.run("id -u") == "0"
   local dir = shell.run("mktemp -d /tmp/lua-mail-bench.XXXXXX")
   shell.run(("chmod 755 %s && mkdir -p %s/run"):format(dir, dir))
-  certificate(dir)
+  dovecot.certificate(dir .. "/cert.pem", dir .. "/key.pem")
   local me, group = shell.run("id -un"), shell.run("id -gn")
   local ports = shell.free_ports(3)
   local values = {

@@ -57,7 +57,7 @@ end
 
 --- Starts one of our C servers: it prints its port and its id once it listens. Returns { port=, stop() }.
 function shell.serve(command)
-  local line = shell.run(command .. " 2>&1")
+  local line = shell.run(command)
   local port, pid = line:match("port=(%d+) pid=(%d+)")
   if not port then error("bench: no server: " .. line, 0) end
   return { port = tonumber(port), pid = tonumber(pid), stop = function() shell.stop(pid) end }

@@ -1,7 +1,7 @@
 /* Peer: libcurl sending messages, with the easy interface on one connection or the multi interface on many.
 **
-** Options: port= n= size= connections= (1: easy). Connections are kept by curl's own cache; the message is handed over
-** by a read callback from memory, as a program that has it as a string would.
+** Options: port= n= size= connections= (1: easy) file= (one message from there instead). Connections are kept by curl's
+** own cache; the message is handed over by a read callback from memory, as a program that has it as a string would.
 */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -27,6 +27,8 @@ static size_t give(char *into, size_t size, size_t count, void *user) {
   return n;
 }
 
+static size_t give_file(char *into, size_t size, size_t count, void *file) { return fread(into, size, count, file); }
+
 static void prepare(struct upload *u, const char *url, struct curl_slist *to) {
   u->easy = curl_easy_init();
   if (u->easy == NULL) bench_die("curl_easy_init");
@@ -38,6 +40,19 @@ static void prepare(struct upload *u, const char *url, struct curl_slist *to) {
   curl_easy_setopt(u->easy, CURLOPT_READDATA, u);
   curl_easy_setopt(u->easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024L);
   curl_easy_setopt(u->easy, CURLOPT_PRIVATE, u);
+}
+
+static void from_file(CURL *easy, const char *path) {
+  FILE *f = fopen(path, "rb");
+  char extra[64];
+  if (f == NULL) bench_die(path);
+  curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_file);
+  curl_easy_setopt(easy, CURLOPT_READDATA, f);
+  bench_begin();
+  if (curl_easy_perform(easy) != CURLE_OK) bench_die("curl_easy_perform");
+  snprintf(extra, sizeof extra, "octets=%ld", ftell(f));
+  bench_end(1, extra);
+  fclose(f);
 }
 
 static void one_by_one(struct upload *u, size_t n) {
@@ -93,6 +108,10 @@ int main(int argc, char **argv) {
   message = bench_message(bench_number(argv, "size", 10240), &message_n);
   snprintf(url, sizeof url, "smtp://127.0.0.1:%s/raw", bench_option(argv, "port", "25"));
   for (size_t i = 0; i < connections; i++) prepare(&u[i], url, to);
+  if (bench_option(argv, "file", NULL) != NULL) {
+    from_file(u->easy, bench_option(argv, "file", NULL));
+    return 0;
+  }
   if (connections == 1) one_by_one(u, 1); /* connects outside the clock */
   bench_begin();
   if (connections == 1) one_by_one(u, n);
