@@ -36,7 +36,6 @@ local function parse(ctx, w)
   local what = ("replay=%s n=%d"):format(server.recorded, server.count)
   ctx:contest(("%s: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("imap_parse", what, "lua-mail, into tables"),
-    ctx:ours("imap_parse", what .. " how=events", "lua-mail, events"),
     ctx:peer("libetpan, into structures", "imap_etpan", what .. " per=100"),
   }, { "us", "rate", "octets", "rss" })
 end
