@@ -134,7 +134,8 @@ function connect.open(protocol, o)
   local deadline = host.now() + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)
   if not name then
-    return nil, Err.new { kind = "dns", message = ("bad host name '%s': %s"):format(o.host, why), protocol = protocol.name }
+    local message = ("bad host name '%s': %s"):format(o.host, why)
+    return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
   local conn, err = host.connect(name, o.port, o, deadline)
   if not conn then

@@ -257,7 +257,9 @@ function Task:join()
     if task == self then error("a task cannot join itself", 2) end
     self.joiners = self.joiners or {}
     table.insert(self.joiners, task)
-    if wait(task) == "cancelled" then return nil, Err.new { kind = "cancelled", message = "cancelled while joining" } end
+    if wait(task) == "cancelled" then
+      return nil, Err.new { kind = "cancelled", message = "cancelled while joining" }
+    end
   end
   if self.error then
     for i, task in ipairs(failed) do

@@ -339,12 +339,12 @@ function Pump:flush()
 end
 
 --- Unsolicited events; a protocol module sets its own.
-function Pump:unsolicited() end
+function Pump.unsolicited() end
 
 --- Drops the connection. Whoever waits gets kind "closed". Idempotent.
 function Pump:close()
   if not self.failure then self:fail(self:error("closed", "closed by this side")) end
-  if not self.leading then self.session:free() end
+  if not self.leading and not self.waiters then self.session:free() end
   return true
 end
 

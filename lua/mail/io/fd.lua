@@ -21,12 +21,8 @@ local function drive(host, step, deadline, kind)
     local left = deadline - host.now()
     if left <= 0 then return nil, Err.new { kind = "timeout", message = "no connection in time" } end
     if not seconds or seconds > left then seconds = left end
-    local ok, why
-    if a then
-      ok, why = host.wait(a, what, seconds)
-    else
-      ok, why = host.sleep(seconds) or true
-    end
+    local ok, why = true, nil
+    if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
     if not ok and why ~= "timeout" then
       return nil, Err.new { kind = why == "cancelled" and "cancelled" or "io", message = why }
     end
