@@ -24,15 +24,16 @@ local function fields(line)
   return result
 end
 
-local function last_line(text) return text:match("([^\n]*)%s*$") end
+-- What a program that failed has to say, in one line: that of the error, not of the traceback below it.
+local function reason(text) return text:match("bench: [^\n]*") or text:match("lua[^\n]*: [^\n]*") or text:match("[^\n]*") end
 
--- Runs one contestant once; its result, or nil and its last words.
+-- Runs one contestant once; its result, or nil and why not.
 local function turn(contestant, pin)
   local command = contestant.command
   if contestant.foreign then command = shell.build .. "/bin/measure " .. command end
   local ok, output = shell.try(("%s timeout %d taskset -c %d %s 2>&1"):format(contestant.env or "", PATIENCE, pin, command))
   local line = output:match("bench (n=[^\n]*)") or output:match("measure (cpu=[^\n]*)")
-  if not ok or not line then return nil, last_line(output) end
+  if not ok or not line then return nil, reason(output) end
   local result = fields(line)
   result.n = result.n or contestant.foreign
   return result

@@ -40,9 +40,18 @@ local function environment(lua)
   return ("export LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='build/%s/?.so;;';"):format(lua)
 end
 
+-- Clients run on processor 0; this process, and with it every server that it starts, on the next one where there is one.
+-- Returns that one's number.
+local function pin_driver()
+  local spare = tonumber(shell.run("nproc --all")) > 1 and 1 or 0
+  shell.try(("taskset -cp %d $PPID"):format(spare))
+  return spare
+end
+
 function Context.new(options)
   local self = setmetatable({ options = options, quick = options.quick, servers = {}, bin = {} }, Context)
   self.lua = options.lua or "lua5.4"
+  self.spare = pin_driver()
   self.env = "ulimit -n $(ulimit -Hn); " .. environment(self.lua)
   for _, p in ipairs(PROGRAMS) do self.bin[p[1]] = assert(shell.compile(p[1], p[2])) end
   print((shell.run("sh spec/bench/peers.sh"):gsub("(.)$", "%1\n")))
@@ -78,9 +87,9 @@ function Context:foreign(name, program, arguments, n)
   return { name = name, role = "peer", env = self.peer_env, foreign = n, command = path and ("%s %s"):format(path, arguments) }
 end
 
---- Starts one of our C servers on processor `pin`; ended by close() or by its stop().
-function Context:serve(program, arguments, pin, env)
-  local server = shell.serve(("%s taskset -c %d %s %s"):format(env or "", pin, self.bin[program], arguments or ""))
+--- Starts one of our C servers beside the clients (beside = true) or on the other processor; ended by close() or stop().
+function Context:serve(program, arguments, beside)
+  local server = shell.serve(("taskset -c %d %s %s"):format(beside and 0 or self.spare, self.bin[program], arguments or ""))
   self.servers[#self.servers + 1] = server
   return server
 end
@@ -103,7 +112,7 @@ end
 function Context:dovecot()
   if self.mail_server == nil then
     local scale = self.quick and 0.1 or 1
-    local server, why = dovecot.start(mail_folder(scale))
+    local server, why = dovecot.start(mail_folder(scale), { "tester", "big" })
     self.mail_server, self.mail_server_missing = server or false, why
     if server then
       self.servers[#self.servers + 1] = server
@@ -120,8 +129,8 @@ end
 Context.METADATA = "UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE"
 
 --- Runs the contestants in turns and prints their table.
-function Context:contest(title, contestants, columns, compare, pin)
-  contest.run(contestants, self.options.rounds, pin or 0)
+function Context:contest(title, contestants, columns, compare)
+  contest.run(contestants, self.options.rounds, 0)
   contest.print(title, contestants, columns or { "us", "rate", "rss" }, compare)
 end
 

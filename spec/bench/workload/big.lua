@@ -15,7 +15,7 @@ local function run(ctx, w)
     ctx:peer("libcurl", "curl_fetch", where .. " scheme=imap"),
   }, columns, "rss")
   if not shell.exists(file) then return end
-  local sink = ctx:serve("smtp_sink", "", 1)
+  local sink = ctx:serve("smtp_sink")
   local from = ("port=%d n=1 file=%s"):format(sink.port, file)
   ctx:contest(("%s, sent: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("smtp_big", from),

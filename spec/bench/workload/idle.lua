@@ -1,8 +1,10 @@
 -- Thousands of sessions in IDLE in one process, against c/idle_server.c, and a push to all of them.
 
+local servers = require "spec.servers"
+
 local function run(ctx, w)
   local n = ctx:count(w.sessions)
-  local server = ctx:serve("idle_server", "spin=1", 1)
+  local server = ctx:serve("idle_server", "spin=1")
   local where = ("port=%d n=%d rounds=5"):format(server.port, n)
   local columns = { "kib_each", "latency", "us" }
   ctx:contest(("%s: %d sessions in one process (%s)"):format(w.name, n, w.goal), {
@@ -14,11 +16,10 @@ end
 
 local function run_tls(ctx, w)
   local n = ctx:count(w.sessions)
-  local cert, key = ctx:temporary("cert.pem"), ctx:temporary("key.pem")
-  require("spec.bench.dovecot").certificate(cert, key)
-  local server = ctx:serve("idle_server", ("spin=1 tls=1 cert=%s key=%s"):format(cert, key), 1)
+  local made = assert(servers.certificates())
+  local server = ctx:serve("idle_server", ("spin=1 tls=1 cert=%s key=%s"):format(made.good.cert, made.good.key))
   ctx:contest(("%s: %d sessions in one process, TLS"):format(w.name, n), {
-    ctx:ours("idle", ("port=%d n=%d rounds=5 tls=1 ca=%s"):format(server.port, n, cert)),
+    ctx:ours("idle", ("port=%d n=%d rounds=5 tls=1 ca=%s"):format(server.port, n, made.ca_file)),
   }, { "kib_each", "latency", "us" }, "latency")
   server.stop()
 end

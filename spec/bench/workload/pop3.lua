@@ -1,6 +1,7 @@
 -- Downloading every message of the corpus from Dovecot by POP3.
 
--- mpop keeps the mail on the server and writes an mbox, as its users have it.
+-- mpop keeps the mail on the server and writes an mbox, as its users have it. It replaces the file of UIDs by renaming
+-- another over it, so that has to be one of our own (never a device: run by root, it would be gone).
 local function mpop_configuration(ctx, port)
   local f = assert(io.open(ctx:temporary("mpoprc"), "wb"))
   f:write(([[
@@ -12,9 +13,9 @@ auth user
 user tester
 password secret
 keep on
-uidls_file /dev/null
+uidls_file %s
 delivery mbox %s
-]]):format(port, ctx:temporary("mbox")))
+]]):format(port, ctx:temporary("uids"), ctx:temporary("mbox")))
   f:close()
   os.execute("chmod 600 " .. ctx:temporary("mpoprc"))
   return ("--quiet -C %s bench"):format(ctx:temporary("mpoprc"))

@@ -19,7 +19,7 @@ end
 
 local function run(ctx, w)
   for _, cores in ipairs(w.cores) do
-    local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores - 1)
+    local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
     local job = { n = ctx:count(w.n), few = w.few and ctx:count(w.few), size = w.size, connections = w.connections }
     ctx:contest(("%s, %s: %s (%s)"):format(w.name, cores == 1 and "one core" or "two cores", w.title, w.goal[cores]),
       contestants(ctx, sink.port, job))
