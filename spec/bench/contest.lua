@@ -1,19 +1,25 @@
--- One row of the table: contestants that do the same work in the same run, taking turns, and the medians of what they say.
+-- One row of the table: contestants that do the same work in the same run, taking turns, and the
+-- medians of what they say.
 --
--- A contestant is { name=, role= "ours" | "peer" | "ceiling", command=, foreign=n }. Its command prints a result line (see
--- c/bench.h); a foreign one prints none, so measure.c runs it and its whole life counts for n messages. Without a command
--- it stays in the table with the words in `missing`. A contestant that fails is reported with its last words and the
--- others go on. Nothing here asserts a time.
+-- A contestant is { name=, role= "ours" | "peer" | "ceiling", command=, foreign=n }. Its command
+-- prints a result line (see c/bench.h); a foreign one prints none, so measure.c runs it and its
+-- whole life counts for n messages. Without a command it stays in the table with the words in
+-- `missing`. `before` is a command run ahead of each turn, outside the clock; `after` one that
+-- fails where the work was not done. A contestant that fails is reported with the reason and the
+-- others go on. Nothing here asserts a time; what is asserted is that the work was done: the same n
+-- for all, as `expect` says.
 
 local shell = require "spec.bench.shell"
 
 local contest = {}
 
--- One command may take this long (seconds); far more than any does, so that a hang ends the row and not the run.
+-- One command may take this long (seconds); far more than any does, so that a hang ends the row and
+-- not the run.
 local PATIENCE = 120
 
 local function median(list)
-  local copy = { table.unpack(list) }
+  local copy = {}
+  for i, value in ipairs(list) do copy[i] = value end
   table.sort(copy)
   return copy[math.ceil(#copy / 2)]
 end
@@ -24,18 +30,25 @@ local function fields(line)
   return result
 end
 
--- What a program that failed has to say, in one line: that of the error, not of the traceback below it.
-local function reason(text) return text:match("bench: [^\n]*") or text:match("lua[^\n]*: [^\n]*") or text:match("[^\n]*") end
+-- What a program that failed has to say, in one line: that of the error, not of the traceback below
+-- it.
+local function reason(text)
+  return text:match("bench: [^\n]*") or text:match("lua[^\n]*: [^\n]*") or text:match("[^\n]*")
+end
 
 -- Runs one contestant once; its result, or nil and why not.
-local function turn(contestant, pin)
+local function turn(contestant, pin, expect)
   local command = contestant.command
+  if contestant.before then shell.run(contestant.before) end
   if contestant.foreign then command = shell.build .. "/bin/measure " .. command end
-  local ok, output = shell.try(("%s timeout %d taskset -c %d %s 2>&1"):format(contestant.env or "", PATIENCE, pin, command))
+  local ok, output = shell.try(
+    ("%s timeout %d taskset -c %d %s 2>&1"):format(contestant.env or "", PATIENCE, pin, command))
   local line = output:match("bench (n=[^\n]*)") or output:match("measure (cpu=[^\n]*)")
   if not ok or not line then return nil, reason(output) end
   local result = fields(line)
   result.n = result.n or contestant.foreign
+  if expect and result.n ~= expect then return nil, ("it did %d of %d"):format(result.n, expect) end
+  if contestant.after and not shell.try(contestant.after) then return nil, "it did not do the work" end
   return result
 end
 
@@ -53,13 +66,14 @@ local function summary(results)
   return s
 end
 
---- Runs `rounds` turns of each contestant on processor `pin`; fills in contestant.result, or contestant.missing.
-function contest.run(contestants, rounds, pin)
+--- Runs `rounds` turns of each contestant on processor `pin`; fills in contestant.result, or
+-- contestant.missing. `expect` is the n that each has to report, where they do the same number.
+function contest.run(contestants, rounds, pin, expect)
   local results = {}
   for _ = 1, rounds do
     for _, c in ipairs(contestants) do
       if c.command and not c.missing then
-        local result, words = turn(c, pin)
+        local result, words = turn(c, pin, expect)
         results[c] = results[c] or {}
         if result then table.insert(results[c], result) else c.missing = "failed: " .. words end
       end
@@ -102,13 +116,13 @@ local function ours(contestants)
 end
 
 local function line(cells)
-  local out = { ("  %-34s %-8s"):format(cells[1], cells[2]) }
-  for i = 3, #cells do out[#out + 1] = ("%11s"):format(cells[i]) end
+  local out = { ("  %-28s %-8s"):format(cells[1], cells[2]) }
+  for i = 3, #cells do out[#out + 1] = (" %11s"):format(cells[i]) end
   print((table.concat(out):gsub("%s+$", "")))
 end
 
---- Prints one table. `compare` is the field whose ratio to ours stands in the last column ("us" unless given); where it
--- is a rate, more is better.
+--- Prints one table. `compare` is the field whose ratio to ours stands in the last column ("us"
+-- unless given).
 function contest.print(title, contestants, columns, compare)
   compare = compare or "us"
   local own = ours(contestants)

@@ -1,5 +1,5 @@
--- What the workloads share: the compiled programs, the peers that this machine has, our own side's command line, Dovecot
--- over the corpus, and the list of servers to end.
+-- What the workloads share: the compiled programs, the peers that this machine has, our own side's
+-- command line, Dovecot over the corpus, and the list of servers to end.
 
 local contest = require "spec.bench.contest"
 local corpus = require "spec.bench.corpus"
@@ -40,8 +40,8 @@ local function environment(lua)
   return ("export LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='build/%s/?.so;;';"):format(lua)
 end
 
--- Clients run on processor 0; this process, and with it every server that it starts, on the next one where there is one.
--- Returns that one's number.
+-- Clients run on processor 0; this process, and with it every server that it starts, on the next
+-- one where there is one. Returns that one's number.
 local function pin_driver()
   local spare = tonumber(shell.run("nproc --all")) > 1 and 1 or 0
   shell.try(("taskset -cp %d $PPID"):format(spare))
@@ -87,14 +87,16 @@ function Context:foreign(name, program, arguments, n)
   return { name = name, role = "peer", env = self.peer_env, foreign = n, command = path and ("%s %s"):format(path, arguments) }
 end
 
---- Starts one of our C servers beside the clients (beside = true) or on the other processor; ended by close() or stop().
+--- Starts one of our C servers beside the clients (beside = true) or on the other processor; ended
+-- by close() or stop().
 function Context:serve(program, arguments, beside)
   local server = shell.serve(("taskset -c %d %s %s"):format(beside and 0 or self.spare, self.bin[program], arguments or ""))
   self.servers[#self.servers + 1] = server
   return server
 end
 
--- The corpus on disk: made once for each scale. The folder of a run that was cut short is made again.
+-- The corpus on disk: made once for each scale. The folder of a run that was cut short is made
+-- again.
 local function mail_folder(scale)
   local folder = ("%s/%s/mail-%s"):format(shell.run("pwd"), shell.build, scale)
   if not shell.exists(folder .. "/complete") then
@@ -108,7 +110,8 @@ local function mail_folder(scale)
 end
 
 --- Dovecot over the corpus, started at first use, its index warm; or nil and why not.
--- Fields: ports, ca_file, count (messages), recorded (a file with its answer to the metadata command).
+-- Fields: ports, ca_file, count (messages), recorded (a file with its answer to the metadata
+-- command).
 function Context:dovecot()
   if self.mail_server == nil then
     local scale = self.quick and 0.1 or 1
@@ -128,10 +131,11 @@ end
 
 Context.METADATA = "UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE"
 
---- Runs the contestants in turns and prints their table.
-function Context:contest(title, contestants, columns, compare)
-  contest.run(contestants, self.options.rounds, 0)
-  contest.print(title, contestants, columns or { "us", "rate", "rss" }, compare)
+--- Runs the contestants in turns and prints their table. Of `how`, all optional: columns, compare
+-- (the field of the ratios), expect (what each has to have done).
+function Context:contest(title, contestants, how)
+  contest.run(contestants, self.options.rounds, 0, how.expect)
+  contest.print(title, contestants, how.columns or { "us", "rate", "rss" }, how.compare)
 end
 
 --- A file name of this run's own folder, which close() removes.

@@ -1,11 +1,13 @@
--- The mail that the IMAP and POP3 workloads fetch: generated, the same octet for octet at every run (seeded), written as a
--- maildir that Dovecot serves as it is.
+-- The mail that the IMAP and POP3 workloads fetch: generated, the same octet for octet at every run
+-- (seeded), written as a maildir that Dovecot serves as it is.
 --
--- Shape (at scale 1): 10,000 messages, 324 MB, median 14.6 KB, three fifths of the octets base64 and three tenths
--- quoted-printable, ten charsets, multiparts nested up to three deep, and in half of the messages an envelope with a quote
--- or an 8-bit octet in it, which servers send as a literal. It is no test of correctness: that is what the specs are for.
+-- Shape (at scale 1): 10,000 messages, 324 MB, median 14.6 KB, three fifths of the octets base64
+-- and three tenths quoted-printable, ten charsets, multiparts nested up to three deep, and in half
+-- of the messages an envelope with a quote or an 8-bit octet in it, which servers send as a
+-- literal. It is no test of correctness: that is what the specs are for.
 --
--- As a program:  lua5.4 spec/bench/corpus.lua FOLDER [--scale=0.1]    makes FOLDER/Maildir, prints the figures.
+-- As a program:  lua5.4 spec/bench/corpus.lua FOLDER [--scale=0.1]    makes FOLDER/Maildir, prints
+-- the figures.
 
 local corpus = {}
 
@@ -137,7 +139,8 @@ function Maker:multipart(subtype, parts)
   return table.concat(out)
 end
 
--- Small messages are text; larger ones carry an alternative and attachments, the text capped so that base64 leads.
+-- Small messages are text; larger ones carry an alternative and attachments, the text capped so
+-- that base64 leads.
 function Maker:body(size)
   local random = self.random
   if size < 4000 then return self:text_part(random.below(2) == 0 and "plain" or "quoted", size) end
@@ -206,7 +209,8 @@ function corpus.messages(scale, seed)
 end
 
 --- Writes a maildir into `folder` (which exists); returns count, octets, median.
--- The names carry the sizes (S=, W=), as Dovecot's own do, so that it need not open a file to know them.
+-- The names carry the sizes (S=, W=), as Dovecot's own do, so that it need not open a file to know
+-- them.
 function corpus.maildir(folder, scale)
   assert(os.execute(("mkdir -p '%s/cur' '%s/new' '%s/tmp'"):format(folder, folder, folder)))
   local sizes, octets = {}, 0

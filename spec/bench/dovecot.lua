@@ -1,5 +1,6 @@
--- Dovecot (spec/servers) over mail folders that outlive the run: the corpus, and with it Dovecot's index, so that it
--- answers metadata from there after the first fetch. It runs where this process is pinned.
+-- Dovecot (spec/servers) over mail folders that outlive the run: the corpus, and with it Dovecot's
+-- index, so that it answers metadata from there after the first fetch. It runs where this process
+-- is pinned.
 
 local servers = require "spec.servers"
 local shell = require "spec.bench.shell"
@@ -12,7 +13,8 @@ protocol pop3 {
 }
 ]]
 
--- A user whose home is `home`; a home that the server's own user cannot reach (a tree below a private one) is copied.
+-- A user whose home is `home`; a home that the server's own user cannot reach (a tree below a
+-- private one) is copied.
 local function settle(server, name, home)
   local keeper = server.keeper
   if not keeper:ask("reach " .. home .. "/Maildir/cur") then
@@ -24,8 +26,8 @@ local function settle(server, name, home)
   keeper:write("users/" .. name, ("%s:{PLAIN}secret:%d:%d::%s::\n"):format(name, keeper.uid, keeper.gid, home))
 end
 
---- Starts it with a user for each of `names`, whose mail is <folder>/<name>/Maildir. Returns a server with ports, ca_file
--- and stop(), or nil and why not.
+--- Starts it with a user for each of `names`, whose mail is <folder>/<name>/Maildir. Returns a
+-- server with ports, ca_file and stop(), or nil and why not.
 function dovecot.start(folder, names)
   local server, why = servers.dovecot { private = true, store = "maildir", extra = EXTRA }
   if not server then return nil, why end

@@ -1,15 +1,18 @@
 #!/bin/sh
-# peers.sh   puts the programs and libraries that the benchmarks compare with under build/bench/peers/NAME:
+# peers.sh   puts the programs and libraries that the benchmarks compare with under
+# build/bench/peers/NAME:
 #   smtp-source (postfix), libcurl, libetpan, mpop
-# Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this machine
-# lacks, and unpacked. (Two of the development packages exclude each other, so they could not be installed together.)
-# What cannot be had is left out; its rows then say "peer not installed". Nothing is fetched when all is there.
+# Nothing is installed and no rights are needed: the packages are downloaded, with those libraries
+# that this machine lacks, and unpacked. (Two of the development packages exclude each other, so
+# they could not be installed together.) What cannot be had is left out; its rows then say "peer not
+# installed". Nothing is fetched when all is there.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD/build/bench/peers
 mkdir -p "$root"
 
-# Root's apt would drop to a user who may not reach this folder; lists of our own where the system has none.
+# Root's apt would drop to a user who may not reach this folder; lists of our own where the system
+# has none.
 apt() {
   set -- -q -o Debug::NoLocking=1 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 "$@"
   [ "$(id -u)" != 0 ] || set -- -o APT::Sandbox::User=root "$@"

@@ -1,11 +1,13 @@
--- make bench: what the library costs beside other libraries and beside a bare loop, measured here and now.
+-- make bench: what the library costs beside other libraries and beside a bare loop, measured here
+-- and now.
 --
 --   lua5.4 spec/bench/run.lua [--quick] [--rounds=N] [--lua=lua5.4] [--list] [workload...]
 --
--- Each workload is a table: our figure, the peers and the ceiling (a C loop that does the unavoidable system calls and no
--- more), taking turns on one pinned processor, medians of the turns. Times of different runs cannot be compared, ratios
--- can; under 1.3 they are ties. No time is asserted. What is missing on this machine stays in its row, with the reason.
--- Servers run on free ports over a temporary folder and are ended by their process ids, whatever happens.
+-- Each workload is a table: our figure, the peers and the ceiling (a C loop that does the
+-- unavoidable system calls and no more), taking turns on one pinned processor, medians of the
+-- turns. Times of different runs cannot be compared, ratios can; under 1.3 they are ties. No time
+-- is asserted. What is missing on this machine stays in its row, with the reason. Servers run on
+-- free ports over a temporary folder and are ended by their process ids, whatever happens.
 
 package.path = "./?.lua;" .. package.path
 
@@ -19,7 +21,7 @@ local function arguments()
   for _, a in ipairs(arg) do
     local name, value = a:match("^%-%-([%w-]+)=?(.*)$")
     if not name then names[#names + 1] = a
-    elseif name == "rounds" then options.rounds = assert(math.tointeger(tonumber(value)), "--rounds=N")
+    elseif name == "rounds" then options.rounds = assert(tonumber(value), "--rounds=N")
     elseif name == "quick" then options.quick, options.rounds = true, 1
     elseif name == "lua" or name == "list" then options[name] = value
     else error("bench: no such option: " .. a, 0) end

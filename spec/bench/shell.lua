@@ -1,5 +1,6 @@
--- What the benchmark driver needs of the system: running commands, starting and ending servers by process id, free ports,
--- compiling the C programs. Everything goes through a POSIX shell; no library of ours is used here.
+-- What the benchmark driver needs of the system: running commands, starting and ending servers by
+-- process id, free ports, compiling the C programs. Everything goes through a POSIX shell; no
+-- library of ours is used here.
 
 local shell = {}
 
@@ -55,7 +56,8 @@ function shell.free_ports(count)
   return load("return {" .. shell.run(("%s/bin/free_ports %d"):format(shell.build, count)):gsub("%s+", ",") .. "}")()
 end
 
---- Starts one of our C servers: it prints its port and its id once it listens. Returns { port=, stop() }.
+--- Starts one of our C servers: it prints its port and its id once it listens. Returns { port=,
+-- stop() }.
 function shell.serve(command)
   local line = shell.run(command)
   local port, pid = line:match("port=(%d+) pid=(%d+)")
@@ -66,7 +68,8 @@ end
 local WARN = "-std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef "
   .. "-Wwrite-strings -Wcast-qual -Wvla -Werror"
 
---- Compiles spec/bench/c/<name>.c into build/bench/bin unless that is newer. Returns the path, or nil and the compiler's words.
+--- Compiles spec/bench/c/<name>.c into build/bench/bin unless that is newer. Returns the path, or
+-- nil and the compiler's words.
 function shell.compile(name, flags)
   local source, bin = ("spec/bench/c/%s.c"):format(name), ("%s/bin/%s"):format(shell.build, name)
   local fresh = ("[ %s -nt %s ] && [ %s -nt spec/bench/c/bench.c ] && [ %s -nt spec/bench/c/bench.h ]"):format(bin, source, bin, bin)

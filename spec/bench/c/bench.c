@@ -50,7 +50,9 @@ int bench_connect(char **argv) {
   return fd;
 }
 
-void bench_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void bench_nonblocking(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
 
 void bench_send(int fd, const char *bytes, size_t n) {
   while (n > 0) {
@@ -77,7 +79,8 @@ void bench_say(int fd, const char *command, const char *want) {
   do {
     bench_line(fd, line, sizeof line);
     errno = 0;
-    if (strstr(line, " NO ") != NULL || strstr(line, " BAD ") != NULL || line[0] == '5') bench_die(line);
+    if (strstr(line, " NO ") != NULL || strstr(line, " BAD ") != NULL || line[0] == '5')
+      bench_die(line);
   } while (strncmp(line, want, strlen(want)) != 0);
 }
 
@@ -100,7 +103,8 @@ int bench_serve(void) {
   socklen_t n = sizeof at;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, 4096) != 0) bench_die("listen");
+  if (fd < 0 || bind(fd, (struct sockaddr *)&at, n) != 0 || listen(fd, 4096) != 0)
+    bench_die("listen");
   if (getsockname(fd, (struct sockaddr *)&at, &n) != 0) bench_die("getsockname");
   no_delay(fd); /* connections accepted here inherit it */
   to_background(ntohs(at.sin_port));
@@ -161,9 +165,11 @@ const char *bench_dot_end(const char *p, const char *end) {
 }
 
 char *bench_message(size_t size, size_t *n_out) {
-  static const char head[] = "From: Bench <bench@example.test>\r\nTo: Sink <sink@example.test>\r\nSubject: bench\r\n"
-                             "Date: Fri, 21 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@example.test>\r\n\r\n";
-  static const char line[] = "The quick brown fox jumps over the lazy dog and the dog sleeps on, says he. \r\n";
+  static const char head[] =
+      "From: Bench <bench@example.test>\r\nTo: Sink <sink@example.test>\r\nSubject: bench\r\n"
+      "Date: Fri, 21 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@example.test>\r\n\r\n";
+  static const char line[] =
+      "The quick brown fox jumps over the lazy dog and the dog sleeps on, says he. \r\n";
   size_t n = sizeof head - 1, step = sizeof line - 1;
   char *m = malloc(size + sizeof head + step);
   if (m == NULL) bench_die("malloc");

@@ -1,6 +1,8 @@
-/* Peer: libcurl fetching messages one after the other on one connection, the bodies handed to a callback.
+/* Peer: libcurl fetching messages one after the other on one connection, the bodies handed to a
+** callback.
 **
-** Options: scheme=pop3|imap (with an s: TLS, unverified) port= user= password= n= file= (write there instead of counting)
+** Options: scheme=pop3|imap (with an s: TLS, unverified) port= user= password= n= file= (write
+** there instead of counting)
 */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -18,7 +20,8 @@ static size_t take(char *p, size_t size, size_t count, void *file) {
 }
 
 int main(int argc, char **argv) {
-  const char *scheme = bench_option(argv, "scheme", "pop3"), *path = bench_option(argv, "file", NULL);
+  const char *scheme = bench_option(argv, "scheme", "pop3"),
+             *path = bench_option(argv, "file", NULL);
   bool imap = strncmp(scheme, "imap", 4) == 0;
   size_t n = bench_number(argv, "n", 1);
   CURL *easy;
@@ -34,8 +37,8 @@ int main(int argc, char **argv) {
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, path != NULL ? fopen(path, "wb") : NULL);
   bench_begin();
   for (size_t i = 1; i <= n; i++) {
-    snprintf(url, sizeof url, imap ? "%s://127.0.0.1:%s/INBOX/;UID=%zu" : "%s://127.0.0.1:%s/%zu", scheme,
-             bench_option(argv, "port", "110"), i);
+    snprintf(url, sizeof url, imap ? "%s://127.0.0.1:%s/INBOX/;UID=%zu" : "%s://127.0.0.1:%s/%zu",
+             scheme, bench_option(argv, "port", "110"), i);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     if (curl_easy_perform(easy) != CURLE_OK) bench_die("curl_easy_perform");
   }

@@ -1,4 +1,5 @@
-/* Prints as many free TCP ports of 127.0.0.1 as its argument says, for servers that cannot bind port 0 themselves.
+/* Prints as many free TCP ports of 127.0.0.1 as its argument says, for servers that cannot bind
+** port 0 themselves.
 **
 ** All are bound at the same time, so they differ; they are free again when it ends.
 */

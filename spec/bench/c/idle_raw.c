@@ -1,8 +1,9 @@
 /* The ceiling of IDLE: n sessions in one epoll loop, each a descriptor and nothing else.
 **
-** Options: port= n= rounds=. Opens n sessions and one more that triggers the pushes (idle_server.c: XWAIT, XPUSH).
-** Extra results: kib_each (resident memory a session), latency (seconds from the trigger until all have noticed, median
-** over the rounds). cpu and n count the notices of all rounds.
+** Options: port= n= rounds=. Opens n sessions and one more that triggers the pushes (idle_server.c:
+** XWAIT, XPUSH). Extra results: kib_each (resident memory a session), latency (seconds from the
+** trigger until all have noticed, median over the rounds). cpu and n count the notices of all
+** rounds.
 */
 #include <errno.h>
 #include <stdio.h>
@@ -62,7 +63,8 @@ int main(int argc, char **argv) {
   bench_begin();
   for (size_t i = 0; i < rounds; i++) took[i] = round_trip(epfd, control, n);
   qsort(took, rounds, sizeof *took, ascending);
-  snprintf(extra, sizeof extra, "kib_each=%.3f latency=%.6f", (double)(after - before) / (double)n, took[rounds / 2]);
+  snprintf(extra, sizeof extra, "kib_each=%.3f latency=%.6f", (double)(after - before) / (double)n,
+           took[rounds / 2]);
   bench_end(n * rounds, extra);
   return 0;
 }

@@ -1,9 +1,12 @@
-/* An IMAP server that knows IDLE and little else: thousands of sessions in one process, and a push to all at one word.
+/* An IMAP server that knows IDLE and little else: thousands of sessions in one process, and a push
+** to all at one word.
 **
-** Enough for a client to log in (any name), select a mailbox and idle. Two commands of its own make the workload exact:
+** Enough for a client to log in (any name), select a mailbox and idle. Two commands of its own make
+** the workload exact:
 **   tag XWAIT n   answered once n sessions are idling
 **   tag XPUSH     writes "* n EXISTS" to every idling session, then answers
-** Options: spin=1 (never sleeps: waking an idle processor costs more than the work) tls=1 cert=FILE key=FILE
+** Options: spin=1 (never sleeps: waking an idle processor costs more than the work) tls=1 cert=FILE
+** key=FILE
 */
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -88,7 +91,8 @@ static void wait_for(struct client *c, const char *tag, const char *argument) {
 }
 
 static void command(struct client *c, char *line) {
-  static const char selected[] = "* FLAGS (\\Seen)\r\n* 1 EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 1] ok\r\n* OK [UIDNEXT 2] ok\r\n";
+  static const char selected[] = "* FLAGS (\\Seen)\r\n* 1 EXISTS\r\n* 0 RECENT\r\n* OK "
+                                 "[UIDVALIDITY 1] ok\r\n* OK [UIDNEXT 2] ok\r\n";
   char *verb = strchr(line, ' '), *rest;
   if (strcasecmp(line, "DONE") == 0) {
     stop_idling(c);
@@ -99,8 +103,10 @@ static void command(struct client *c, char *line) {
   *verb++ = '\0';
   rest = verb + strcspn(verb, " ");
   if (*rest != '\0') *rest++ = '\0';
-  if (strcasecmp(verb, "IDLE") == 0) begin_idle(c, line);
-  else if (strcasecmp(verb, "XWAIT") == 0) wait_for(c, line, rest);
+  if (strcasecmp(verb, "IDLE") == 0)
+    begin_idle(c, line);
+  else if (strcasecmp(verb, "XWAIT") == 0)
+    wait_for(c, line, rest);
   else {
     if (strcasecmp(verb, "XPUSH") == 0) push();
     if (strcasecmp(verb, "CAPABILITY") == 0) say(c, "* CAPABILITY IMAP4rev1 IDLE SASL-IR\r\n");
@@ -176,8 +182,10 @@ static void welcome(int epfd, int listener) {
 static void load(char **argv) {
   tls = SSL_CTX_new(TLS_server_method());
   SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_use_certificate_chain_file(tls, bench_option(argv, "cert", "")) != 1) bench_die("cert=");
-  if (SSL_CTX_use_PrivateKey_file(tls, bench_option(argv, "key", ""), SSL_FILETYPE_PEM) != 1) bench_die("key=");
+  if (SSL_CTX_use_certificate_chain_file(tls, bench_option(argv, "cert", "")) != 1)
+    bench_die("cert=");
+  if (SSL_CTX_use_PrivateKey_file(tls, bench_option(argv, "key", ""), SSL_FILETYPE_PEM) != 1)
+    bench_die("key=");
 }
 
 int main(int argc, char **argv) {
@@ -190,8 +198,10 @@ int main(int argc, char **argv) {
   for (;;) {
     int n = epoll_wait(epfd, ready, 256, patience);
     for (int i = 0; i < n; i++) {
-      if (ready[i].data.ptr == NULL) welcome(epfd, listener);
-      else readable(ready[i].data.ptr);
+      if (ready[i].data.ptr == NULL)
+        welcome(epfd, listener);
+      else
+        readable(ready[i].data.ptr);
     }
   }
 }

@@ -11,14 +11,15 @@
 
 #include "bench.h"
 
-/* A mailstream that answers from memory: every line written (a command) earns the next `per` recorded responses. */
+/* A mailstream that answers from memory: every line written (a command) earns the next `per`
+** recorded responses. */
 static struct {
   char *data;
   size_t n;
   size_t at;
-  size_t stop;      /* end of what the current command earns */
+  size_t stop; /* end of what the current command earns */
   size_t per;
-  char tagged[64];  /* what follows it */
+  char tagged[64]; /* what follows it */
   size_t tagged_n;
   size_t tagged_at;
 } tape;
@@ -71,14 +72,26 @@ static ssize_t tape_read(mailstream_low *s, void *into, size_t room) {
   return (ssize_t)n;
 }
 
-static int tape_close(mailstream_low *s) { return (void)s, 0; }
-static int tape_get_fd(mailstream_low *s) { return (void)s, -1; }
-static void tape_free(mailstream_low *s) { free(s); }
-static void tape_cancel(mailstream_low *s) { (void)s; }
+static int tape_close(mailstream_low *s) {
+  return (void)s, 0;
+}
+static int tape_get_fd(mailstream_low *s) {
+  return (void)s, -1;
+}
+static void tape_free(mailstream_low *s) {
+  free(s);
+}
+static void tape_cancel(mailstream_low *s) {
+  (void)s;
+}
 
 static mailstream_low_driver tape_driver = {
-    .mailstream_read = tape_read,     .mailstream_write = tape_write, .mailstream_close = tape_close,
-    .mailstream_get_fd = tape_get_fd, .mailstream_free = tape_free,   .mailstream_cancel = tape_cancel,
+    .mailstream_read = tape_read,
+    .mailstream_write = tape_write,
+    .mailstream_close = tape_close,
+    .mailstream_get_fd = tape_get_fd,
+    .mailstream_free = tape_free,
+    .mailstream_cancel = tape_cancel,
 };
 
 static void load(const char *path) {
@@ -89,11 +102,13 @@ static void load(const char *path) {
   tape.data = malloc(tape.n);
   if (tape.data == NULL || fread(tape.data, 1, tape.n, f) != tape.n) bench_die(path);
   fclose(f);
-  tape.n = (size_t)((char *)memrchr(tape.data, '\n', tape.n - 1) - tape.data) + 1; /* the tagged line goes */
+  tape.n = (size_t)((char *)memrchr(tape.data, '\n', tape.n - 1) - tape.data) +
+           1; /* the tagged line goes */
 }
 
 static void check(int r, const char *what) {
-  if (r != MAILIMAP_NO_ERROR && r != MAILIMAP_NO_ERROR_AUTHENTICATED && r != MAILIMAP_NO_ERROR_NON_AUTHENTICATED) {
+  if (r != MAILIMAP_NO_ERROR && r != MAILIMAP_NO_ERROR_AUTHENTICATED &&
+      r != MAILIMAP_NO_ERROR_NON_AUTHENTICATED) {
     fprintf(stderr, "bench: libetpan: %s: error %d\n", what, r);
     exit(1);
   }
@@ -106,13 +121,16 @@ static void connect_to(mailimap *imap, char **argv) {
     load(replay);
     tape.per = bench_number(argv, "per", 100);
     tape.tagged_n = (size_t)snprintf(tape.tagged, sizeof tape.tagged, "* OK ready\r\n");
-    check(mailimap_connect(imap, mailstream_new(mailstream_low_new(NULL, &tape_driver), 8192)), "connect");
+    check(mailimap_connect(imap, mailstream_new(mailstream_low_new(NULL, &tape_driver), 8192)),
+          "connect");
   } else if (bench_number(argv, "tls", 0)) {
     check(mailimap_ssl_connect(imap, "127.0.0.1", port), "connect");
   } else {
     check(mailimap_socket_connect(imap, "127.0.0.1", port), "connect");
   }
-  check(mailimap_login(imap, bench_option(argv, "user", "tester"), bench_option(argv, "password", "secret")), "login");
+  check(mailimap_login(imap, bench_option(argv, "user", "tester"),
+                       bench_option(argv, "password", "secret")),
+        "login");
   check(mailimap_examine(imap, "INBOX"), "examine");
 }
 
@@ -126,7 +144,8 @@ static struct mailimap_fetch_type *items(bool metadata) {
     mailimap_fetch_type_new_fetch_att_list_add(list, mailimap_fetch_att_new_envelope());
     mailimap_fetch_type_new_fetch_att_list_add(list, mailimap_fetch_att_new_bodystructure());
   } else {
-    mailimap_fetch_type_new_fetch_att_list_add(list, mailimap_fetch_att_new_body_peek_section(mailimap_section_new(NULL)));
+    mailimap_fetch_type_new_fetch_att_list_add(
+        list, mailimap_fetch_att_new_body_peek_section(mailimap_section_new(NULL)));
   }
   return list;
 }
@@ -140,7 +159,8 @@ int main(int argc, char **argv) {
   connect_to(imap, argv);
   bench_begin();
   for (size_t first = 1; first <= n; first += per) {
-    struct mailimap_set *set = mailimap_set_new_interval((uint32_t)first, (uint32_t)(first + per - 1));
+    struct mailimap_set *set =
+        mailimap_set_new_interval((uint32_t)first, (uint32_t)(first + per - 1));
     clist *result = NULL;
     check(mailimap_uid_fetch(imap, set, what, &result), "fetch");
     got += (size_t)clist_count(result);

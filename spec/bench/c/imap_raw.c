@@ -1,7 +1,9 @@
-/* The ceiling of IMAP: one command, its whole answer received and thrown away; plain, or through OpenSSL memory BIOs.
+/* The ceiling of IMAP: one command, its whole answer received and thrown away; plain, or through
+** OpenSSL memory BIOs.
 **
-** Options: port= user= password= tls=1 n= (messages, for the result line) fetch= (what stands behind UID FETCH)
-** record=FILE: keeps the untagged part of the answer, which the isolated parsing workload replays.
+** Options: port= user= password= tls=1 n= (messages, for the result line) fetch= (what stands
+** behind UID FETCH) record=FILE: keeps the untagged part of the answer, which the isolated parsing
+** workload replays.
 */
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -83,7 +85,8 @@ static bool finished(const char *start, const char *end) {
   return memcmp(line, TAG, sizeof TAG - 1) == 0;
 }
 
-/* Receives until the tagged line is in; returns the octets, gives what came to `record` where that is not NULL. */
+/* Receives until the tagged line is in; returns the octets, gives what came to `record` where that
+** is not NULL. */
 static size_t discard(FILE *record) {
   static char room[BENCH_TAIL + BENCH_READ];
   char *const data = room + BENCH_TAIL;
@@ -120,9 +123,11 @@ int main(int argc, char **argv) {
   link_.fd = bench_connect(argv);
   if (bench_number(argv, "tls", 0)) handshake();
   greeting();
-  run(TAG "LOGIN %s %s\r\n", bench_option(argv, "user", "tester"), bench_option(argv, "password", "secret"));
+  run(TAG "LOGIN %s %s\r\n", bench_option(argv, "user", "tester"),
+      bench_option(argv, "password", "secret"));
   run(TAG "EXAMINE INBOX%s%s\r\n", "", "");
-  snprintf(command, sizeof command, TAG "UID FETCH %s\r\n", bench_option(argv, "fetch", "1:* BODY.PEEK[]"));
+  snprintf(command, sizeof command, TAG "UID FETCH %s\r\n",
+           bench_option(argv, "fetch", "1:* BODY.PEEK[]"));
   bench_begin();
   put(command);
   octets = discard(record);

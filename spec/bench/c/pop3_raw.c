@@ -1,7 +1,8 @@
-/* The ceiling of POP3: RETR of every message with a window of a hundred commands, the answers thrown away.
+/* The ceiling of POP3: RETR of every message with a window of a hundred commands, the answers
+** thrown away.
 **
-** One send for every fifty messages, one recv of 256 KiB at a time, the end of each answer found from newline to newline.
-** Options: port= user= password= window=
+** One send for every fifty messages, one recv of 256 KiB at a time, the end of each answer found
+** from newline to newline. Options: port= user= password= window=
 */
 #include <errno.h>
 #include <stdio.h>

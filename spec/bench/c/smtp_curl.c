@@ -1,7 +1,9 @@
-/* Peer: libcurl sending messages, with the easy interface on one connection or the multi interface on many.
+/* Peer: libcurl sending messages, with the easy interface on one connection or the multi interface
+** on many.
 **
-** Options: port= n= size= connections= (1: easy) file= (one message from there instead). Connections are kept by curl's
-** own cache; the message is handed over by a read callback from memory, as a program that has it as a string would.
+** Options: port= n= size= connections= (1: easy) file= (one message from there instead).
+** Connections are kept by curl's own cache; the message is handed over by a read callback from
+** memory, as a program that has it as a string would.
 */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -27,7 +29,9 @@ static size_t give(char *into, size_t size, size_t count, void *user) {
   return n;
 }
 
-static size_t give_file(char *into, size_t size, size_t count, void *file) { return fread(into, size, count, file); }
+static size_t give_file(char *into, size_t size, size_t count, void *file) {
+  return fread(into, size, count, file);
+}
 
 static void prepare(struct upload *u, const char *url, struct curl_slist *to) {
   u->easy = curl_easy_init();
@@ -114,8 +118,10 @@ int main(int argc, char **argv) {
   }
   if (connections == 1) one_by_one(u, 1); /* connects outside the clock */
   bench_begin();
-  if (connections == 1) one_by_one(u, n);
-  else all_at_once(u, connections, n);
+  if (connections == 1)
+    one_by_one(u, n);
+  else
+    all_at_once(u, connections, n);
   bench_end(n, "");
   return 0;
 }

@@ -1,8 +1,9 @@
-/* The ceiling of sending: N connections, one write and one read a message, nothing built and nothing parsed.
+/* The ceiling of sending: N connections, one write and one read a message, nothing built and
+** nothing parsed.
 **
-** What is written is always the same bytes: content, dot, MAIL, RCPT and DATA of the next message; what is waited for is
-** the number of reply lines (RFC 2920 §3.1 lets them travel together). It is no client: any refusal goes unnoticed.
-** Options: port= n= (messages) size= (octets) connections=
+** What is written is always the same bytes: content, dot, MAIL, RCPT and DATA of the next message;
+** what is waited for is the number of reply lines (RFC 2920 §3.1 lets them travel together). It is
+** no client: any refusal goes unnoticed. Options: port= n= (messages) size= (octets) connections=
 */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 
 #include "bench.h"
 
-static const char envelope[] = "MAIL FROM:<bench@example.test>\r\nRCPT TO:<sink@example.test>\r\nDATA\r\n";
+static const char envelope[] =
+    "MAIL FROM:<bench@example.test>\r\nRCPT TO:<sink@example.test>\r\nDATA\r\n";
 
 struct conn {
   int fd;
@@ -28,7 +30,7 @@ static struct {
   char *flight;   /* content, dot, envelope */
   size_t content; /* octets up to and with the dot */
   size_t whole;
-  size_t left;    /* messages not yet begun */
+  size_t left; /* messages not yet begun */
   size_t under_way;
   size_t done;
   int epfd;
@@ -44,7 +46,8 @@ static void push(struct conn *c) {
   }
 }
 
-/* All replies of the last flight are in: the next content, with an envelope behind it while there are messages left. */
+/* All replies of the last flight are in: the next content, with an envelope behind it while there
+** are messages left. */
 static void next_flight(struct conn *c) {
   bool more = job.left > 0;
   if (more) job.left--;
@@ -62,8 +65,10 @@ static void readable(struct conn *c) {
   for (const char *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p))) != NULL; p++) c->due--;
   if (c->due > 0) return;
   if (c->end != 0) job.done++;
-  if (!last) next_flight(c);
-  else job.under_way--;
+  if (!last)
+    next_flight(c);
+  else
+    job.under_way--;
 }
 
 static void open_all(struct conn *conns, size_t n, char **argv) {
@@ -111,8 +116,10 @@ int main(int argc, char **argv) {
     int k = epoll_wait(job.epfd, ready, 256, -1);
     for (int i = 0; i < k; i++) {
       struct conn *c = ready[i].data.ptr;
-      if (ready[i].events & EPOLLIN) readable(c);
-      else push(c);
+      if (ready[i].events & EPOLLIN)
+        readable(c);
+      else
+        push(c);
     }
   }
   bench_end(job.done, "");

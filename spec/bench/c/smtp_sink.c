@@ -1,8 +1,9 @@
 /* An SMTP server that costs next to nothing: every sender is accepted, every message forgotten.
 **
-** One epoll loop; one read and one write for whatever a read brought (PIPELINING), the end of the content found from
-** newline to newline. No TLS, no AUTH. It keeps no more of a connection than the few bytes that a read left over: a
-** piece of a command line, or the last bytes of content (which may be the start of CRLF.CRLF).
+** One epoll loop; one read and one write for whatever a read brought (PIPELINING), the end of the
+** content found from newline to newline. No TLS, no AUTH. It keeps no more of a connection than the
+** few bytes that a read left over: a piece of a command line, or the last bytes of content (which
+** may be the start of CRLF.CRLF).
 */
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +18,8 @@
 
 struct client {
   int fd;
-  bool content;      /* between 354 and the dot */
-  size_t held;       /* bytes of `hold` in use */
+  bool content; /* between 354 and the dot */
+  size_t held;  /* bytes of `hold` in use */
   char hold[BENCH_TAIL];
 };
 
@@ -34,14 +35,22 @@ static void reply(struct out *out, const char *text) {
   out->n += n;
 }
 
-static bool is(const char *line, const char *verb) { return strncasecmp(line, verb, 4) == 0; }
+static bool is(const char *line, const char *verb) {
+  return strncasecmp(line, verb, 4) == 0;
+}
 
 static void command(struct client *c, const char *line, struct out *out) {
-  if (is(line, "MAIL")) reply(out, "250 2.1.0 ok\r\n");
-  else if (is(line, "RCPT")) reply(out, "250 2.1.5 ok\r\n");
-  else if (is(line, "EHLO")) reply(out, "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n");
-  else if (is(line, "HELO") || is(line, "RSET") || is(line, "NOOP")) reply(out, "250 2.0.0 ok\r\n");
-  else if (is(line, "QUIT")) reply(out, "221 2.0.0 bye\r\n");
+  if (is(line, "MAIL"))
+    reply(out, "250 2.1.0 ok\r\n");
+  else if (is(line, "RCPT"))
+    reply(out, "250 2.1.5 ok\r\n");
+  else if (is(line, "EHLO"))
+    reply(out, "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
+               "ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n");
+  else if (is(line, "HELO") || is(line, "RSET") || is(line, "NOOP"))
+    reply(out, "250 2.0.0 ok\r\n");
+  else if (is(line, "QUIT"))
+    reply(out, "221 2.0.0 bye\r\n");
   else if (is(line, "DATA")) {
     reply(out, "354 go on\r\n");
     c->content = true;
@@ -50,7 +59,8 @@ static void command(struct client *c, const char *line, struct out *out) {
   }
 }
 
-/* One step forward in [p, end): a command line, or the rest of a message. NULL where more bytes are needed. */
+/* One step forward in [p, end): a command line, or the rest of a message. NULL where more bytes are
+** needed. */
 static const char *step(struct client *c, const char *p, const char *end, struct out *out) {
   const char *next;
   if (c->content) {
@@ -101,14 +111,16 @@ int main(int argc, char **argv) {
   static char room[BENCH_TAIL + BENCH_READ];
   static struct out out;
   struct epoll_event ready[256];
-  int patience = bench_number(argv, "spin", 0) ? 0 : -1, listener = bench_serve(), epfd = bench_epoll();
+  int patience = bench_number(argv, "spin", 0) ? 0 : -1, listener = bench_serve(),
+      epfd = bench_epoll();
   (void)argc;
   bench_watch(epfd, listener, EPOLLIN, NULL, false);
   for (;;) {
     int n = epoll_wait(epfd, ready, 256, patience);
     for (int i = 0; i < n; i++) {
       struct client *c = ready[i].data.ptr;
-      if (c == NULL) welcome(epfd, listener);
+      if (c == NULL)
+        welcome(epfd, listener);
       else if (!readable(c, room, &out)) {
         close(c->fd);
         free(c);

@@ -1,4 +1,5 @@
--- What our side of every workload shares: options (name=value), the clocks, and the result line that contest.lua reads.
+-- What our side of every workload shares: options (name=value), the clocks, and the result line
+-- that contest.lua reads.
 
 local common = {}
 

@@ -1,5 +1,6 @@
--- Our side of imap-idle: n sessions, each in its own coroutine in IDLE, and one more that triggers the pushes.
--- Memory is the growth of the resident set from before the first session until all of them idle.
+-- Our side of imap-idle: n sessions, each in its own coroutine in IDLE, and one more that triggers
+-- the pushes. Memory is the growth of the resident set from before the first session until all of
+-- them idle.
 
 local common = require "spec.bench.ours.common"
 local mail = require "mail"

@@ -1,4 +1,5 @@
--- Our side of imap-body: whole messages, handed piece by piece to a sink (how=sink) or as strings (how=string).
+-- Our side of imap-body: whole messages, handed piece by piece to a sink (how=sink) or as strings
+-- (how=string).
 
 local common = require "spec.bench.ours.common"
 local mail = require "mail"

@@ -1,4 +1,5 @@
--- Our side of imap-parse: a recorded answer from memory into Lua tables, a hundred responses at a time.
+-- Our side of imap-parse: a recorded answer from memory into Lua tables, a hundred responses at a
+-- time.
 
 local common = require "spec.bench.ours.common"
 local mail = require "mail"

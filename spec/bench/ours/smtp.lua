@@ -1,5 +1,5 @@
--- Our side of smtp-*: n messages over some connections, each used by several coroutines, so that the content of one
--- message travels with the envelope of the next.
+-- Our side of smtp-*: n messages over some connections, each used by several coroutines, so that
+-- the content of one message travels with the envelope of the next.
 
 local common = require "spec.bench.ours.common"
 local mail = require "mail"

@@ -4,23 +4,24 @@
 
 local shell = require "spec.bench.shell"
 
+local COLUMNS = { columns = { "rss_growth", "rss", "octets" }, compare = "rss", expect = 1 }
+
 local function run(ctx, w)
   local server = ctx:dovecot()
   if not server then return end
   local file = ctx:temporary("big")
   local where = ("port=%d user=big password=secret n=1 file=%s"):format(server.ports.imap, file)
-  local columns = { "rss_growth", "rss", "octets" }
   ctx:contest(("%s, fetched: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("imap_big", where),
     ctx:peer("libcurl", "curl_fetch", where .. " scheme=imap"),
-  }, columns, "rss")
+  }, COLUMNS)
   if not shell.exists(file) then return end
   local sink = ctx:serve("smtp_sink")
   local from = ("port=%d n=1 file=%s"):format(sink.port, file)
   ctx:contest(("%s, sent: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("smtp_big", from),
     ctx:peer("libcurl", "smtp_curl", from),
-  }, columns, "rss")
+  }, COLUMNS)
   sink.stop()
 end
 

@@ -2,15 +2,16 @@
 
 local servers = require "spec.servers"
 
+local COLUMNS = { columns = { "kib_each", "latency", "us" }, compare = "latency" }
+
 local function run(ctx, w)
   local n = ctx:count(w.sessions)
   local server = ctx:serve("idle_server", "spin=1")
   local where = ("port=%d n=%d rounds=5"):format(server.port, n)
-  local columns = { "kib_each", "latency", "us" }
   ctx:contest(("%s: %d sessions in one process (%s)"):format(w.name, n, w.goal), {
     ctx:ours("idle", where),
     ctx:ceiling("idle_raw", where, "bare epoll loop"),
-  }, columns, "latency")
+  }, COLUMNS)
   server.stop()
 end
 
@@ -20,7 +21,7 @@ local function run_tls(ctx, w)
   local server = ctx:serve("idle_server", ("spin=1 tls=1 cert=%s key=%s"):format(made.good.cert, made.good.key))
   ctx:contest(("%s: %d sessions in one process, TLS"):format(w.name, n), {
     ctx:ours("idle", ("port=%d n=%d rounds=5 tls=1 ca=%s"):format(server.port, n, made.ca_file)),
-  }, { "kib_each", "latency", "us" }, "latency")
+  }, COLUMNS)
   server.stop()
 end
 

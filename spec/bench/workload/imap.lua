@@ -13,7 +13,7 @@ local function metadata(ctx, w)
     ctx:ours("imap_meta", where),
     ctx:peer("libetpan, 100 a command", "imap_etpan", where .. " what=meta"),
     ctx:ceiling("imap_raw", ("%s fetch='1:* (%s)'"):format(where, ctx.METADATA), "receive and discard"),
-  })
+  }, { expect = server.count })
 end
 
 local function body(ctx, w)
@@ -26,7 +26,7 @@ local function body(ctx, w)
     ctx:peer("libetpan, 100 a command", "imap_etpan", where .. " what=body"),
     { name = "imaplib, 100 a command", role = "peer", command = "python3 spec/bench/imap_body.py " .. where },
     ctx:ceiling("imap_raw", where, w.tls and "memory BIO loop" or "receive and discard"),
-  })
+  }, { expect = server.count })
 end
 
 -- The recorded answer to the metadata command, from memory: no socket on either side.
@@ -37,7 +37,7 @@ local function parse(ctx, w)
   ctx:contest(("%s: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("imap_parse", what, "lua-mail, into tables"),
     ctx:peer("libetpan, into structures", "imap_etpan", what .. " per=100"),
-  }, { "us", "rate", "octets", "rss" })
+  }, { expect = server.count, columns = { "us", "rate", "octets", "rss" } })
 end
 
 return {

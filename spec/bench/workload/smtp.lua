@@ -1,8 +1,8 @@
 -- Sending against a sink that costs next to nothing (c/smtp_sink.c).
 --
--- "One core": client and sink share a processor, the figure with least noise. "Two cores": the sink spins on the other
--- one, because on a virtual machine waking an idle processor costs many times the work that is measured, and would be
--- charged to whoever wakes it.
+-- "One core": client and sink share a processor, the figure with least noise. "Two cores": the sink
+-- spins on the other one, because on a virtual machine waking an idle processor costs many times
+-- the work that is measured, and would be charged to whoever wakes it.
 
 local function contestants(ctx, port, job)
   local ours = ("port=%d n=%d size=%d connections=%d"):format(port, job.n, job.size, job.connections)
@@ -22,7 +22,7 @@ local function run(ctx, w)
     local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
     local job = { n = ctx:count(w.n), few = w.few and ctx:count(w.few), size = w.size, connections = w.connections }
     ctx:contest(("%s, %s: %s (%s)"):format(w.name, cores == 1 and "one core" or "two cores", w.title, w.goal[cores]),
-      contestants(ctx, sink.port, job))
+      contestants(ctx, sink.port, job), {})
     sink.stop()
   end
 end
