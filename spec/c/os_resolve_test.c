@@ -18,13 +18,13 @@
 
 static int cases;
 
-#define CHECK(what)                                                                               \
-  do {                                                                                            \
-    cases++;                                                                                      \
-    if (!(what)) {                                                                                \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                          \
-      exit(1);                                                                                    \
-    }                                                                                             \
+#define CHECK(what)                                                                                \
+  do {                                                                                             \
+    cases++;                                                                                       \
+    if (!(what)) {                                                                                 \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                           \
+      exit(1);                                                                                     \
+    }                                                                                              \
   } while (0)
 
 enum { HEADER = 12, TYPE_A = 1, TYPE_AAAA = 28, PATIENCE_MS = 10000 };
