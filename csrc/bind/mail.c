@@ -19,5 +19,8 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_os(L);
   lm_open_dial(L);
   lm_open_tls(L);
+  lm_open_sasl(L);
+  lm_open_pop3c(L);
+  lm_open_smtpc(L);
   return 1;
 }
