@@ -2,7 +2,7 @@
 --
 -- The session is a userdata of the core; these methods share its metatable and wait through its pump.
 -- On a session without a transport (`pop3.session`) the same names only queue the command and return
--- its id, for those who drive it by hand: `feed`, `output`, `next`.
+-- its id, for those who drive it by hand: `feed`, `output`, `next` (`retr(n, "stream")` there).
 -- @module mail.pop3
 
 local core = require "mail.core"
@@ -228,14 +228,14 @@ end
 -- @tparam[opt] table options
 -- @treturn string the message, or true with a sink; or nil, err (kind "io" where the sink stopped)
 function methods:retr(n, sink, options)
-  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_number(n, "retr")
+  local pump = Pump.of(self)
+  if not pump then return native.retr(self, n, type(sink) == "function" and "stream" or sink) end
+  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_options(options, "retr")
   if sink ~= nil and type(sink) ~= "function" then
     error("pop3:retr: the sink must be a function, got " .. type(sink), 2)
   end
-  local pump = Pump.of(self)
-  if not pump then return native.retr(self, n, sink and "stream" or "whole") end
   if not sink then return fetch(pump, n, options) end
   local id, err = begin(pump, "retr", n, "stream")
   if not id then return nil, err end
