@@ -4,7 +4,7 @@
 --   # words               a comment; the first one is the test's name
 --   L: line=64 depth=3    limits of the session, before anything else
 --   S: bytes              the server says this (\r \n \t \0 \\ \xHH; S*1000: repeats it)
---   C: bytes              all that the client has put out since the last C:
+--   C: bytes              all that the client has put out since the last C: (C*1000: repeats it)
 --   ! method args         a call on the session, its arguments as Lua: ! ehlo "me.example"
 --   E: kind key=value …   the next event; `E: refused "why"` where a call was not queued
 --   X: eof                the server closes
@@ -93,12 +93,12 @@ end
 local function drain(self)
   while true do
     local event = pack_event(self.session:next())
-    local out = self.session:output()
+    local out, moved = self.session:output(), false
     while out do
-      self.out = self.out .. out
+      self.out, moved = self.out .. out, true
       out = self.session:output()
     end
-    if event.kind == "wait" then return end
+    if event.kind == "wait" and not moved then return end
     if event.kind == "fail" then
       if not self.failed then
         self.failed = true
@@ -106,7 +106,7 @@ local function drain(self)
       end
       return
     end
-    note(self, event)
+    if event.kind ~= "wait" then note(self, event) end
   end
 end
 
@@ -175,9 +175,11 @@ local function read(path)
       transcript.limits = {}
       for name, value in text:gmatch("([%w_]+)=(%d+)") do transcript.limits[name] = tonumber(value) end
     elseif kind == "C" and last and last.kind == "C" then
-      last.text = last.text .. text
+      last.text = last.text .. text:rep(tonumber(count) or 1)
     elseif kind then
-      transcript.steps[#transcript.steps + 1] = { kind = kind, text = text, count = tonumber(count) or 1 }
+      local times = tonumber(count) or 1
+      if kind == "C" then text, times = text:rep(times), 1 end
+      transcript.steps[#transcript.steps + 1] = { kind = kind, text = text, count = times }
     elseif line:find("%S") then
       error(path .. ": unknown line: " .. line)
     end

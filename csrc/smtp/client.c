@@ -350,6 +350,7 @@ static void send_text(struct lm_smtpc *s) {
     size_t n = t->text.n < PIECE ? t->text.n : PIECE, clean = 0;
     if (t->text.n > LEND_MIN * 2) clean = lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n});
     if (clean > t->text.n - LEND_MIN) clean = t->text.n - LEND_MIN;
+    if (clean && t->text.p[clean - 1] == '\r') clean--;
     if (clean >= LEND_MIN) {
       n = clean;
       lm_wire_lend(&s->wire, (struct lm_str){t->text.p, n});
