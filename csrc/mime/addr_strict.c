@@ -91,14 +91,16 @@ static bool mailbox(struct lm_cursor *c, struct lm_addr *out) {
 static bool name(struct lm_cursor *c, struct lm_str *out) {
   const char *from = c->p;
   struct lm_str ignored;
+  bool begun = false; /* obs-phrase = word *(word / "." / CFWS) */
   for (; c->p < c->end && *c->p != '<'; c->p++) {
     char ch = *c->p;
     if (ch == '"') {
       if (!quoted_string(c, &ignored)) return false;
       c->p--;
-    } else if (!is_atext((unsigned char)ch) && ch != '.' && ch != ' ' && ch != '@') {
+    } else if (!is_atext((unsigned char)ch) && ch != ' ' && !(begun && (ch == '.' || ch == '@'))) {
       return no(c, "unquoted special characters in the name");
     }
+    begun = begun || ch != ' ';
   }
   *out = (struct lm_str){from, (size_t)(c->p - from)};
   while (out->n && out->p[out->n - 1] == ' ') out->n--;
@@ -180,7 +182,7 @@ static const char *words(const struct lm_cursor *c) {
 
 bool lm_addr_strict(struct lm_arena *a, struct lm_str text, struct lm_addr *out,
                     const char **why_out) {
-  struct lm_cursor c = lm_cursor(text);
+  struct lm_cursor c = lm_cursor(text.n ? text : LM_STR(""));
   const char *why = forbidden(text);
   struct lm_str spec;
   memset(out, 0, sizeof *out);
@@ -208,7 +210,7 @@ static bool finish(struct lm_arena *a, struct lm_addr *out, const char **why_out
 
 bool lm_addr_envelope(struct lm_arena *a, struct lm_str text, enum lm_addr_null null,
                       struct lm_addr *out, const char **why_out) {
-  struct lm_cursor c = lm_cursor(text);
+  struct lm_cursor c = lm_cursor(text.n ? text : LM_STR(""));
   const char *why = forbidden(text);
   bool brackets = has_brackets(text);
   memset(out, 0, sizeof *out);

@@ -2,7 +2,8 @@
 ** idn.c: internationalized domain names to A-labels.
 **
 ** What comes out of the mapping is checked once more: characters that map to "/" or "@" (U+2100,
-** U+FF20) must not become part of a name.
+** U+FF20) must not become part of a name. The library's own STD3 rules are off because they drop
+** such characters in silence: "x@y.org" would become "xy.org".
 */
 #include "mime/idn.h"
 
@@ -50,8 +51,7 @@ bool lm_idn_to_ascii(struct lm_arena *a, struct lm_str domain, struct lm_str *ou
     return false;
   memcpy(text, domain.p, domain.n);
   text[domain.n] = '\0';
-  code = idn2_lookup_u8((const uint8_t *)text, &name,
-                        IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+  code = idn2_lookup_u8((const uint8_t *)text, &name, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   if (code == IDN2_MALLOC) *out = LM_NOSTR;
   if (code != IDN2_OK) return false;
   *out = lm_arena_copy(a, (struct lm_str){(const char *)name, strlen((const char *)name)});

@@ -9,8 +9,9 @@
 #include "mime/word2047.h"
 
 struct lm_lex lm_lex(struct lm_str text) {
-  const char *end = text.p + text.n;
-  return (struct lm_lex){text.p, end, end, end, end};
+  const char *from = text.n ? text.p : "";
+  const char *end = from + text.n;
+  return (struct lm_lex){from, end, end, end, end};
 }
 
 struct lm_lex lm_lex_part(const struct lm_lex *x, const char *from, const char *end) {
@@ -65,7 +66,7 @@ static const char *odd_word_end(const char *p, const char *end) {
   bool odd = false;
   for (; p < stop; p++) {
     if (*p == '<' || *p == '>' || *p == '"' || (unsigned char)*p < ' ') return NULL;
-    odd = odd || !is_atext(*p);
+    odd = odd || (!is_atext(*p) && *p != '.');
   }
   return odd ? stop : NULL;
 }

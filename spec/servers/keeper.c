@@ -146,7 +146,7 @@ static bool answers(int port, bool greets) {
     struct pollfd p = {fd, POLLIN, 0};
     char line[128] = "";
     yes = poll(&p, 1, 5000) > 0 && read(fd, line, sizeof line - 1) > 0;
-    if (strstr(line, "Waiting for") != NULL) yes = false;
+    if (strstr(line, "Waiting for") != NULL || strncmp(line, "* BYE", 5) == 0) yes = false;
   }
   if (fd >= 0) close(fd);
   return yes;

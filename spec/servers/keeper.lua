@@ -54,15 +54,25 @@ local function user_of(answer)
   return { user = name, uid = tonumber(uid), group = group, gid = tonumber(gid), folder = folder }
 end
 
+-- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
+local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib/dovecot usr/lib/dovecot/modules "
+  .. "usr/lib/dovecot/modules/old-stats"
+
+local function surroundings(unpacked, folder, preload)
+  local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+  local list = {}
+  for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/root/" .. name end
+  return string.format("LM_REROOT=%s/root %s=%s/reroot.so LD_LIBRARY_PATH=%s",
+    folder, preload, folder, table.concat(list, ":"))
+end
+
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
 local function command_line(found, arguments)
   local words = { "exec env -u LD_PRELOAD" }
   local program = found.program
   if found.root then
     program = "@/root" .. program:sub(#found.root + 1)
-    words[#words + 1] = "LM_REROOT=@/root KEEPER_PRELOAD=@/reroot.so LD_LIBRARY_PATH="
-      .. "$(cd " .. quote(found.root) .. " && ls -d usr/lib/*-linux-* lib/*-linux-* usr/lib/dovecot 2>/dev/null"
-      .. " | sed 's,^,@/root/,' | paste -sd:)"
+    words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
   end
   words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
@@ -151,13 +161,10 @@ function Keeper:signal(number) return self:ask("signal " .. number) end
 --- Runs one of the package's own programs in the server's surroundings; input is optional text.
 -- Returns whether its status was 0, and what it wrote.
 function Keeper:run(program, arguments, input)
-  local words, feed = {}, ""
+  local words, feed = { program }, ""
   if self.found.root then
-    words[1] = string.format("env -u LD_PRELOAD LM_REROOT=%s/root LD_PRELOAD=%s/reroot.so LD_LIBRARY_PATH=$(ls -d "
-      .. "%s/root/usr/lib/*-linux-* %s/root/usr/lib/dovecot 2>/dev/null | paste -sd:) %s/root%s",
-      self.folder, self.folder, self.folder, self.folder, self.folder, program)
-  else
-    words[1] = program
+    words = { "env -u LD_PRELOAD", surroundings(self.found.root, self.folder, "LD_PRELOAD"),
+      self.folder .. "/root" .. program }
   end
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
   if input then feed = " < " .. quote(self:write("input", input)) end
