@@ -78,7 +78,11 @@ function Pump:fail(err)
   self.last_error = err
   self:drain_log()
   tls.remember(self.session)
-  if self.conn then self.host.close(self.conn) end
+  if self.conn then
+    -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
+    if self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    self.host.close(self.conn)
+  end
   for _, waiter in pairs(self.waiters or {}) do waiter:set() end
   return nil, err
 end
