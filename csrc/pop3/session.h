@@ -19,7 +19,8 @@ struct lm_pop3_cmd {
   uint32_t steps;  /* challenges so far */
   uint32_t line_n; /* octets of its line in `text`, with CRLF */
   uint32_t open_n; /* octets of it that a trace may show */
-  uint32_t rest_n; /* behind the line: an initial response kept for the first challenge, with CRLF */
+  uint32_t
+      rest_n; /* behind the line: an initial response kept for the first challenge, with CRLF */
   enum lm_pop3_verb verb;
   enum lm_pop3_body body;
   bool raw;     /* its line was given as it stands */
@@ -55,11 +56,11 @@ struct lm_pop3c {
   struct lm_buf challenge; /* decoded */
   struct lm_buf body;      /* what was collected of a body that is larger than the input buffer */
   struct lm_dotin dot;
-  size_t mark;      /* octets of the input that the body has used */
-  size_t kept;      /* octets at its front that they have become, without the dots */
-  uint64_t total;   /* octets of the body so far */
-  size_t lines;     /* lines of a list so far */
-  size_t line_n;    /* octets of its last line so far */
+  size_t mark;    /* octets of the input that the body has used */
+  size_t kept;    /* octets at its front that they have become, without the dots */
+  uint64_t total; /* octets of the body so far */
+  size_t lines;   /* lines of a list so far */
+  size_t line_n;  /* octets of its last line so far */
 };
 
 /* --- send.c ---------------------------------------------------------------------------------- */

@@ -42,9 +42,9 @@ local function refused(pump, command, text, code)
     { command = command, text = text, response_code = code, temporary = PASSING[code] or false })
 end
 
--- Names the command in an error that is this call's alone.
+-- Names the command in an error that is this call's alone; a handshake is no command's fault.
 local function named(pump, err, command)
-  if err ~= pump.failure and not err.command then err.command = command end
+  if err ~= pump.failure and err.kind ~= "tls" and not err.command then err.command = command end
   return nil, err
 end
 
@@ -485,7 +485,7 @@ local function start_tls(pump, o, deadline)
     if demanded then return no_tls(pump, "refuses STLS: " .. text) end
     return true
   end
-  pump.capabilities, pump.timestamp, pump.server = {}, nil, nil
+  pump.capabilities, pump.timestamp = {}, nil
   local ok
   ok, err = connect.start_tls(pump, o)
   if not ok then return nil, err end
@@ -569,8 +569,9 @@ local fields = {
 
 core.pop3_session_class.__tostring = function(self)
   local pump = Pump.of(self)
-  local freed = self:is_freed() or (pump and pump.failure)
-  return connect.describe(self, freed and "closed" or self:phase())
+  local state = (self:is_freed() or (pump and pump.failure)) and "closed" or self:phase()
+  if not pump then return ("mail.pop3 (no transport, %s)"):format(state) end
+  return connect.describe(self, state)
 end
 
 pop3.internal = { begin = begin, finish = finish, fetch = fetch }

@@ -24,7 +24,9 @@ local HIGH_WATER = 1048576
 
 --- The pump of a session.
 function Pump.of(session)
-  return session:state()
+  local pump = session:state()
+  -- Lua 5.1 gives every userdata an environment: without a pump it is the globals.
+  if getmetatable(pump) == Pump then return pump end
 end
 
 --- Binds a session to a transport.
