@@ -21,8 +21,8 @@ local FIELDS = {
     sent = { "ok", "receipt", "command", "reply" },
   },
   pop3 = {
-    greeting = { "text", "timestamp" }, ask = { "challenge" }, starttls = {},
-    done = { "ok", "text", "response_code", "value" }, data = { "bytes", joined = "bytes" },
+    greeting = { "text", "timestamp" }, ask = { "challenge" }, starttls = {}, bye = { "text", "response_code" },
+    done = { "ok", "text", "response_code", "value", "size" }, data = { "bytes", joined = "bytes" },
   },
   imap = {
     greeting = { "status", "code", "value", "text" }, ask = { "challenge" }, go = {}, starttls = {}, idling = {},

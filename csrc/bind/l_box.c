@@ -5,6 +5,7 @@
 ** reads and writes the link's outer wire in place.
 */
 #include "bind/bind.h"
+#include "bind/l_tls.h"
 
 #include <stdlib.h>
 
@@ -214,6 +215,12 @@ static const luaL_Reg box_methods[] = {
     {"feed", feed},         {"feed_eof", feed_eof}, {"output", output},   {"next", next},
     {"wants", wants},       {"failure", failure},   {"relax", relax},     {"abandon", abandon},
     {"trace", trace},       {"state", state},       {"free", release},    {"is_freed", is_freed},
+    {"start_tls", lm_box_start_tls},
+    {"tls_info", lm_box_tls_info},
+    {"tls_session", lm_box_tls_session},
+    {"tls_why", lm_box_tls_why},
+    {"tls_close", lm_box_tls_close},
+    {"tls_binding", lm_box_tls_binding},
     {"secured", secured},
     {NULL, NULL},
 };

@@ -7,6 +7,7 @@
 */
 #include <string.h>
 
+#include "base/chars.h"
 #include "bind/bind.h"
 #include "bind/open.h"
 #include "mime/addr.h"

@@ -176,10 +176,27 @@ static int open_channel(struct lm_resolve *r, const struct lm_resolve_options *o
   return o->servers ? ares_set_servers_ports_csv(r->channel, o->servers) : ARES_SUCCESS;
 }
 
+/* A numeric address is its own answer (some versions of c-ares ask the servers for it first). */
+static bool is_numeric(struct lm_resolve *r, const char *name, int family) {
+  struct addrinfo hints, *found = NULL;
+  memset(&hints, 0, sizeof hints);
+  hints.ai_family = family;
+  hints.ai_flags = AI_NUMERICHOST;
+  hints.ai_socktype = SOCK_STREAM;
+  if (getaddrinfo(name, NULL, &hints, &found) != 0) return false;
+  r->answered = true;
+  r->address = calloc(1, sizeof *r->address);
+  r->status = r->address ? ARES_SUCCESS : ARES_ENOMEM;
+  r->count = r->address && put_address(r->address[0], found->ai_addr);
+  freeaddrinfo(found);
+  return true;
+}
+
 static void ask(struct lm_resolve *r, const char *name, int family) {
   struct ares_addrinfo_hints hints;
   memset(&hints, 0, sizeof hints);
   hints.ai_family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
+  if (is_numeric(r, name, hints.ai_family)) return;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = ARES_AI_NOSORT;
   ares_getaddrinfo(r->channel, name, NULL, &hints, on_answer, r);
@@ -284,7 +301,9 @@ const char *lm_resolve_why(const struct lm_resolve *r) {
   case ARES_ENOTFOUND: return "no such host";
   case ARES_ENODATA: return "the host has no address";
   case ARES_ETIMEOUT: return "no answer from the name servers";
-  case ARES_ECONNREFUSED: return "no name server can be reached";
+  case ARES_ECONNREFUSED: /* also: every server answered, and none was of use */
+  case ARES_ESERVFAIL:
+  case ARES_EREFUSED: return "no usable answer from the name servers";
   case ARES_EBADNAME: return "not a host name";
   default: return ares_strerror(r->status);
   }

@@ -220,6 +220,14 @@ struct lm_filter *lm_tls_new(const struct lm_tls_context *c, struct lm_str name,
   return NULL;
 }
 
+struct lm_filter *lm_tls_find(const struct lm_link *l) {
+  size_t i;
+  for (i = 0; i < LM_LINK_FILTERS && l->filter[i]; i++) {
+    if (l->filter[i]->turn == turn) return l->filter[i];
+  }
+  return NULL;
+}
+
 struct lm_str lm_tls_why(const struct lm_filter *f) {
   return lm_buf_str(&lm_tls_peek(f)->why);
 }

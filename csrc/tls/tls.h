@@ -60,6 +60,9 @@ bool lm_tls_name_ok(struct lm_str name);
 struct lm_filter *lm_tls_new(const struct lm_tls_context *c, struct lm_str name,
                              struct lm_tls_session *resume, const char **refusal_out);
 
+/* The TLS filter of a link, the outermost if there are two; NULL where there is none. */
+struct lm_filter *lm_tls_find(const struct lm_link *l);
+
 /* True once the handshake is done and everything has been accepted. */
 bool lm_tls_is_open(const struct lm_filter *f);
 

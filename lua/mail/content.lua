@@ -25,7 +25,7 @@ local function file_size(file)
 end
 
 -- The next piece, at most PIECE long: a string, or nil at the end, or nil, reason.
-local function pull(source)
+function content.pull(source)
   local piece = source.held
   source.held = nil
   while not piece or piece == "" do
@@ -76,7 +76,7 @@ function content.open(pump, message, size, level)
       :format(io.type(message) or type(message)), level + 1)
   end
   local source = { fn = fn }
-  local first, why = pull(source)
+  local first, why = content.pull(source)
   if not first and why ~= nil then return nil, nil, nil, failed(pump, source, why) end
   source.first = first or ""
   return source, size, source.first
@@ -87,7 +87,7 @@ end
 function content.give(pump, id, source)
   local piece, why = source.first, nil
   source.first = nil
-  if piece == nil or piece == "" then piece, why = pull(source) end
+  if piece == nil or piece == "" then piece, why = content.pull(source) end
   if pump.failure then return pump:failed() end
   if piece == nil and why ~= nil then
     pump:abandon(id)

@@ -9,6 +9,7 @@
 -- @module mail.pump
 
 local Err = require "mail.err"
+local tls = require "mail.tls"
 
 local Pump = {}
 Pump.__index = Pump
@@ -76,6 +77,7 @@ function Pump:fail(err)
   }
   self.last_error = err
   self:drain_log()
+  tls.remember(self.session)
   if self.conn then self.host.close(self.conn) end
   for _, waiter in pairs(self.waiters or {}) do waiter:set() end
   return nil, err
@@ -103,8 +105,9 @@ function Pump:data_deadline(options)
   return self.host.now() + seconds
 end
 
--- Gives up on a command. The session stays usable where the core can swallow the late answer.
-function Pump:expired(id, why)
+-- Gives up on a command, unless it is only looked after now and then (`patient`). The session stays
+-- usable where the core can swallow the late answer.
+local function expired(self, id, why, patient)
   local err
   if why == "cancelled" then
     err = self:error("cancelled", "the call was cancelled")
@@ -113,7 +116,7 @@ function Pump:expired(id, why)
   else
     return self:fail(self:error("closed", why))
   end
-  self:abandon(id)
+  if not (patient and why == "timeout") then self:abandon(id) end
   return nil, err
 end
 
@@ -219,7 +222,7 @@ function Pump:broken()
 end
 
 -- One event of the session for `id`, reading for everybody meanwhile.
-local function lead(self, id, deadline)
+local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
   self.leading = running() or true
   while true do
@@ -234,7 +237,7 @@ local function lead(self, id, deadline)
       if not ok then
         self.leading = nil
         hand_over(self)
-        return self:expired(id, why)
+        return expired(self, id, why, patient)
       end
     elseif kind == "fail" then
       self.leading = nil
@@ -249,21 +252,21 @@ local function lead(self, id, deadline)
       if self.waiters then hand_over(self) end
       self:unsolicited(kind, a, b, c, d, e)
       if self.failure then return self:failed() end
-      if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline) end
+      if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
       self.leading = running() or true
     else
       local room = keep(self, kind, who, a, b, c, d, e)
       if room and not room:wait(deadline and deadline - host.now()) then
         self.leading = nil
         hand_over(self)
-        return self:expired(id, "timeout")
+        return expired(self, id, "timeout", patient)
       end
     end
   end
 end
 
 -- Sleeps until somebody who leads has the event of `id`, or the lead is free.
-local function follow(self, id, deadline)
+local function follow(self, id, deadline, patient)
   local host = self.host
   local waiter = host.event()
   self.waiters = self.waiters or {}
@@ -274,7 +277,7 @@ local function follow(self, id, deadline)
     if not leader or (leader ~= true and status(leader) == "dead") then
       self.waiters[id] = nil
       if not next(self.waiters) then self.waiters = nil end
-      return lead(self, id, deadline)
+      return lead(self, id, deadline, patient)
     end
     local ok, why = waiter:wait(deadline and deadline - host.now())
     local queue = self.queues and self.queues[id]
@@ -284,20 +287,24 @@ local function follow(self, id, deadline)
       return pop(self, id, queue)
     end
     if self.failure then return self:failed() end
-    if not ok then return self:expired(id, why) end
+    if not ok then
+      self.waiters[id] = nil
+      return expired(self, id, why, patient)
+    end
   end
 end
 
 --- The next event of command `id`.
 -- @tparam number id
 -- @tparam[opt] number deadline absolute, of `host.now()`; nil waits for ever
+-- @tparam[opt] boolean patient a time-out does not abandon the command: the caller will ask again
 -- @return kind and the event's values, or nil, err. After an error the command is abandoned.
-function Pump:wait(id, deadline)
+function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
   if queue and queue.first <= queue.last then return pop(self, id, queue) end
   if self.failure then return self:failed() end
-  if self.leading then return follow(self, id, deadline) end
-  return lead(self, id, deadline)
+  if self.leading then return follow(self, id, deadline, patient) end
+  return lead(self, id, deadline, patient)
 end
 
 --- Declares that the running coroutine reads `id` bit by bit: others wait for it rather than pile up

@@ -29,6 +29,13 @@ local function drive(host, step, deadline, kind)
   end
 end
 
+-- The loop forgets what it knows of a resolver or a dial before the descriptor goes.
+local function finish(host, object)
+  local socket = object:fd()
+  if socket then host.forget(socket) end
+  object:close()
+end
+
 -- Resolves `name` and connects to the first address that answers.
 -- @tparam table host the adapter
 -- @tparam string name host name or address literal
@@ -39,12 +46,12 @@ end
 local function connect(host, name, port, options, deadline)
   local resolver = core.resolver(name, { servers = options.dns_servers })
   local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns")
-  resolver:close(host.forget)
+  finish(host, resolver)
   if not addresses then return nil, err end
   local dial = core.dial(addresses, port, { local_address = options.local_address })
   local socket
   socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect")
-  dial:close(host.forget)
+  finish(host, dial)
   if not socket then return nil, err end
   return core.conn(socket)
 end
