@@ -81,7 +81,8 @@ end
 local function selftest()
   local c = { "static int f(int a,", "             int b) {", "  return a;", "}", "",
     "static const struct x t[] = {", "  {1},", "};", "enum e {", "  A", "};", "void g(void) {", "}" }
-  local lua = { 'error("a function expected", 2)', "local function a(x)", "  b(function()", "    return x", "  end)", "end", "M.c = function(y)", "end" }
+  local lua = { 'error("a function expected", 2)', "local function a(x)", "  b(function()", "    return x", "  end)",
+    "end", "M.c = function(y)", "end" }
   local got = {}
   local function add(name, size) got[#got + 1] = name .. "=" .. size end
   c_functions(c, add)
