@@ -98,7 +98,7 @@ demo: deps-build deps-servers
 	@$(RUN) spec/demo/demo.lua
 bench: deps-build deps-servers deps-bench
 	@$(MAKE) --no-print-directory -s all
-	@$(RUN) spec/bench/run.lua
+	@$(RUN) spec/bench/run.lua $(BENCH)
 
 fuzz: deps-build deps-fuzz
 	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS)
