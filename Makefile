@@ -105,7 +105,7 @@ demo:
 bench:
 	$(DEPS) build test servers bench
 	$(AGAIN) all
-	@$(RUN) spec/bench/run.lua
+	@$(RUN) spec/bench/run.lua $(BENCH)
 fuzz:
 	$(DEPS) build fuzz
 	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS)

@@ -71,8 +71,9 @@ end
 -- The body of message `i`, asked for already or now.
 function Ahead:body(i, options)
   if self.limit == 0 then return internal.fetch(self.pump, self.items[i].number, options) end
-  local id, err = self:take(i), nil
+  local id = self:take(i)
   if not id then
+    local err
     id, err = internal.begin(self.pump, "retr", self.items[i].number)
     if not id then return nil, err end
   end
