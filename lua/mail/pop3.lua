@@ -311,7 +311,8 @@ end
 function methods:has(name)
   check_string(name, "has", "the name")
   local pump = Pump.of(self)
-  return pump ~= nil and pump.capabilities[name:upper()] ~= nil
+  local capabilities = pump and pump.capabilities
+  return capabilities ~= nil and capabilities[name:upper()] ~= nil
 end
 
 --- Ends the session: the deletions become final. The connection is closed whatever the answer.
@@ -399,6 +400,7 @@ end
 
 local function authenticate(pump, options, deadline)
   local offered = {}
+  pump.capabilities = pump.capabilities or {}
   local sasl = pump.capabilities.SASL
   for name in (type(sasl) == "string" and sasl or ""):gmatch("%S+") do offered[name:upper()] = true end
   local extra = {

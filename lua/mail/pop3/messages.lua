@@ -25,7 +25,7 @@ local function new_ahead(pump, items)
   local gaps = type(pump.timeouts) == "table" and pump.timeouts.data -- only a streamed body has any
   return setmetatable({
     pump = pump, items = items, at = 0, asked = 0, ids = {}, count = 0, bytes = 0,
-    limit = pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
+    limit = pump.capabilities and pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
   }, Ahead)
 end
 
