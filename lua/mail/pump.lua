@@ -85,7 +85,7 @@ function Pump:fail(err)
     if self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
-  for _, waiter in pairs(self.waiters or {}) do waiter:set() end
+  for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end
   return nil, err
 end
 
@@ -180,8 +180,35 @@ local function measure(a, b, c)
   return n
 end
 
--- Keeps an event for its owner and wakes it. Waits where that owner is far behind.
-local function keep(self, kind, id, a, b, c, d, e)
+-- A waiter: what a follower sleeps on, and the place for the event that it waits for. Used again,
+-- since every message sent through a busy session needs one.
+local function take_waiter(self, id)
+  local spare = self.spare_waiters
+  local waiter = spare and table.remove(spare) or { event = self.host.event() }
+  local waiters = self.waiters
+  if not waiters then
+    waiters = {}
+    self.waiters = waiters
+  end
+  waiters[id] = waiter
+  return waiter
+end
+
+local function drop_waiter(self, id, waiter)
+  local waiters = self.waiters
+  waiters[id] = nil
+  if not next(waiters) then self.waiters = nil end
+  waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = nil, nil, nil, nil, nil, nil
+  local spare = self.spare_waiters
+  if not spare then
+    spare = {}
+    self.spare_waiters = spare
+  end
+  if #spare < 16 then spare[#spare + 1] = waiter end
+end
+
+-- Keeps an event in its owner's queue. Returns what to wait for where that owner is far behind.
+local function enqueue(self, kind, id, a, b, c, d, e)
   local queues = self.queues
   if not queues then
     queues = {}
@@ -196,8 +223,6 @@ local function keep(self, kind, id, a, b, c, d, e)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
   queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
-  local waiter = self.waiters and self.waiters[id]
-  if waiter then waiter:set() end
   if queue.bytes > self.backlog then
     queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
       "limit passed: backlog (answers pile up while their reader is busy)") }
@@ -209,10 +234,22 @@ local function keep(self, kind, id, a, b, c, d, e)
   end
 end
 
+-- Gives an event to its owner: into its hands where it waits, else into its queue.
+local function deliver(self, kind, id, a, b, c, d, e)
+  local waiter = self.waiters and self.waiters[id]
+  if waiter and not waiter.kind then
+    waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = kind, a, b, c, d, e
+    waiter.event:set()
+    return
+  end
+  return enqueue(self, kind, id, a, b, c, d, e)
+end
+
 -- Wakes one of those who wait, so that it can lead.
 local function hand_over(self)
-  local _, waiter = next(self.waiters or {})
-  if waiter then waiter:set() end
+  for _, waiter in pairs(self.waiters or {}) do
+    if not waiter.kind then return waiter.event:set() end
+  end
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -261,7 +298,7 @@ local function lead(self, id, deadline, patient)
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
       self.leading = running() or true
     else
-      local room = keep(self, kind, who, a, b, c, d, e)
+      local room = deliver(self, kind, who, a, b, c, d, e)
       if room and not room:wait(deadline and deadline - host.now()) then
         self.leading = nil
         hand_over(self)
@@ -274,29 +311,20 @@ end
 -- Sleeps until somebody who leads has the event of `id`, or the lead is free.
 local function follow(self, id, deadline, patient)
   local host = self.host
-  local waiter = host.event()
-  self.waiters = self.waiters or {}
-  self.waiters[id] = waiter
+  local waiter = take_waiter(self, id)
   host.flush(self.conn, self.session)
   while true do
     local leader = self.leading
     if not leader or (leader ~= true and status(leader) == "dead") then
-      self.waiters[id] = nil
-      if not next(self.waiters) then self.waiters = nil end
+      drop_waiter(self, id, waiter)
       return lead(self, id, deadline, patient)
     end
-    local ok, why = waiter:wait(deadline and deadline - host.now())
-    local queue = self.queues and self.queues[id]
-    if queue and queue.first <= queue.last then
-      self.waiters[id] = nil
-      if not next(self.waiters) then self.waiters = nil end
-      return pop(self, id, queue)
-    end
+    local ok, why = waiter.event:wait(deadline and deadline - host.now())
+    local kind, a, b, c, d, e = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e
+    if kind or self.failure or not ok then drop_waiter(self, id, waiter) end
+    if kind then return kind, a, b, c, d, e end
     if self.failure then return self:failed() end
-    if not ok then
-      self.waiters[id] = nil
-      return expired(self, id, why, patient)
-    end
+    if not ok then return expired(self, id, why, patient) end
   end
 end
 
