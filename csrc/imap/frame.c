@@ -137,7 +137,7 @@ static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line,
   if (!digits(open + 1, line.p + line.n - 1, &f->literal)) {
     return refuse(f, LM_FRAME_BAD, "literal size of 63 bits");
   }
-  if (body && f->cut) return LM_FRAME_BODY;
+  if (body && f->cut && f->literal) return LM_FRAME_BODY;
   f->held += f->literal;
   if (!body && f->literal > limits->literal) return refuse(f, LM_FRAME_LIMIT, "literal");
   if (f->held > limits->message) return refuse(f, LM_FRAME_LIMIT, "message");
