@@ -15,15 +15,15 @@ static bool decode(struct lm_cursor *c, struct lm_str *s) {
 }
 
 static bool decoded(struct lm_cursor *c, struct lm_str *out) {
-  return lm_imap_nstring(c, out) && decode(c, out);
+  return lm_imap_envelope_string(c, out) && decode(c, out);
 }
 
 /* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")" */
 static bool address(struct lm_cursor *c, struct lm_imap_address *out) {
   struct lm_str adl;
   return lm_expect(c, '(', "address") && decoded(c, &out->name) && lm_imap_sp(c) &&
-         lm_imap_nstring(c, &adl) && lm_imap_sp(c) && lm_imap_nstring(c, &out->mailbox) &&
-         lm_imap_sp(c) && lm_imap_nstring(c, &out->host) && lm_expect(c, ')', "end of address");
+         lm_imap_envelope_string(c, &adl) && lm_imap_sp(c) && lm_imap_envelope_string(c, &out->mailbox) &&
+         lm_imap_sp(c) && lm_imap_envelope_string(c, &out->host) && lm_expect(c, ')', "end of address");
 }
 
 /* env-from = "(" 1*address ")" / nil; an empty list and spaces between addresses pass. */
@@ -49,13 +49,13 @@ static bool addresses(struct lm_cursor *c, struct lm_imap_address **out) {
 **            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")" */
 static bool envelope(struct lm_cursor *c, struct lm_imap_envelope *e) {
   int i;
-  if (!lm_expect(c, '(', "envelope") || !lm_imap_nstring(c, &e->date)) return false;
+  if (!lm_expect(c, '(', "envelope") || !lm_imap_envelope_string(c, &e->date)) return false;
   if (!lm_imap_sp(c) || !decoded(c, &e->subject) || !lm_imap_sp(c)) return false;
   for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
     if (!addresses(c, &e->list[i]) || !lm_imap_sp(c)) return false;
   }
-  return lm_imap_nstring(c, &e->in_reply_to) && lm_imap_sp(c) &&
-         lm_imap_nstring(c, &e->message_id) && lm_expect(c, ')', "end of envelope");
+  return lm_imap_envelope_string(c, &e->in_reply_to) && lm_imap_sp(c) &&
+         lm_imap_envelope_string(c, &e->message_id) && lm_expect(c, ')', "end of envelope");
 }
 
 bool lm_imap_envelope(struct lm_cursor *c, struct lm_imap_envelope *out) {

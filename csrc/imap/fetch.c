@@ -135,13 +135,19 @@ static struct lm_str unknown_name(struct lm_cursor *c, struct lm_str name) {
 
 /* An item as a value tree under its name in lower case. */
 static bool generic(struct lm_cursor *c, struct lm_str name, struct lm_imap_value *into) {
-  struct lm_imap_value *v;
+  struct lm_imap_value value = {.kind = LM_VALUE_NIL}, *v;
   struct lm_str key;
   name = unknown_name(c, name);
   if (name.n == 0) return lm_cursor_fail(c, LM_E_PROTOCOL, "name of an item");
+  if (lm_peek(c) != ')' && (!lm_imap_sp(c) || !lm_imap_value(c, &value))) return false;
+  if (lm_peek(c) != ' ' && lm_peek(c) != ')') {
+    return lm_cursor_fail(c, LM_E_PROTOCOL, "space or end of FETCH items");
+  }
   if (!lm_imap_lower(c, name, &key) || (v = lm_imap_child(c, into, key)) == NULL) return false;
-  if (lm_peek(c) == ')') return true;
-  return lm_imap_sp(c) && lm_imap_value(c, v);
+  v->kind = value.kind;
+  v->count = value.count;
+  v->u = value.u;
+  return true;
 }
 
 /* Nothing can be told apart any more: the rest of the line is one raw text. */
@@ -157,7 +163,7 @@ static bool salvage(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str 
   const char *from = name.p + name.n;
   if (!lm_imap_back(c, from)) return false;
   f->defects++;
-  if (generic(c, name, &f->raw) && (lm_peek(c) == ' ' || lm_peek(c) == ')')) return true;
+  if (generic(c, name, &f->raw)) return true;
   return lm_imap_back(c, name.p) && give_up(c, f);
 }
 

@@ -145,8 +145,7 @@ static bool bare_code(struct lm_cursor *c, struct lm_imap_resp *out,
 static bool other_data(struct lm_cursor *c, struct lm_imap_resp *out, struct lm_str name) {
   out->group = LM_IMAP_G_OTHER;
   if (!lm_imap_upper(c, name, &out->name)) return false;
-  if (lm_imap_at_end(c)) return true;
-  return lm_imap_values(c, &out->value);
+  return (lm_imap_at_end(c) || lm_imap_values(c, &out->value)) && lm_imap_end(c);
 }
 
 static bool known_data(struct lm_cursor *c, const struct lm_imap_how *how,

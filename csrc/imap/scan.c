@@ -54,10 +54,21 @@ static const char *quote_or_escape(const char *p, const char *end) {
   return p;
 }
 
+/* What surrounds a quoted string. */
+enum among { AMONG_WORDS, AMONG_STRINGS };
+
+/* True where a string, a list or NIL begins: all that may stand in an envelope. */
+static bool begins_string(const char *p, const char *end) {
+  if (p == end || *p == '"' || *p == '(' || *p == ')' || *p == '{' || *p == ' ') return true;
+  return end - p >= 3 && (p[0] | 32) == 'n' && (p[1] | 32) == 'i' && (p[2] | 32) == 'l';
+}
+
 /* What may follow a closing quote. A quote before anything else is text that the server forgot to
 ** escape: spec/wire/imap/quirk-raw-quotes.wire */
-static bool closes(const char *p, const char *end) {
-  return p == end || *p == ' ' || *p == ')' || *p == '(' || *p == ']' || *p == '\r' || *p == '\n';
+static bool closes(const char *p, const char *end, enum among among) {
+  if (p == end) return true;
+  if (*p == ' ') return among == AMONG_WORDS || begins_string(p + 1, end);
+  return *p == ')' || *p == '(' || *p == ']' || *p == '\r' || *p == '\n';
 }
 
 static bool is_escape(const char *p, const char *end) {
@@ -75,13 +86,13 @@ static struct lm_str unescape(struct lm_cursor *c, const char *p, const char *en
 }
 
 /* quoted = DQUOTE *QUOTED-CHAR DQUOTE; bytes of any kind but CR and LF pass. */
-static bool quoted(struct lm_cursor *c, struct lm_str *out) {
+static bool quoted(struct lm_cursor *c, enum among among, struct lm_str *out) {
   const char *from = c->p + 1, *q = from;
   bool plain = true;
   for (;;) {
     q = quote_or_escape(q, c->end);
     if (q == c->end) return lm_cursor_fail(c, LM_E_PROTOCOL, "closing quote");
-    if (*q == '"' && closes(q + 1, c->end)) break;
+    if (*q == '"' && closes(q + 1, c->end, among)) break;
     if (is_escape(q, c->end)) plain = false, q++;
     q++;
   }
@@ -116,7 +127,7 @@ static bool literal(struct lm_cursor *c, struct lm_str *out) {
 
 bool lm_imap_string(struct lm_cursor *c, struct lm_str *out) {
   int ch = lm_peek(c);
-  if (ch == '"') return quoted(c, out);
+  if (ch == '"') return quoted(c, AMONG_WORDS, out);
   if (ch == '{' || ch == '~') return literal(c, out);
   return lm_cursor_fail(c, LM_E_PROTOCOL, "string");
 }
@@ -130,9 +141,14 @@ bool lm_imap_nil(struct lm_cursor *c) {
 }
 
 bool lm_imap_nstring(struct lm_cursor *c, struct lm_str *out) {
-  if (lm_peek(c) == '"') return quoted(c, out);
+  if (lm_peek(c) == '"') return quoted(c, AMONG_WORDS, out);
   *out = LM_NOSTR;
   return lm_imap_nil(c) || lm_imap_string(c, out);
+}
+
+bool lm_imap_envelope_string(struct lm_cursor *c, struct lm_str *out) {
+  if (lm_peek(c) == '"') return quoted(c, AMONG_STRINGS, out);
+  return lm_imap_nstring(c, out);
 }
 
 bool lm_imap_astring(struct lm_cursor *c, struct lm_str *out) {

@@ -32,6 +32,10 @@ bool lm_imap_string(struct lm_cursor *c, struct lm_str *out);
 /* nstring = string / nil; NIL leaves p NULL. */
 bool lm_imap_nstring(struct lm_cursor *c, struct lm_str *out);
 
+/* nstring in an envelope, where only strings, lists and NIL follow: so a quote that was not escaped
+** is told from one that closes. */
+bool lm_imap_envelope_string(struct lm_cursor *c, struct lm_str *out);
+
 /* astring = 1*ASTRING-CHAR / string */
 bool lm_imap_astring(struct lm_cursor *c, struct lm_str *out);
 

@@ -124,8 +124,10 @@ static bool sequence(struct lm_cursor *c, struct lm_imap_value *out) {
 }
 
 bool lm_imap_values(struct lm_cursor *c, struct lm_imap_value *out) {
-  const char *from = c->p;
+  const char *from;
   size_t n;
+  while (lm_accept(c, ' ')) continue;
+  from = c->p;
   if (sequence(c, out)) return true;
   if (!lm_imap_back(c, from)) return false;
   n = (size_t)(c->end - from);
