@@ -58,7 +58,8 @@ struct lm_limits {
   size_t literal;     /* a string inside an IMAP answer, held in memory: literal bombs */
   size_t message;     /* a body collected in memory: a transfer larger than the machine */
   size_t stream;      /* a body handed on in pieces; 0 = none: disks that fill */
-  size_t reply_lines; /* lines of one SMTP reply or POP3 listing: endless replies */
+  size_t reply_lines; /* lines of one SMTP reply or POP3 capability list: endless replies */
+  size_t listing;     /* lines of one POP3 listing, 96 octets each on average: endless lists */
   size_t untagged;    /* untagged responses while one command waits; 0 = none: floods */
   size_t depth;       /* nested parentheses: stack and tree growth */
   size_t queue;       /* bytes of commands that wait to be sent: a stalled reader */
@@ -70,8 +71,17 @@ struct lm_limits {
 #define LM_LIMITS_DEFAULT                                                                         \
   {                                                                                               \
     .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,      \
-    .reply_lines = 1000, .untagged = 0, .depth = 100, .queue = 16777216, .backlog = 67108864,     \
-    .challenge = 65536, .sasl_steps = 16                                                          \
+    .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100, .queue = 16777216,      \
+    .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                     \
   }
+
+/* Limits of header grammars, which no session owns and nobody needs to change. */
+enum {
+  LM_COMMENT_DEPTH = 100,  /* nested comments: deeper ones are text, not comments */
+  LM_ADDRESSES = 1000000,  /* of one list: "a,a,a," costs 50 times its size in memory */
+  LM_LOCAL_PART = 64,      /* octets, RFC 5321 §4.5.3.1.1 */
+  LM_DOMAIN = 255,         /* octets, RFC 5321 §4.5.3.1.2 */
+  LM_MAILBOX = 254         /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
+};
 
 #endif

@@ -17,8 +17,9 @@ void lm_wire_init(struct lm_wire *w) {
 }
 
 void lm_wire_free(struct lm_wire *w) {
-  lm_buf_wipe(&w->in);
-  lm_buf_wipe(&w->out);
+  lm_buf_free(&w->in);
+  if (w->secret) lm_buf_wipe(&w->out);
+  lm_buf_free(&w->out);
   if (w->trace) lm_buf_free(w->trace);
   free(w->trace);
   w->trace = NULL;
@@ -35,6 +36,7 @@ static void forget_secret(struct lm_wire *w) {
 }
 
 void lm_wire_sent(struct lm_wire *w, size_t n) {
+  w->gone += n;
   if (lm_buf_len(&w->out) == 0) {
     w->lent = (struct lm_str){w->lent.p + n, w->lent.n - n};
     return;
@@ -101,13 +103,17 @@ enum lm_status lm_wire_line(struct lm_wire *w, size_t max, struct lm_str *line_o
 
 bool lm_wire_put(struct lm_wire *w, struct lm_str s) {
   if (lm_wire_failed(w)) return false;
-  if (lm_buf_put(&w->out, s.p, s.n)) return true;
+  if (lm_buf_put(&w->out, s.p, s.n)) {
+    w->queued += s.n;
+    return true;
+  }
   lm_wire_fail(w, LM_E_MEMORY, "room for output", LM_NOSTR);
   return false;
 }
 
 void lm_wire_lend(struct lm_wire *w, struct lm_str s) {
   w->lent = s;
+  w->queued += s.n;
 }
 
 enum lm_status lm_wire_fail(struct lm_wire *w, enum lm_code code, const char *expected,

@@ -23,9 +23,12 @@ struct lm_wire {
   struct lm_buf out;
   struct lm_str lent;    /* borrowed output behind `out`: a caller's message, not copied */
   size_t scanned;        /* bytes of `in` already searched for a line end */
+  uint64_t queued;       /* octets of output ever put or lent: a command's place in the stream */
+  uint64_t gone;         /* octets of it that the driver took */
   uint32_t grain;        /* how much room the next read is offered */
   bool eof;              /* the peer will send no more */
   bool truncated;        /* ... and a layer below says that it was cut off */
+  bool listen_first;     /* nothing may be on its way here: the driver looks before it sends */
   bool secret;           /* `out` holds a secret: wiped once sent */
   bool lf_line;          /* the last line ended in a bare LF */
   struct lm_buf *trace;  /* where the lines are written down, or NULL; owned */

@@ -12,8 +12,6 @@ void lm_newclass(lua_State *L, const char *field, const char *name, const luaL_R
   lua_setfield(L, -2, "__name");
   if (meta) {
     lua_pushvalue(L, -1);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
     luaL_setfuncs(L, meta, 1);
   }
   lua_newtable(L);
@@ -80,6 +78,7 @@ static const struct {
     {"message", offsetof(struct lm_limits, message)},
     {"stream", offsetof(struct lm_limits, stream)},
     {"reply_lines", offsetof(struct lm_limits, reply_lines)},
+    {"listing", offsetof(struct lm_limits, listing)},
     {"untagged", offsetof(struct lm_limits, untagged)},
     {"depth", offsetof(struct lm_limits, depth)},
     {"queue", offsetof(struct lm_limits, queue)},

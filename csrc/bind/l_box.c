@@ -5,6 +5,7 @@
 ** reads and writes the link's outer wire in place.
 */
 #include "bind/bind.h"
+#include "bind/l_tls.h"
 
 #include <stdlib.h>
 
@@ -138,6 +139,20 @@ static int failure(lua_State *L) {
   return lm_push_error(L, lm_wire_error(b->link.wire));
 }
 
+/* secured() -> boolean: TLS was put below this session by other means (a host's own). False, and the
+** session has failed, where plaintext had come already. */
+static int secured(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  struct lm_str early = lm_wire_input(b->link.wire);
+  if (early.n) {
+    lm_wire_fail(b->link.wire, LM_E_PROTOCOL, "nothing before the TLS handshake", early);
+  } else {
+    b->type->secured(b->session);
+  }
+  lua_pushboolean(L, early.n == 0);
+  return 1;
+}
+
 /* relax(): gives back empty buffers */
 static int relax(lua_State *L) {
   lm_link_relax(&lm_boxself(L)->link);
@@ -200,6 +215,13 @@ static const luaL_Reg box_methods[] = {
     {"feed", feed},         {"feed_eof", feed_eof}, {"output", output},   {"next", next},
     {"wants", wants},       {"failure", failure},   {"relax", relax},     {"abandon", abandon},
     {"trace", trace},       {"state", state},       {"free", release},    {"is_freed", is_freed},
+    {"start_tls", lm_box_start_tls},
+    {"tls_info", lm_box_tls_info},
+    {"tls_session", lm_box_tls_session},
+    {"tls_why", lm_box_tls_why},
+    {"tls_close", lm_box_tls_close},
+    {"tls_binding", lm_box_tls_binding},
+    {"secured", secured},
     {NULL, NULL},
 };
 

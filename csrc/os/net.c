@@ -45,31 +45,6 @@ static bool would_block(void) {
   return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-/* Sends until nothing is left or the socket is full; true where something went out. */
-static bool send_pending(struct lm_net *n, struct lm_link *l) {
-  struct lm_wire *w = lm_link_outer(l);
-  bool moved = false;
-  while (n->writable && !n->broken) {
-    struct lm_str out = lm_wire_output(w);
-    long sent;
-    if (out.n == 0) break;
-    sent = lm_net_write(n->fd, out.p, out.n);
-    if (sent < 0) {
-      n->writable = false;
-      n->broken = !would_block();
-      if (n->broken) n->error = errno;
-      break;
-    }
-    lm_wire_sent(w, (size_t)sent);
-    n->sent += (size_t)sent;
-    n->burst += (size_t)sent;
-    n->writable = (size_t)sent == out.n;
-    moved = true;
-    if (l->filter[0] != NULL) lm_link_turn(l);
-  }
-  return moved;
-}
-
 /* One read into the link; true where bytes, or the end, came in. */
 static bool read_once(struct lm_net *n, struct lm_link *l) {
   struct lm_wire *w = lm_link_outer(l);
@@ -94,6 +69,32 @@ static bool read_once(struct lm_net *n, struct lm_link *l) {
   }
   if (l->filter[0] != NULL) lm_link_turn(l);
   return true;
+}
+
+/* Sends until nothing is left or the socket is full; true where bytes moved. */
+static bool send_pending(struct lm_net *n, struct lm_link *l) {
+  struct lm_wire *w = lm_link_outer(l);
+  bool moved = false;
+  if (l->wire->listen_first && lm_wire_output(w).n && !w->eof && read_once(n, l)) return true;
+  while (n->writable && !n->broken) {
+    struct lm_str out = lm_wire_output(w);
+    long sent;
+    if (out.n == 0) break;
+    sent = lm_net_write(n->fd, out.p, out.n);
+    if (sent < 0) {
+      n->writable = false;
+      n->broken = !would_block();
+      if (n->broken) n->error = errno;
+      break;
+    }
+    lm_wire_sent(w, (size_t)sent);
+    n->sent += (size_t)sent;
+    n->burst += (size_t)sent;
+    n->writable = (size_t)sent == out.n;
+    moved = true;
+    if (l->filter[0] != NULL) lm_link_turn(l);
+  }
+  return moved;
 }
 
 enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {

@@ -1,0 +1,120 @@
+# lua-mail: build, test, check, demo, bench, fuzz, doc, install.   `make help` lists what there is.
+#
+# One shared object for one Lua: build/$(LUA)/mail/core.so, from every csrc/*/*.c.  The Lua is named by
+# LUA=lua5.1|lua5.2|lua5.3|lua5.4|luajit; the variables that LuaRocks hands over are honored below.
+LUA        ?= lua5.4
+PREFIX     ?= /usr/local
+LUA_SHORT   = $(shell $(LUA) -e 'io.write((_VERSION:gsub("Lua ", "")))')
+LUADIR     ?= $(PREFIX)/share/lua/$(LUA_SHORT)
+LIBDIR     ?= $(PREFIX)/lib/lua/$(LUA_SHORT)
+CFLAGS     ?= -O2 -g
+LIBFLAG    ?= $(if $(filter Darwin,$(shell uname)),-bundle -undefined dynamic_lookup,-shared)
+FUZZ_SECONDS ?= 10
+
+# Where headers and libraries are: what was given, else what pkg-config knows, else the plain names.
+pc        = $(shell for n in $(2); do pkg-config $(1) $$n 2>/dev/null && exit; done; echo '$(3)')
+lua_name  = $(notdir $(LUA))
+lua_names = $(lua_name) $(lua_name:lua5.%=lua-5.%) $(lua_name:lua5.%=lua5%)
+lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-I/usr/include/$(lua_name)))
+ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR),-I$(OPENSSL_INCDIR))
+ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
+            $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
+LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) $(call pc,--libs,libidn2,-lidn2) \
+            $(call pc,--libs,zlib,-lz)
+
+# LuaRocks names no LUA, only its headers: those builds get a folder of their own.
+BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))
+SOURCES  := $(sort $(wildcard csrc/*/*.c))
+HEADERS  := $(sort $(wildcard csrc/*/*.h))
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+PURE     := $(filter-out $(BUILD)/obj/csrc/bind/%,$(OBJECTS))
+CTESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/*_test.c)))
+FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
+LUAFILES  = $(shell find lua -name '*.lua')
+WARN     := -std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wundef -Wwrite-strings -Wcast-qual -Wvla
+CPP      := -Icsrc $(subst -I,-isystem ,$(lua_inc)) $(ssl_dirs)
+COMPILE   = $(CC) $(WARN) $(WERROR) $(CFLAGS) -fPIC -fvisibility=hidden $(SANITIZE) $(CPP)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# The n-th allocation fails: only those tests see the wrapped functions.
+WRAP      = $(if $(filter %_alloc_test,$@),-Wl$(comma)--wrap=malloc$(comma)--wrap=realloc$(comma)--wrap=calloc)
+comma    := ,
+TREE_PATH  = $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;$(CURDIR)/?/init.lua;;
+TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
+RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
+TOOL      = $(LUA) spec/tools
+
+.PHONY: all help deps deps-% test test-all test-build check stats headers format demo bench fuzz fuzzers env doc install clean
+all: $(BUILD)/mail/core.so
+
+$(BUILD)/mail/core.so: $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(LIBFLAG) $(SANITIZE) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c $< -o $@
+
+$(BUILD)/spec/c/%: spec/c/%.c $(PURE)
+	@mkdir -p $(@D)
+	$(COMPILE) -Ispec/c -MMD -MP -MF $@.d $< $(PURE) -o $@ $(WRAP) $(LDFLAGS) $(LIBS)
+
+$(BUILD)/spec/fuzz/%: spec/fuzz/%.c $(PURE)
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -MF $@.d $< $(PURE) -o $@ -fsanitize=fuzzer $(LDFLAGS) $(LIBS)
+fuzzers: $(FUZZERS)
+
+help:
+	@echo 'make [LUA=lua5.4]   build/$(LUA)/mail/core.so     make deps      packages that are missing'
+	@echo 'make test           C tests, specs on two Luas    make test-all  specs on all five'
+	@echo 'make check          sanitizers, layers, style     make stats     sizes of functions'
+	@echo 'make demo           real mail, real servers       make bench     ratios against peers'
+	@echo 'make fuzz           FUZZ_SECONDS=10 each          make env       paths for this tree'
+	@echo 'make install        PREFIX=/usr/local             make doc       build/doc (LDoc)'
+
+# Packages: nothing is fetched when nothing is missing; what cannot be had is named and we go on.
+deps: deps-build deps-test deps-all deps-check deps-servers
+deps-%:
+	@sh spec/tools/deps.sh $*
+
+# Everything that the runner needs, built in a make of its own: headers may be minutes old.
+test-build: all $(CTESTS)
+test: deps-build deps-test deps-servers
+	@$(TOOL)/run.lua test $(LUA) $(filter-out $(LUA),luajit)
+test-all: deps-build deps-test deps-all deps-servers
+	@$(TOOL)/run.lua test lua5.4 lua5.1 lua5.2 lua5.3 luajit
+check: deps-build deps-test deps-check deps-servers
+	@$(TOOL)/run.lua check $(LUA)
+stats:
+	@$(TOOL)/stats.lua
+headers:
+	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
+	  $(CC) $(WARN) -Werror -I. $(CPP) -fsyntax-only -x c - || { echo "not alone: $$h"; exit 1; }; done
+$(BUILD)/unpreload.so: spec/tools/unpreload.c
+	$(CC) -shared -fPIC -o $@ $<
+
+demo: deps-build deps-servers
+	@$(MAKE) --no-print-directory -s all
+	@$(RUN) spec/demo/demo.lua
+bench: deps-build deps-servers deps-bench
+	@$(MAKE) --no-print-directory -s all
+	@$(RUN) spec/bench/run.lua
+
+fuzz: deps-build deps-fuzz
+	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS)
+format:
+	find csrc spec -name '*.[ch]' | xargs -r clang-format -i
+
+env:
+	@echo "export LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)'"
+doc:
+	ldoc -q -d build/doc -p lua-mail -f markdown lua
+install: all
+	@for f in $(LUAFILES:lua/%=%); do mkdir -p "$(DESTDIR)$(LUADIR)/$${f%/*}" && \
+	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f" || exit 1; done
+	mkdir -p '$(DESTDIR)$(LIBDIR)/mail'
+	install -m 755 $(BUILD)/mail/core.so '$(DESTDIR)$(LIBDIR)/mail/core.so'
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(CTESTS:=.d)

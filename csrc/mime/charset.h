@@ -1,0 +1,29 @@
+/*
+** charset.h: text in any charset to UTF-8 (RFC 2978 names, as mailers really use them).
+**
+** The charsets of nearly all mail (UTF-8, ASCII, Latin-1, Latin-9) are converted here; the others
+** through the C library's iconv. A name that lies is read as what the bytes are: "iso-8859-1" is
+** windows-1252, "gb2312" is gb18030 (WHATWG Encoding §4.2 gives the same answers).
+** The result is always valid UTF-8: what cannot be read becomes U+FFFD.
+*/
+#ifndef LM_MIME_CHARSET_H
+#define LM_MIME_CHARSET_H
+
+#include "base/arena.h"
+
+/* True where `s` is well-formed UTF-8 (RFC 3629 §4): no surrogates, no overlong forms. */
+bool lm_utf8_valid(struct lm_str s);
+
+/* How many bytes at the front of `s` are well-formed UTF-8. */
+size_t lm_utf8_span(struct lm_str s);
+
+/* `bytes` in `charset` as UTF-8. Where nothing is to be changed the result is `bytes` itself, else
+** it lies in the arena. An unknown charset is guessed. False only when memory is short. */
+bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str bytes,
+                        struct lm_str *utf8_out);
+
+/* The same for text of which nobody says the charset: valid UTF-8 is kept, anything else is read
+** as windows-1252. */
+bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out);
+
+#endif

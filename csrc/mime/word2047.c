@@ -1,0 +1,292 @@
+/*
+** word2047.c: encoded words in header text.
+**
+** Words in a row with one charset are collected as bytes and converted once, since mailers cut
+** words in the middle of a character. A word ends at the first "?=", and a "?" that begins another
+** word ends the search: so a failed attempt has looked only at bytes that no later attempt looks
+** at, and hostile text costs linear time.
+*/
+#include "mime/word2047.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/chars.h"
+#include "base/text.h"
+#include "mime/charset.h"
+
+/* FRAME: what stands around the text of a word in UTF-8. */
+enum { CHARSET_MAX = 60, WORD_MAX = 75, FRAME = 12 };
+
+struct word {
+  struct lm_str charset;
+  struct lm_str text;
+  char encoding; /* 'b' or 'q' */
+};
+
+struct decoder {
+  struct lm_arena *arena;
+  struct lm_buf out;
+  struct lm_buf bytes;   /* of the words in a row that share `charset` */
+  struct lm_str charset; /* p is NULL outside a row */
+};
+
+/* --- one word -------------------------------------------------------------------------------- */
+
+/* charset = token of RFC 2047 §2, "*" and a language (RFC 2231 §5) cut off. */
+static const char *charset_end(const char *p, const char *end) {
+  const char *from = p;
+  while (p < end && p - from <= CHARSET_MAX && *p != '?' && lm_is(*p, LM_PRINT)) p++;
+  return p < end && *p == '?' && p > from ? p : NULL;
+}
+
+static struct lm_str without_language(struct lm_str charset) {
+  const char *star = memchr(charset.p, '*', charset.n);
+  if (star) charset.n = (size_t)(star - charset.p);
+  return charset;
+}
+
+/* The "?=" that ends the text of a word, or NULL. A "?" inside is forgiven unless it follows "=":
+** there another word begins. */
+static const char *text_end(const char *p, const char *end, bool spaces) {
+  const char *from = p;
+  for (; p < end && *p != '\r' && *p != '\n'; p++) {
+    if (*p == '?') {
+      if (p + 1 < end && p[1] == '=') return p;
+      if (p > from && p[-1] == '=') return NULL;
+    } else if (!spaces && lm_is(*p, LM_SPACE)) {
+      return NULL;
+    }
+  }
+  return NULL;
+}
+
+/*
+** encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?="
+** The byte behind the word at `p`, or NULL where none stands.
+*/
+static const char *take_word(const char *p, const char *end, bool spaces, struct word *w) {
+  const char *q;
+  if (end - p < 7 || p[0] != '=' || p[1] != '?') return NULL;
+  if ((q = charset_end(p + 2, end)) == NULL || end - q < 5 || q[2] != '?') return NULL;
+  w->charset = without_language((struct lm_str){p + 2, (size_t)(q - (p + 2))});
+  w->encoding = lm_lower(q[1]);
+  if (w->encoding != 'b' && w->encoding != 'q') return NULL;
+  p = q + 3;
+  if ((q = text_end(p, end, spaces)) == NULL) return NULL;
+  w->text = (struct lm_str){p, (size_t)(q - p)};
+  return q + 2;
+}
+
+size_t lm_word2047_span(struct lm_str s) {
+  struct word w;
+  const char *end = take_word(s.p, s.p + s.n, false, &w);
+  return end ? (size_t)(end - s.p) : 0;
+}
+
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = lm_lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Q (RFC 2047 §4.2); "=" before anything but two hex digits stands for itself. */
+static char *q_decode(struct lm_str s, char *o) {
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    int hi = s.p[i] == '=' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
+    int lo = hi >= 0 ? hex_digit(s.p[i + 2]) : -1;
+    if (lo >= 0) {
+      *o++ = (char)(hi << 4 | lo);
+      i += 2;
+    } else {
+      *o++ = (char)(s.p[i] == '_' ? ' ' : s.p[i]);
+    }
+  }
+  return o;
+}
+
+static unsigned b64_digit(char c) {
+  if (c >= 'A' && c <= 'Z') return (unsigned)(c - 'A');
+  if (c >= 'a' && c <= 'z') return (unsigned)(c - 'a') + 26;
+  if (c >= '0' && c <= '9') return (unsigned)(c - '0') + 52;
+  return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
+/* B: foreign characters are passed over, padding may be missing or stand in the middle (words glued
+** together by a gateway). */
+static char *b_decode(struct lm_str s, char *o) {
+  uint32_t bits = 0;
+  unsigned n = 0;
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    unsigned digit = b64_digit(s.p[i]);
+    if (s.p[i] == '=') n = 0;
+    if (digit > 63) continue;
+    bits = bits << 6 | digit;
+    n += 6;
+    if (n >= 8) {
+      n -= 8;
+      *o++ = (char)(bits >> n & 0xFF);
+    }
+  }
+  return o;
+}
+
+/* --- the whole text -------------------------------------------------------------------------- */
+
+/* Converts the words in a row. A line end inside a word would forge a header line where the text is
+** used again: it becomes a space, as does NUL. */
+static bool end_row(struct decoder *d) {
+  struct lm_str utf8;
+  size_t i;
+  char *p;
+  if (d->charset.p == NULL) return true;
+  if (!lm_charset_to_utf8(d->arena, d->charset, lm_buf_str(&d->bytes), &utf8)) return false;
+  if (utf8.n && (p = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
+  for (i = 0; i < utf8.n; i++) {
+    char c = utf8.p[i];
+    p[i] = (char)(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+  }
+  if (utf8.n) lm_buf_added(&d->out, utf8.n);
+  lm_buf_clear(&d->bytes);
+  d->charset = LM_NOSTR;
+  return true;
+}
+
+static bool put_word(struct decoder *d, const struct word *w) {
+  char *from;
+  char *to;
+  if (d->charset.p && !lm_str_ieq(d->charset, w->charset) && !end_row(d)) return false;
+  d->charset = w->charset;
+  if (w->text.n == 0) return true;
+  if ((from = lm_buf_room(&d->bytes, w->text.n)) == NULL) return false;
+  to = w->encoding == 'q' ? q_decode(w->text, from) : b_decode(w->text, from);
+  lm_buf_added(&d->bytes, (size_t)(to - from));
+  return true;
+}
+
+/* Text between words, its charset guessed; folds undone: a line end before white space vanishes, any
+** other stands for a space. */
+static bool put_text(struct decoder *d, const char *p, const char *end) {
+  struct lm_str utf8;
+  if (p == end) return true;
+  if (!end_row(d)) return false;
+  if (!lm_charset_guess(d->arena, (struct lm_str){p, (size_t)(end - p)}, &utf8)) return false;
+  p = utf8.p;
+  end = utf8.p + utf8.n;
+  while (p < end) {
+    const char *from = p;
+    while (p < end && *p != '\r' && *p != '\n') p++;
+    if (!lm_buf_put(&d->out, from, (size_t)(p - from))) return false;
+    if (p == end) break;
+    while (p < end && (*p == '\r' || *p == '\n')) p++;
+    if (p < end && !lm_is(*p, LM_SPACE) && !lm_buf_putc(&d->out, ' ')) return false;
+  }
+  return true;
+}
+
+static bool is_blank(const char *p, const char *end) {
+  while (p < end && (lm_is(*p, LM_SPACE) || *p == '\r' || *p == '\n')) p++;
+  return p == end;
+}
+
+static bool decode(struct decoder *d, struct lm_str raw) {
+  const char *p = raw.p;
+  const char *end = raw.p + raw.n;
+  const char *text = p; /* not yet put */
+  struct word w;
+  while (p < end && (p = memchr(p, '=', (size_t)(end - p))) != NULL) {
+    const char *behind = take_word(p, end, true, &w);
+    if (behind == NULL) {
+      p++;
+      continue;
+    }
+    if (!(d->charset.p && is_blank(text, p)) && !put_text(d, text, p)) return false;
+    if (!put_word(d, &w)) return false;
+    text = p = behind;
+  }
+  return put_text(d, text, end) && end_row(d);
+}
+
+static bool is_plain(struct lm_str s) {
+  const char *p = s.p;
+  const char *end = s.p + s.n;
+  if (memchr(s.p, '\n', s.n) || memchr(s.p, '\r', s.n) || !lm_utf8_valid(s)) return false;
+  while (p < end && (p = memchr(p, '=', (size_t)(end - p))) != NULL) {
+    if (++p < end && *p == '?') return false;
+  }
+  return true;
+}
+
+bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
+  struct decoder d = {a, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR};
+  bool ok;
+  *utf8_out = raw;
+  if (raw.n == 0 || is_plain(raw)) return true;
+  ok = decode(&d, raw) && (*utf8_out = lm_arena_copy(a, lm_buf_str(&d.out))).p != NULL;
+  lm_buf_free(&d.out);
+  lm_buf_free(&d.bytes);
+  return ok;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* What stands for itself in Q inside a phrase, the narrowest place (RFC 2047 §5 (3)). */
+static bool is_q_plain(char c) {
+  return lm_is(c, LM_ALPHA | LM_DIGIT) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
+}
+
+static size_t q_length(struct lm_str s) {
+  size_t n = 0;
+  size_t i;
+  for (i = 0; i < s.n; i++) n += is_q_plain(s.p[i]) || s.p[i] == ' ' ? 1 : 3;
+  return n;
+}
+
+static bool q_encode(struct lm_buf *out, struct lm_str s) {
+  static const char hex[] = "0123456789ABCDEF";
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    char code[3] = {'=', hex[c >> 4], hex[c & 15]};
+    if (c == ' ') code[0] = '_';
+    if (is_q_plain(s.p[i])) code[0] = s.p[i];
+    if (!lm_buf_put(out, code, code[0] == '=' ? 3 : 1)) return false;
+  }
+  return true;
+}
+
+/* The longest beginning of `s` that fits into one word and ends with a whole character. */
+static size_t piece(struct lm_str s, bool q) {
+  size_t room = WORD_MAX - FRAME;
+  size_t n = 0;
+  size_t used = 0;
+  while (n < s.n) {
+    size_t next = n + 1;
+    size_t cost;
+    while (next < s.n && (s.p[next] & 0xC0) == 0x80 && next - n < 4) next++;
+    cost = q ? used + q_length((struct lm_str){s.p + n, next - n}) : (next + 2) / 3 * 4;
+    if (cost > room) break;
+    used = cost;
+    n = next;
+  }
+  return n;
+}
+
+bool lm_word2047_encode(struct lm_arena *a, struct lm_str utf8, struct lm_str *out) {
+  struct lm_buf b = {NULL, 0, 0, 0};
+  bool q = q_length(utf8) <= (utf8.n + 2) / 3 * 4;
+  bool ok = true;
+  while (ok && utf8.n > 0) {
+    struct lm_str part = {utf8.p, piece(utf8, q)};
+    ok = (lm_buf_len(&b) == 0 || lm_buf_putc(&b, ' ')) &&
+         lm_buf_puts(&b, q ? LM_STR("=?UTF-8?Q?") : LM_STR("=?UTF-8?B?")) &&
+         (q ? q_encode(&b, part) : lm_base64_encode(&b, part)) && lm_buf_puts(&b, LM_STR("?="));
+    utf8.p += part.n;
+    utf8.n -= part.n;
+  }
+  ok = ok && (*out = lm_arena_copy(a, lm_buf_str(&b))).p != NULL;
+  lm_buf_free(&b);
+  return ok;
+}

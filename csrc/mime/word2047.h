@@ -1,0 +1,27 @@
+/*
+** word2047.h: encoded words in header text, read and written (RFC 2047; languages: RFC 2231 §5).
+**
+** Reading takes what mailers send: words that touch other text, spaces inside, characters split
+** over words, wrong charsets, raw 8-bit text between. What is no whole word stays as it stands.
+** Never for use on an address itself: only on unstructured values, phrases and comments.
+*/
+#ifndef LM_MIME_WORD2047_H
+#define LM_MIME_WORD2047_H
+
+#include "base/arena.h"
+
+/* An unstructured value, a phrase or a comment as UTF-8 on one line: folds are undone, words are
+** decoded, white space between two words is dropped. Returns `raw` itself where there is nothing to
+** do, else the text lies in the arena. A line end or NUL inside a word becomes a space. Linear time.
+** False only when memory is short. */
+bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out);
+
+/* The length of the encoded word that `s` begins with, or 0. Spaces do not belong to it here, so a
+** tokenizer may call this. */
+size_t lm_word2047_span(struct lm_str s);
+
+/* `utf8` as encoded words with a space between: each of at most 75 characters, none splits a
+** character, B or Q as is shorter. False only when memory is short. */
+bool lm_word2047_encode(struct lm_arena *a, struct lm_str utf8, struct lm_str *out);
+
+#endif

@@ -1,0 +1,162 @@
+--- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS. The
+-- same for all three protocols (API §2).
+--
+-- What is particular to a protocol (greeting, capabilities, STARTTLS, login) is its `greet` function;
+-- it runs under the same deadline.
+-- @module mail.connect
+
+local core = require "mail.core"
+local Err = require "mail.err"
+local Pump = require "mail.pump"
+local loop = require "mail.loop"
+local tls = require "mail.tls"
+local want = require "mail.want"
+
+local connect = {}
+
+local OPTIONS = {
+  host = "string", port = "number?", tls = "string?", ssl = "table?",
+  user = "string?", password = "string|function?", token = "string|function?",
+  mechanism = "string?", authzid = "string?", allow_plaintext_login = "boolean?", login = "boolean?",
+  timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
+  loop = "any", log = "function|userdata|table?", limits = "table?",
+}
+
+local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
+local SCHEMES = {
+  imap = { "imap" }, imaps = { "imap", "implicit" }, pop3 = { "pop3" }, pop = { "pop3" },
+  pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" }, smtp = { "smtp" },
+  smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" }, submissions = { "smtp", "implicit" },
+}
+-- Ports whose sessions begin in plaintext; all others begin with a handshake.
+local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
+local PORTS = {
+  imap = { implicit = 993, plain = 143 }, pop3 = { implicit = 995, plain = 110 },
+  smtp = { implicit = 465, plain = 587, opportunistic = 25 },
+}
+
+local function unescape(s)
+  return (s:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- "imaps://ann:secret@host:993/" as options; nil where `text` is no URL of this protocol.
+local function parse_url(text, protocol)
+  local scheme, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)")
+  if not scheme then return nil, "not a URL" end
+  local known = SCHEMES[scheme:lower()]
+  if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
+  local options = { tls = known[2] }
+  local account, place = rest:match("^(.*)@([^@]*)$")
+  local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
+  if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
+  if not host or host == "" then return nil, "no host in it" end
+  options.host, options.port = unescape(host), tonumber(port)
+  if account then
+    local user, password = account:match("^([^:]*):(.*)$")
+    options.user = unescape((user or account):gsub(";[Aa][Uu][Tt][Hh]=[^;]*$", ""))
+    options.password = password and unescape(password)
+  end
+  return options
+end
+
+-- The mode and the port follow from each other (API §2).
+local function settle_tls(o, protocol)
+  if o.port and (o.port % 1 ~= 0 or o.port < 1 or o.port > 65535) then
+    error(protocol .. ".connect: option 'port' must be a whole number from 1 to 65535", 4)
+  end
+  if o.tls and not MODES[o.tls] then
+    error(("%s.connect: option 'tls' must be implicit, starttls, opportunistic or none, got '%s'")
+      :format(protocol, o.tls), 4)
+  end
+  o.tls = o.tls or (o.port and PLAINTEXT_PORTS[o.port] and "starttls") or "implicit"
+  o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
+end
+
+--- The options of a connection, checked and completed. Raises at the caller of connect.
+-- @tparam string|table argument options, or a URL
+-- @tparam string protocol "imap", "pop3", "smtp"
+-- @tparam[opt] table extra further options: name → type
+-- @treturn table a copy with host, port and tls settled
+function connect.options(argument, protocol, extra)
+  local o = {}
+  local allowed = {}
+  for name, kinds in pairs(OPTIONS) do allowed[name] = kinds end
+  for name, kinds in pairs(extra or {}) do allowed[name] = kinds end
+  if type(argument) == "string" then argument = { host = argument } end
+  want(argument, allowed, protocol .. ".connect", 2)
+  if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 2) end
+  for name, value in pairs(argument) do o[name] = value end
+  if o.host:find("://", 1, true) then
+    local url, why = parse_url(o.host, protocol)
+    if not url then error(("%s.connect: bad URL: %s"):format(protocol, why), 3) end
+    o.host = nil
+    for name, value in pairs(url) do
+      if o[name] == nil then o[name] = value end
+    end
+  end
+  if o.host == "" or o.host:find("[%z\r\n%s]") then
+    error(protocol .. ".connect: option 'host' is no host name", 3)
+  end
+  settle_tls(o, protocol)
+  return o
+end
+
+-- Seconds for connect, TLS, greeting and login together.
+local function connect_timeout(timeout)
+  if type(timeout) == "table" then return timeout.connect or timeout.answer or 30 end
+  return timeout or 30
+end
+
+--- The text form of a session: `mail.imap (imap.example.com:993, selected INBOX)`.
+function connect.describe(session, state)
+  local pump = Pump.of(session)
+  local where = pump and pump.place or "no transport"
+  if pump and pump.failure then state = "closed" end
+  return ("mail.%s (%s%s)"):format(pump and pump.protocol or "session", where, state and ", " .. state or "")
+end
+
+--- Puts TLS between the session and its transport; the handshake runs with the next wait.
+-- @treturn boolean true; or nil, err
+function connect.start_tls(pump, o)
+  local ok, err = tls.start(pump.session, o, pump.protocol)
+  if ok then return true end
+  if Err.is(err) then return pump:fail(err) end
+  if pump.session:failure() then return pump:broken() end
+  return pump:fail(pump:error("tls", err))
+end
+
+--- Opens a session.
+-- @tparam table protocol the protocol module: `name`, `new_session(options)` → userdata,
+--   `greet(pump, options, deadline)` → true | nil, err
+-- @tparam table o from `connect.options`
+-- @treturn userdata the session; or nil, err
+function connect.open(protocol, o)
+  local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
+  local deadline = host.now() + connect_timeout(o.timeout)
+  local name, why = core.idn(o.host)
+  if not name then
+    local message = ("bad host name '%s': %s"):format(o.host, why)
+    return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
+  end
+  local conn, err = host.connect(name, o.port, o, deadline)
+  if not conn then
+    err.protocol = protocol.name
+    return nil, err
+  end
+  local session = protocol.new_session(o)
+  local pump = Pump.new {
+    session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
+    log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+  }
+  local ok = true
+  if o.tls == "implicit" then ok, err = connect.start_tls(pump, o) end
+  if ok then ok, err = protocol.greet(pump, o, deadline) end
+  if ok then
+    pump.secrets = o.log and pump.secrets or nil
+    return session
+  end
+  pump:close()
+  return nil, err
+end
+
+return connect

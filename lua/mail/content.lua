@@ -1,0 +1,106 @@
+--- Content that is sent in pieces: open files, source functions, messages.
+--
+-- A source is asked for the next piece only when the core says that there is room (event "go"), so
+-- a message of any size costs one piece of memory. A source that fails ends the session without the
+-- final dot: no half message is ever delivered.
+-- @module mail.content
+
+local content = {}
+
+-- How much is read from a file, and handed to the core, at a time.
+local PIECE = 65536
+
+-- PUC Lua 5.1 cannot yield across pcall, and a source may wait; there its errors pass unprotected.
+local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
+
+local function file_source(file)
+  return function() return file:read(PIECE) end
+end
+
+local function file_size(file)
+  local here = file:seek()
+  local size = here and file:seek("end")
+  if size then file:seek("set", here) end
+  return size and size - here
+end
+
+-- The next piece, at most PIECE long: a string, or nil at the end, or nil, reason.
+function content.pull(source)
+  local piece = source.held
+  source.held = nil
+  while not piece or piece == "" do
+    local ok, err
+    if YIELDS_ACROSS_PCALL then
+      ok, piece, err = pcall(source.fn)
+      if not ok then
+        source.raised = true
+        return nil, piece
+      end
+    else
+      piece, err = source.fn()
+    end
+    if piece == nil then return nil, err end
+    if type(piece) ~= "string" then return nil, "the source returned a " .. type(piece) end
+  end
+  if #piece > PIECE then
+    source.held = piece:sub(PIECE + 1)
+    piece = piece:sub(1, PIECE)
+  end
+  return piece
+end
+
+local function failed(pump, source, why)
+  if source.raised then
+    if not pump.failure then pump:fail(pump:error("closed", "the message's source raised an error")) end
+    error(why, 0)
+  end
+  return pump:error("io", "the message cannot be read: " .. tostring(why), { command = "DATA" })
+end
+
+--- Opens content and reads its first piece, by which the extensions that it needs are told.
+-- @param message an open file, a source function (ltn12), or an object with `source()`
+-- @tparam ?number size octets, where the caller knows
+-- @tparam number level whose line is blamed where `message` is none of these
+-- @treturn table source; size or nil; its first piece; or nil, nil, nil, err
+function content.open(pump, message, size, level)
+  local fn
+  if io.type(message) == "file" then
+    fn = file_source(message)
+    size = size or file_size(message)
+  elseif type(message) == "function" then
+    fn = message
+  elseif (type(message) == "table" or type(message) == "userdata") and type(message.source) == "function" then
+    fn = message:source()
+  else
+    error(("option 'message' must be a string, an open file, a source function or a message, got %s")
+      :format(io.type(message) or type(message)), level + 1)
+  end
+  local source = { fn = fn }
+  local first, why = content.pull(source)
+  if not first and why ~= nil then return nil, nil, nil, failed(pump, source, why) end
+  source.first = first or ""
+  return source, size, source.first
+end
+
+--- Gives the core the next piece, or the end, of command `id`.
+-- @treturn boolean true; or nil, err, and the session is closed
+function content.give(pump, id, source)
+  local piece, why = source.first, nil
+  source.first = nil
+  if piece == nil or piece == "" then piece, why = content.pull(source) end
+  if pump.failure then return pump:failed() end
+  if piece == nil and why ~= nil then
+    pump:abandon(id)
+    return nil, failed(pump, source, why)
+  end
+  if piece == nil then
+    pump.session:give_end(id)
+    return true
+  end
+  local ok, kind, reason = pump.session:give(id, piece)
+  if ok then return true end
+  pump:abandon(id)
+  return nil, pump:error(kind, reason, { command = "DATA" })
+end
+
+return content

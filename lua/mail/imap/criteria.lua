@@ -1,0 +1,198 @@
+--- Search criteria: tables to the search keys of RFC 9051 §6.4.4.
+--
+-- What comes out is a list of typed arguments for the core, which quotes strings or sends them as
+-- literals; no string of the user's is ever pasted into a command here.
+-- @module mail.imap.criteria
+
+local core = require "mail.core"
+
+local criteria = {}
+
+local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
+local MONTH_NAMES = {}
+for _, name in ipairs(MONTHS) do MONTH_NAMES[name:lower()] = true end
+
+-- name → key where true, key where false
+local FLAGS = {
+  all = { "ALL" }, seen = { "SEEN", "UNSEEN" }, unseen = { "UNSEEN", "SEEN" }, answered = { "ANSWERED", "UNANSWERED" },
+  unanswered = { "UNANSWERED", "ANSWERED" }, deleted = { "DELETED", "UNDELETED" },
+  undeleted = { "UNDELETED", "DELETED" }, draft = { "DRAFT", "UNDRAFT" }, undraft = { "UNDRAFT", "DRAFT" },
+  flagged = { "FLAGGED", "UNFLAGGED" }, unflagged = { "UNFLAGGED", "FLAGGED" }, recent = { "RECENT", "OLD" },
+  old = { "OLD", "RECENT" }, new = { "NEW" },
+}
+local STRINGS = {
+  from = "FROM", to = "TO", cc = "CC", bcc = "BCC", subject = "SUBJECT", body = "BODY", text = "TEXT",
+}
+local DATES = {
+  before = "BEFORE", on = "ON", since = "SINCE", sent_before = "SENTBEFORE", sent_on = "SENTON",
+  sent_since = "SENTSINCE",
+}
+local NUMBERS = { larger = "LARGER", smaller = "SMALLER", older = "OLDER", younger = "YOUNGER", modseq = "MODSEQ" }
+
+-- "1-Nov-2026" from "2026-11-01", seconds since 1970 (UTC), or a table {year=, month=, day=}.
+local function date(value)
+  if type(value) == "number" then value = os.date("!*t", value) end
+  if type(value) == "string" then
+    local day, name, year = value:match("^(%d%d?)%-(%a%a%a)%-(%d%d%d%d)$")
+    if day and MONTH_NAMES[name:lower()] then return ("%d-%s-%s"):format(tonumber(day), name, year) end
+    local y, m, d = value:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)$")
+    if not y then return nil end
+    value = { year = tonumber(y), month = tonumber(m), day = tonumber(d) }
+  end
+  if type(value) ~= "table" or not MONTHS[value.month] or not (value.day and value.day >= 1 and value.day <= 31) then
+    return nil
+  end
+  return ("%d-%s-%04d"):format(value.day, MONTHS[value.month], value.year)
+end
+
+-- Raised without a place: `criteria.arguments` adds the caller's.
+local function bad(name, what)
+  error(("imap:search: criterion '%s' must be %s"):format(tostring(name), what), 0)
+end
+
+local function put(out, kind, value)
+  out[#out + 1] = kind
+  out[#out + 1] = value
+end
+
+local function text(out, name, value)
+  if type(value) ~= "string" then bad(name, "a string, or an array of strings") end
+  if value:find("[\128-\255]") then out.utf8 = true end
+  put(out, "astring", value)
+end
+
+-- One criterion for each value of a string or an array of strings; all must hold.
+local function each(out, name, value, key)
+  for _, one in ipairs(type(value) == "table" and value or { value }) do
+    put(out, "text", key)
+    text(out, name, one)
+  end
+end
+
+local conjunction
+
+-- One table in brackets, so that it is a single key for OR and NOT.
+local function group(out, name, value)
+  if type(value) ~= "table" then bad(name, "a table of criteria") end
+  put(out, "open", true)
+  if conjunction(out, value) == 0 then put(out, "text", "ALL") end
+  put(out, "close", true)
+end
+
+local special = {}
+
+special["not"] = function(out, name, value)
+  put(out, "text", "NOT")
+  group(out, name, value)
+end
+
+-- OR takes two keys: OR a OR b c.
+special["or"] = function(out, name, value)
+  if type(value) ~= "table" or #value < 2 then bad(name, "an array of two or more tables") end
+  for i = 1, #value - 1 do
+    put(out, "text", "OR")
+    group(out, name, value[i])
+  end
+  group(out, name, value[#value])
+end
+
+function special.header(out, name, value)
+  if type(value) ~= "table" then bad(name, "a table: header name to text") end
+  for header, wanted in pairs(value) do
+    put(out, "text", "HEADER")
+    text(out, name, header)
+    text(out, name, wanted == true and "" or wanted)
+  end
+end
+
+local function keyword(key)
+  return function(out, name, value)
+    for _, one in ipairs(type(value) == "table" and value or { value }) do
+      if type(one) ~= "string" or not one:find("^[^%c%s(){%%*\"\\%]\128-\255]+$") then bad(name, "a keyword") end
+      put(out, "text", key .. " " .. one)
+    end
+  end
+end
+special.keyword = keyword "KEYWORD"
+special.unkeyword = keyword "UNKEYWORD"
+
+local function set(key)
+  return function(out, name, value)
+    local canonical, why = core.seqset(value)
+    if not canonical then bad(name, "a set: " .. tostring(why)) end
+    put(out, "text", key)
+    put(out, "set", canonical)
+  end
+end
+special.uid = set "UID"
+special.seq = function(out, name, value)
+  local canonical, why = core.seqset(value)
+  if not canonical then bad(name, "a set: " .. tostring(why)) end
+  put(out, "set", canonical)
+end
+
+-- One criterion by its name.
+local function criterion(out, name, value)
+  local flag = FLAGS[name]
+  if flag then
+    local key = flag[value and 1 or 2]
+    if not key or type(value) ~= "boolean" then bad(name, flag[2] and "true or false" or "true") end
+    put(out, "text", key)
+  elseif STRINGS[name] then
+    each(out, name, value, STRINGS[name])
+  elseif DATES[name] then
+    local day = date(value)
+    if not day then bad(name, "a date: '2026-11-01', seconds since 1970, or {year=, month=, day=}") end
+    put(out, "text", DATES[name] .. " " .. day)
+  elseif NUMBERS[name] then
+    if type(value) ~= "number" or value < 0 or value % 1 ~= 0 then bad(name, "a whole number") end
+    put(out, "text", NUMBERS[name])
+    put(out, "number", value)
+  elseif special[name] then
+    special[name](out, name, value)
+  else
+    error(("imap:search: unknown criterion '%s'"):format(tostring(name)), 0)
+  end
+end
+
+-- All criteria of a table, in a stable order; how many there were.
+function conjunction(out, tree)
+  out.depth = (out.depth or 0) + 1
+  if out.depth > 50 then error("imap:search: criteria are nested too deeply", 0) end
+  local names, count = {}, 0
+  for name in pairs(tree) do
+    if type(name) ~= "number" then names[#names + 1] = name end
+  end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for _, name in ipairs(names) do
+    criterion(out, name, tree[name])
+    count = count + 1
+  end
+  for _, sub in ipairs(tree) do
+    group(out, "1", sub)
+    count = count + 1
+  end
+  out.depth = out.depth - 1
+  return count
+end
+
+--- The typed arguments of a search.
+-- @tparam ?table|string tree criteria (all must hold; array entries are further tables), or search
+--   keys as the standard writes them; nil and {} mean all
+-- @tparam number level whose line is blamed
+-- @treturn table pairs of type and value; its field `utf8` says that CHARSET UTF-8 is needed
+function criteria.arguments(tree, level)
+  local out = {}
+  if type(tree) == "string" then
+    put(out, "text", tree)
+    return out
+  elseif tree ~= nil and type(tree) ~= "table" then
+    error("imap:search: a table of criteria expected, got " .. type(tree), level + 1)
+  end
+  local ok, count = pcall(conjunction, out, tree or {})
+  if not ok then error(count, level + 1) end
+  if count == 0 then put(out, "text", "ALL") end
+  return out
+end
+
+return criteria

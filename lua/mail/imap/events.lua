@@ -1,0 +1,202 @@
+--- What a server says unasked: events, handlers, and IDLE (RFC 9051 §5.2, RFC 2177).
+-- @module mail.imap.events
+
+local Pump = require "mail.pump"
+local iterator = require "mail.iterator"
+local want = require "mail.want"
+
+local events = {}
+
+-- Servers may end an IDLE after 30 minutes; it is taken up anew before that (RFC 2177 §3).
+local REARM = 28 * 60
+
+-- How often a server without IDLE is asked, in seconds.
+local POLL = 30
+
+local makers = {}
+
+function makers.EXISTS(number) return { type = "exists", exists = number } end
+function makers.RECENT(number) return { type = "recent", recent = number } end
+function makers.EXPUNGE(number) return { type = "expunge", seq = number } end
+function makers.VANISHED(_, value) return { type = "vanished", uids = value.uids, earlier = value.earlier } end
+function makers.FLAGS(_, value) return { type = "mailbox_flags", flags = value } end
+
+-- An untagged status line: an alert, or a word that a handler may want.
+local function status_event(name, code, value, text)
+  if code == "ALERT" then return { type = "alert", text = text } end
+  return { type = "status", status = name, code = code, value = value, text = text }
+end
+
+--- An event of the core as a table for users; nil where it is none of theirs.
+function events.from(kind, a, b, c, d, e)
+  if kind == "fetch" then
+    return { type = "flags", seq = a.seq, uid = a.uid, flags = a.flags, modseq = a.modseq, message = a }
+  elseif kind == "bye" then
+    return { type = "bye", text = a }
+  elseif kind == "untagged" then
+    if a == "OK" or a == "NO" or a == "BAD" then return status_event(a, c, d, e) end
+    if makers[a] then return makers[a](b, c) end
+    return { type = a:lower(), number = b, value = c }
+  end
+end
+
+-- Keeps what is known of the selected mailbox up to date.
+local function follow_mailbox(pump, event)
+  local box = pump.mailbox
+  if not box then return end
+  if event.type == "exists" then
+    box.exists = event.exists
+  elseif event.type == "expunge" then
+    box.exists = math.max(0, (box.exists or 0) - 1)
+  elseif event.type == "recent" then
+    box.recent = event.recent
+  elseif event.type == "status" and event.code == "HIGHESTMODSEQ" then
+    box.highestmodseq = event.value
+  end
+end
+
+--- Calls the handlers of an event.
+function events.dispatch(pump, event)
+  follow_mailbox(pump, event)
+  if event.type == "bye" then pump.farewell = event.text end
+  for _, handler in ipairs(pump.handlers and pump.handlers[event.type] or {}) do handler(event) end
+end
+
+--- The pump's `unsolicited`.
+function events.unsolicited(pump, ...)
+  local event = events.from(...)
+  if event then events.dispatch(pump, event) end
+end
+
+--- Registers a handler for unsolicited data.
+-- @tparam userdata session
+-- @tparam string kind "exists", "expunge", "vanished", "flags", "alert", "bye", "recent", "status" …
+-- @tparam function fn called with the event; it may use the session
+-- @treturn function call it to take the handler away
+function events.on(session, kind, fn)
+  local pump = Pump.of(session)
+  pump.handlers = pump.handlers or {}
+  local list = pump.handlers[kind] or {}
+  pump.handlers[kind] = list
+  list[#list + 1] = fn
+  return function()
+    for i, known in ipairs(list) do
+      if known == fn then
+        table.remove(list, i)
+        return
+      end
+    end
+  end
+end
+
+-- --- IDLE -----------------------------------------------------------------------------------------
+
+local function leave(state)
+  if state.over then return end
+  state.over = true
+  local pump = state.pump
+  pump.idling = nil
+  if state.off then state.off() end
+  if state.id and not pump.failure then
+    pump.session:idle_end(state.id)
+    pump:abandon(state.id)
+    pump:flush()
+  end
+end
+
+local function until_when(state, wake)
+  return state.ends and math.min(state.ends, wake) or wake
+end
+
+-- The next event by IDLE.
+local function idle_next(state)
+  local pump = state.pump
+  local now = pump.host.now
+  while not state.over do
+    local kind, a, b, c, d, e = pump:wait(state.id, until_when(state, state.rearm), true)
+    if kind == "done" then
+      leave(state)
+      if a ~= "OK" then return nil, pump.refusal(pump, "IDLE", a, b, c, d) end
+    elseif kind then
+      local event = events.from(kind, a, b, c, d, e)
+      if event then
+        events.dispatch(pump, event)
+        return event
+      end
+    elseif a.kind == "timeout" and (not state.ends or now() < state.ends) then
+      pump.session:idle_rearm()
+      state.rearm = now() + REARM
+    else
+      leave(state)
+      return nil, a.kind ~= "timeout" and a or nil
+    end
+  end
+end
+
+-- The next event by NOOP, for servers without IDLE: what it brings arrives through a handler.
+local function poll_next(state)
+  local pump, host = state.pump, state.pump.host
+  while not state.over do
+    if state.queue[1] then return table.remove(state.queue, 1) end
+    if pump.failure then return nil, pump.failure end
+    if state.ends and host.now() >= state.ends then
+      leave(state)
+      return nil
+    end
+    if host.now() >= state.poll then
+      state.poll = host.now() + POLL
+      local ok, err = state.session:noop()
+      if not ok then
+        leave(state)
+        return nil, err
+      end
+    else
+      host.sleep(until_when(state, state.poll) - host.now())
+    end
+  end
+end
+
+local TYPES = { "exists", "expunge", "vanished", "flags", "alert", "bye", "recent" }
+
+-- Gathers events by handlers.
+local function listen(state)
+  local offs = {}
+  state.queue = {}
+  for i, kind in ipairs(TYPES) do
+    offs[i] = events.on(state.session, kind, function(event) state.queue[#state.queue + 1] = event end)
+  end
+  state.off = function()
+    for _, off in ipairs(offs) do off() end
+  end
+end
+
+--- Waits for news of the selected mailbox.
+-- @tparam userdata session
+-- @tparam ?table options `timeout`: seconds after which the loop ends by itself (default: never)
+-- @return an iterator over events (API §5); or nil, err. A call of another coroutine ends the IDLE,
+--   runs, and takes it up again.
+function events.idle(session, options)
+  options = options or {}
+  want(options, { timeout = "number?" }, "imap:idle", 2)
+  local pump = Pump.of(session)
+  if pump.failure then return nil, pump.failure end
+  if pump.idling then
+    return nil, pump:error("invalid", "another loop over idle() is running on this session", { command = "IDLE" })
+  end
+  local now = pump.host.now()
+  local state = { pump = pump, session = session, ends = options.timeout and now + options.timeout }
+  if session:has("IDLE") then
+    local id, err = pump:begin("idle")
+    if not id then return nil, err end
+    state.id, state.rearm = id, now + REARM
+    pump.idling = true
+    pump:flush()
+    return iterator.new(function() return idle_next(state) end, function() leave(state) end)
+  end
+  state.poll = now
+  pump.idling = true
+  listen(state)
+  return iterator.new(function() return poll_next(state) end, function() leave(state) end)
+end
+
+return events

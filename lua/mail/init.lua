@@ -1,0 +1,20 @@
+--- Mail for Lua: SMTP, POP3 and IMAP sessions on any loop.
+--
+-- Submodules load at first use: `mail.imap` is `require "mail.imap"`. Nothing is written to globals.
+-- @module mail
+
+local modules = {
+  smtp = true, pop3 = true, imap = true, message = true, address = true, loop = true, server = true,
+  pump = true, err = true,
+}
+
+local mail = { _VERSION = "lua-mail 0.1.0" }
+
+return setmetatable(mail, {
+  __index = function(self, name)
+    if not modules[name] then return nil end
+    local module = require("mail." .. name)
+    rawset(self, name, module)
+    return module
+  end,
+})

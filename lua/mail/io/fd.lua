@@ -1,0 +1,99 @@
+--- Everything a session needs from a loop, built from three functions: wait, forget and now.
+--
+-- For loops that can wait for a descriptor. Sockets, names and happy eyeballs are the core's; the
+-- loop only waits. What is built: `connect`, `turn`, `flush`, `close`.
+-- @module mail.io.fd
+
+local core = require "mail.core"
+local Err = require "mail.err"
+
+local fd = {}
+
+-- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
+-- is "done" or "fail". Returns its answer behind "done", or nil, error.
+local function drive(host, step, deadline, kind)
+  while true do
+    local answer, a, what, seconds = step()
+    if answer == "done" then return a end
+    if answer == "fail" then
+      return nil, Err.new { kind = kind, message = a, temporary = what ~= false }
+    end
+    local left = deadline - host.now()
+    if left <= 0 then return nil, Err.new { kind = "timeout", message = "no connection in time" } end
+    if not seconds or seconds > left then seconds = left end
+    local ok, why = true, nil
+    if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
+    if not ok and why ~= "timeout" then
+      return nil, Err.new { kind = why == "cancelled" and "cancelled" or "io", message = why }
+    end
+  end
+end
+
+-- The loop forgets what it knows of a resolver or a dial before the descriptor goes.
+local function finish(host, object)
+  local socket = object:fd()
+  if socket then host.forget(socket) end
+  object:close()
+end
+
+-- Resolves `name` and connects to the first address that answers.
+-- @tparam table host the adapter
+-- @tparam string name host name or address literal
+-- @tparam number port
+-- @tparam table options local_address, dns_servers
+-- @tparam number deadline
+-- @treturn conn | nil, err
+local function connect(host, name, port, options, deadline)
+  local resolver = core.resolver(name, { servers = options.dns_servers })
+  local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns")
+  finish(host, resolver)
+  if not addresses then return nil, err end
+  local dial = core.dial(addresses, port, { local_address = options.local_address })
+  local socket
+  socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect")
+  finish(host, dial)
+  if not socket then return nil, err end
+  return core.conn(socket)
+end
+
+-- One move of a session: sends what is pending, reads what has come, waits where it can do neither.
+-- true | nil, "timeout" | "cancelled" | message
+local function turn(host, conn, session, timeout)
+  local want = conn:turn(session)
+  if not want then return true end
+  if want == "pause" then
+    host.pause()
+    return true
+  end
+  return host.wait(conn:fd(), want, timeout)
+end
+
+--- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`.
+-- @tparam table host
+-- @treturn table the same table with connect, turn, flush, close and the defaults filled in
+function fd.complete(host)
+  if host.complete then return host end
+  host.complete = true
+  host.pause = host.pause or function() end
+  host.nudge = host.nudge or function() end
+  function host.connect(name, port, options, deadline)
+    return connect(host, name, port, options, deadline)
+  end
+  function host.turn(conn, session, timeout)
+    return turn(host, conn, session, timeout)
+  end
+  -- Sends without waiting; what is left is sent by whoever reads.
+  function host.flush(conn, session)
+    if not conn:flush(session) then host.nudge(conn:fd()) end
+  end
+  function host.close(conn)
+    local socket = conn:fd()
+    if socket then
+      host.forget(socket)
+      conn:close()
+    end
+  end
+  return host
+end
+
+return fd

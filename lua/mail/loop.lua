@@ -1,0 +1,441 @@
+--- The library's own loop: tasks, timers and descriptors in one thread.
+--
+-- A task is a coroutine. It waits by yielding to `loop.step`, which asks the poller (C) what is ready
+-- and resumes whoever waited for it. A plain script needs none of this: outside a task every wait is
+-- a poll(2) of its own, or, where tasks are alive, turns of this loop.
+-- Invariant: a parked task is in exactly one place (a descriptor, an event, or only a timer), and in
+-- the timer heap at most once.
+-- @module mail.loop
+
+local core = require "mail.core"
+local Err = require "mail.err"
+
+local loop = {}
+
+local now = core.now
+local resume, status, create, yield = coroutine.resume, coroutine.status, coroutine.create, coroutine.yield
+local unpack = table.unpack or unpack -- luacheck: ignore
+local function pack(...) return { n = select("#", ...), ... } end
+
+-- How often a cancelled task may go on waiting before the wait raises.
+local CANCEL_PATIENCE = 1000
+
+local Task = {}
+Task.__index = Task
+Task.__name = "mail.task"
+
+local poller -- made at first use: a script that never waits in a task needs none
+local waiting = {} -- descriptor → task
+local queue, head, tail = {}, 1, 0 -- tasks that are ready
+local live = {} -- coroutine → task
+local live_count = 0
+local failed = {} -- tasks that ended in an error and were not joined yet
+local ready_fds = {}
+local running -- the task being resumed
+
+-- Timers: a binary heap of {time, task} pairs kept in two arrays. An entry stays where it is when its
+-- task stops waiting; when it comes up, the task's present deadline decides. So a task that waits
+-- again and again with the same time-out touches the heap once in a while only.
+local times, owners, timers = {}, {}, 0
+
+local function sift_up(i, at, task)
+  while i > 1 do
+    local parent = math.floor(i / 2)
+    if times[parent] <= at then break end
+    times[i], owners[i] = times[parent], owners[parent]
+    i = parent
+  end
+  times[i], owners[i] = at, task
+end
+
+local function pop_timer()
+  local at, task = times[timers], owners[timers]
+  times[timers], owners[timers] = nil, nil
+  timers = timers - 1
+  if timers == 0 then return end
+  local i = 1
+  while true do
+    local child = i * 2
+    if child > timers then break end
+    if child < timers and times[child + 1] < times[child] then child = child + 1 end
+    if times[child] >= at then break end
+    times[i], owners[i] = times[child], owners[child]
+    i = child
+  end
+  times[i], owners[i] = at, task
+end
+
+local function set_timer(task, at)
+  task.deadline = at
+  if task.timer and task.timer <= at then return end
+  task.timer = at
+  timers = timers + 1
+  sift_up(timers, at, task)
+end
+
+local function push(task)
+  tail = tail + 1
+  queue[tail] = task
+end
+
+-- Ends a wait; `reason` is what the wait returns (true, "timeout", "cancelled").
+local function wake(task, reason)
+  if not task.parked then return end
+  task.parked = nil
+  task.deadline = nil
+  task.reason = reason
+  local fd = task.fd
+  if fd then
+    task.fd = nil
+    if waiting[fd] == task then
+      waiting[fd] = nil
+      if reason ~= true then poller:unpark(fd) end
+    end
+  end
+  if task.co then push(task) end
+end
+
+local function fire_timers()
+  local at = now()
+  while timers > 0 and times[1] <= at do
+    local task = owners[1]
+    local stale = task.timer ~= times[1]
+    pop_timer()
+    if not stale then
+      task.timer = nil
+      local deadline = task.parked and task.deadline
+      if deadline and deadline <= at then
+        wake(task, "timeout")
+      elseif deadline then
+        set_timer(task, deadline)
+      end
+    end
+  end
+end
+
+local function finish(task, ok, ...)
+  live[task.co] = nil
+  live_count = live_count - 1
+  task.done = true
+  if ok then
+    task.results = pack(...)
+  elseif task.cancelled and Err.is((...)) and (...).kind == "cancelled" then
+    task.results = pack(nil, (...))
+  else
+    task.error = { value = (...), trace = debug.traceback(task.co) }
+    failed[#failed + 1] = task
+  end
+  for _, joiner in ipairs(task.joiners or {}) do wake(joiner, true) end
+  task.joiners = nil
+end
+
+local function resumed(task, ok, ...)
+  if status(task.co) == "dead" then
+    finish(task, ok, ...)
+  elseif not task.parked then
+    push(task) -- a yield of the user's own: give the others a turn
+  end
+end
+
+local function run_task(task)
+  local outer = running
+  running = task
+  local start = task.start
+  if start then
+    task.start = nil
+    resumed(task, resume(task.co, unpack(start, 1, start.n)))
+  else
+    resumed(task, resume(task.co))
+  end
+  running = outer
+end
+
+-- Runs the tasks that are ready now, not those that become so meanwhile.
+local function run_ready(stop_at)
+  local last = tail
+  while head <= last do
+    local task = queue[head]
+    queue[head] = nil
+    head = head + 1
+    run_task(task)
+    if stop_at and now() >= stop_at then return end
+  end
+end
+
+-- The task that runs here, or nil on the main thread and in coroutines that are no task.
+local function current()
+  if running and coroutine.running() == running.co then return running end
+end
+
+local function ensure_poller()
+  poller = poller or core.poller()
+  return poller
+end
+
+local function raise_unjoined()
+  local task = table.remove(failed, 1)
+  if task then error(task.error.value, 0) end
+end
+
+--- One turn: reports what is ready, fires timers, and runs every task that can go on.
+-- For a game's frame: `loop.step(0)` never waits.
+-- @tparam[opt] number seconds how long it may wait where nothing is ready (nil: as long as it takes)
+-- @tparam[opt] table options `budget`: seconds after which no further task is resumed in this turn
+-- @treturn number live tasks
+function loop.step(seconds, options)
+  local budget = options and options.budget
+  local stop_at = budget and now() + budget
+  if head <= tail then
+    seconds = 0
+  elseif timers > 0 then
+    local left = times[1] - now()
+    if left < 0 then left = 0 end
+    if not seconds or left < seconds then seconds = left end
+  elseif not seconds and not next(waiting) then
+    if live_count > 0 then error("mail.loop: every task waits for another one", 0) end
+    return 0
+  end
+  local n = ensure_poller():wait(seconds, ready_fds)
+  for i = 1, n do
+    local task = waiting[ready_fds[i]]
+    if task then wake(task, true) end
+  end
+  if timers > 0 then fire_timers() end
+  run_ready(stop_at)
+  if not loop.main then raise_unjoined() end
+  return live_count
+end
+
+-- Parks the running task until `wake`; or, outside a task, turns the loop meanwhile.
+local function park(task, deadline)
+  task.parked = true
+  if deadline then set_timer(task, deadline) end
+  if task.co then return yield() end
+  while task.parked do
+    if live_count == 0 and not deadline and not task.fd then
+      error("mail.loop: a wait that nothing can end, no task is alive", 0)
+    end
+    loop.step()
+  end
+end
+
+-- Parks and says why the wait ended.
+local function wait(task, timeout)
+  if task.cancelled then
+    task.ignored = (task.ignored or 0) + 1
+    if task.ignored > CANCEL_PATIENCE then
+      error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
+    end
+    push(task)
+    task.parked = nil
+    yield()
+    return "cancelled"
+  end
+  park(task, timeout and now() + timeout)
+  return task.reason
+end
+
+--- Starts a task; it first runs in the next turn.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn task with `task:join()` and `task:cancel()`
+function loop.spawn(fn, ...)
+  if type(fn) ~= "function" then error("mail.loop.spawn: a function expected, got " .. type(fn), 2) end
+  local task = setmetatable({ co = create(fn), start = pack(...) }, Task)
+  live[task.co] = task
+  live_count = live_count + 1
+  push(task)
+  return task
+end
+
+--- Waits until the task has ended.
+-- @return what its function returned; `nil, err` (kind "cancelled") where it was cancelled. An error
+--   that it raised is raised here.
+function Task:join()
+  if not self.done then
+    local task = current() or setmetatable({}, Task)
+    if task == self then error("a task cannot join itself", 2) end
+    self.joiners = self.joiners or {}
+    table.insert(self.joiners, task)
+    if wait(task) == "cancelled" then
+      return nil, Err.new { kind = "cancelled", message = "cancelled while joining" }
+    end
+  end
+  if self.error then
+    for i, task in ipairs(failed) do
+      if task == self then table.remove(failed, i) break end
+    end
+    error(self.error.value, 0)
+  end
+  return unpack(self.results, 1, self.results.n)
+end
+
+--- Cancels the task: the call in which it waits, and every later one, returns `nil, err` with kind
+-- "cancelled"; `loop.sleep` raises that error. A task that never ran does not begin.
+function Task:cancel()
+  if self.done or self.cancelled then return end
+  self.cancelled = true
+  if self.start then
+    self.co = coroutine.create(function()
+      error(Err.new { kind = "cancelled", message = "the task was cancelled before it began" }, 0)
+    end)
+    self.start = nil
+    live[self.co] = self
+  else
+    wake(self, "cancelled")
+  end
+end
+
+--- Runs the loop until `fn` and every task have ended.
+-- @tparam function fn
+-- @param ... its arguments
+-- @return what fn returned. An error in fn cancels the other tasks and is raised; so is an error in a
+--   task that nobody joined.
+function loop.run(fn, ...)
+  if loop.main then error("mail.loop.run: the loop is running already; use mail.loop.spawn", 2) end
+  local main = loop.spawn(fn, ...)
+  loop.main = main
+  local ok, err = pcall(function()
+    while live_count > 0 do
+      loop.step()
+      if main.done and #failed > 0 then
+        for _, task in pairs(live) do task:cancel() end
+      end
+    end
+  end)
+  loop.main = nil
+  if not ok then error(err, 0) end
+  if main.error then
+    failed = {}
+    error(main.error.value, 0)
+  end
+  raise_unjoined()
+  return unpack(main.results, 1, main.results.n)
+end
+
+--- Waits without blocking other tasks.
+-- @tparam number seconds
+function loop.sleep(seconds)
+  local host = loop.host()
+  if host ~= loop.native then return host.sleep(seconds) end
+  local task = current() or setmetatable({}, Task)
+  if wait(task, seconds) == "cancelled" then
+    error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
+  end
+end
+
+--- Seconds of a monotonic clock.
+loop.now = now
+
+-- --- the native adapter (see io/fd.lua for what is built on it) ----------------------------------
+
+local native = { name = "native", now = now, spawn = loop.spawn }
+
+-- Waits until `fd` is ready for "r", "w" or "rw". true | nil, "timeout" | "cancelled" | message
+function native.wait(fd, what, timeout)
+  local task = current()
+  if not task then
+    if live_count == 0 then
+      local ok, err = core.poll_one(fd, what, timeout)
+      if ok then return true end
+      return nil, err or "timeout"
+    end
+    task = setmetatable({}, Task)
+  elseif task.cancelled then
+    return nil, wait(task)
+  end
+  local ready, err = ensure_poller():park(fd, what)
+  if ready == nil then return nil, err end
+  if ready then return true end
+  waiting[fd] = task
+  task.fd = fd
+  park(task, timeout and now() + timeout)
+  local reason = task.reason
+  if reason == true then return true end
+  return nil, reason
+end
+
+-- The descriptor is about to be closed: whoever waits for it goes on, and finds out.
+function native.forget(fd)
+  local task = waiting[fd]
+  if task then wake(task, true) end
+  if poller then poller:forget(fd) end
+end
+
+-- Whoever waits for the descriptor looks again (it has more to send).
+function native.nudge(fd)
+  local task = waiting[fd]
+  if task then
+    poller:unpark(fd)
+    wake(task, true)
+  end
+end
+
+-- Lets every other task have its turn.
+function native.pause()
+  local task = current()
+  if task then
+    push(task)
+    yield()
+  end
+end
+
+local Event = {}
+Event.__index = Event
+
+-- Waits for `set`. true | nil, "timeout" | "cancelled"
+function Event:wait(timeout)
+  if self.is_set then
+    self.is_set = nil
+    return true
+  end
+  local task = current() or setmetatable({}, Task)
+  self.task = task
+  local reason = wait(task, timeout)
+  self.task = nil
+  if reason == true then return true end
+  return nil, reason
+end
+
+-- Ends the wait, or the next one; twice is once.
+function Event:set()
+  local task = self.task
+  if task then
+    wake(task, true)
+  else
+    self.is_set = true
+  end
+end
+
+function native.event()
+  return setmetatable({}, Event)
+end
+
+native.sleep = loop.sleep
+loop.native = native
+
+-- --- which loop ---------------------------------------------------------------------------------
+
+local chosen
+
+--- Chooses the loop for all later connections.
+-- @param which "openresty", "luv", "cqueues", "copas", "native", or an adapter (see LOOPS in README)
+function loop.use(which)
+  chosen = loop.adapter(which, 2)
+end
+
+--- The adapter of that name, or `which` itself made complete.
+function loop.adapter(which, level)
+  if which == "native" then return require "mail.io.native" end
+  if type(which) == "table" then return require "mail.io.fd".complete(which) end
+  local found, adapter = pcall(require, "mail.io." .. tostring(which))
+  if not found then error("mail.loop: no adapter '" .. tostring(which) .. "'", (level or 1) + 1) end
+  return adapter
+end
+
+--- The adapter that serves connections made here and now.
+function loop.host()
+  return chosen or require "mail.io.native"
+end
+
+return loop

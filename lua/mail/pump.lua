@@ -1,0 +1,358 @@
+--- The only place that waits: one session, one transport, any number of coroutines.
+--
+-- Whoever waits first leads: it reads for all, keeps the events of others in their queues and wakes
+-- them; when its own event has come it hands the lead on. So a session needs no task of its own, and
+-- works the same in a plain script, where the caller always leads.
+-- Time lives here too: the core knows no clock. Every wait has a deadline; a call that gives up
+-- abandons its command, and the core swallows the late answer.
+-- Invariant: `leading` is the coroutine that may call session:next(), or nil.
+-- @module mail.pump
+
+local Err = require "mail.err"
+local tls = require "mail.tls"
+
+local Pump = {}
+Pump.__index = Pump
+Pump.__name = "mail.pump"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
+local running = coroutine.running
+local status = coroutine.status
+
+-- Above this many bytes kept for a reader in another coroutine, the leader waits for that reader.
+local HIGH_WATER = 1048576
+
+--- The pump of a session.
+function Pump.of(session)
+  return session:state()
+end
+
+--- Binds a session to a transport.
+-- @tparam table fields session, protocol, host, conn, timeout (number or table), log, limits
+-- @treturn Pump
+function Pump.new(fields)
+  local self = setmetatable(fields, Pump)
+  local timeout = fields.timeout or 30
+  if type(timeout) ~= "table" then timeout = { answer = timeout, data = timeout, connect = timeout } end
+  self.answer_timeout = timeout.answer or 30
+  self.data_timeout = timeout.data or timeout.answer or 30
+  self.timeout = nil
+  self.backlog = fields.limits and fields.limits.backlog or 67108864
+  self.limits = nil
+  self.session:state(self)
+  if self.log then self.session:trace() end
+  return self
+end
+
+-- --- errors ---------------------------------------------------------------------------------------
+
+--- An error object with this session's protocol, and without its secrets.
+function Pump:error(kind, message, fields)
+  fields = fields or {}
+  fields.kind = kind
+  fields.message = self:masked(message)
+  fields.text = fields.text and self:masked(fields.text)
+  fields.protocol = self.protocol
+  return Err.new(fields)
+end
+
+--- `text` with every secret of this session replaced by ***: a server may echo them.
+function Pump:masked(text)
+  for _, secret in ipairs(self.secrets or {}) do
+    local from, to = text:find(secret, 1, true)
+    while from do
+      text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
+      from, to = text:find(secret, from + 3, true)
+    end
+  end
+  return text
+end
+
+--- Ends the session: what waits now gets `err`, what comes later gets kind "closed".
+function Pump:fail(err)
+  if self.failure then return nil, err end
+  self.failure = Err.new {
+    kind = "closed", protocol = self.protocol,
+    message = "the session is closed" .. (err and " (" .. err.message .. ")" or ""),
+  }
+  self.last_error = err
+  self:drain_log()
+  tls.remember(self.session)
+  if self.conn then self.host.close(self.conn) end
+  for _, waiter in pairs(self.waiters or {}) do waiter:set() end
+  return nil, err
+end
+
+-- What a waiting call is told when the session has failed under it.
+function Pump:failed()
+  return nil, self.last_error or self.failure
+end
+
+-- --- time -----------------------------------------------------------------------------------------
+
+--- The absolute time by which an answer must be whole.
+-- @tparam[opt] table options a call's options; `timeout` is for that call alone
+function Pump:deadline(options)
+  local seconds = options and options.timeout or self.answer_timeout
+  if type(seconds) == "table" then seconds = seconds.answer or self.answer_timeout end
+  return self.host.now() + seconds
+end
+
+--- The same for the next piece of a long transfer.
+function Pump:data_deadline(options)
+  local seconds = options and options.timeout or self.data_timeout
+  if type(seconds) == "table" then seconds = seconds.data or self.data_timeout end
+  return self.host.now() + seconds
+end
+
+-- Gives up on a command, unless it is only looked after now and then (`patient`). The session stays
+-- usable where the core can swallow the late answer.
+local function expired(self, id, why, patient)
+  local err
+  if why == "cancelled" then
+    err = self:error("cancelled", "the call was cancelled")
+  elseif why == "timeout" then
+    err = self:error("timeout", "no answer in time")
+  else
+    return self:fail(self:error("closed", why))
+  end
+  if not (patient and why == "timeout") then self:abandon(id) end
+  return nil, err
+end
+
+--- Nobody listens for this command any more.
+function Pump:abandon(id)
+  local queue = self.queues and self.queues[id]
+  if queue then
+    if queue.room then queue.room:set() end
+    self.queues[id] = nil
+  end
+  if self.waiters then self.waiters[id] = nil end
+  if self.failure then return end
+  self.session:abandon(id)
+  if self.session:failure() then self:broken() end
+end
+
+-- --- the log --------------------------------------------------------------------------------------
+
+local function log_line(log, direction, line)
+  if type(log) == "function" then
+    log(direction, line)
+  else
+    log:write(direction, ": ", line, "\n")
+  end
+end
+
+--- Hands the lines written down by the core to the user's log.
+function Pump:drain_log()
+  if not self.log or self.session:is_freed() then return end
+  local text = self.session:trace()
+  if not text then return end
+  for direction, line in text:gmatch("(%a)([^\n]*)\n") do
+    log_line(self.log, direction, self:masked(line))
+  end
+end
+
+-- --- waiting --------------------------------------------------------------------------------------
+
+-- Takes the oldest event kept for `id`.
+local function pop(self, id, queue)
+  local event = queue[queue.first]
+  queue[queue.first] = nil
+  queue.first = queue.first + 1
+  queue.bytes = queue.bytes - event.bytes
+  if queue.room and queue.bytes < HIGH_WATER / 2 then queue.room:set() end
+  if queue.first > queue.last and not queue.owner then self.queues[id] = nil end
+  return unpack(event, 1, event.n)
+end
+
+local function measure(a, b, c)
+  local n = 64
+  if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
+  if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
+  if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
+  return n
+end
+
+-- Keeps an event for its owner and wakes it. Waits where that owner is far behind.
+local function keep(self, kind, id, a, b, c, d, e)
+  local queues = self.queues
+  if not queues then
+    queues = {}
+    self.queues = queues
+  end
+  local queue = queues[id]
+  if not queue then
+    queue = { first = 1, last = 0, bytes = 0 }
+    queues[id] = queue
+  end
+  local bytes = measure(a, b, c)
+  queue.last = queue.last + 1
+  queue.bytes = queue.bytes + bytes
+  queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
+  local waiter = self.waiters and self.waiters[id]
+  if waiter then waiter:set() end
+  if queue.bytes > self.backlog then
+    queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
+      "limit passed: backlog (answers pile up while their reader is busy)") }
+    self.session:abandon(id)
+  elseif queue.bytes > HIGH_WATER and queue.owner and queue.owner ~= running()
+    and status(queue.owner) == "suspended" then
+    queue.room = queue.room or self.host.event()
+    return queue.room
+  end
+end
+
+-- Wakes one of those who wait, so that it can lead.
+local function hand_over(self)
+  local _, waiter = next(self.waiters or {})
+  if waiter then waiter:set() end
+end
+
+--- The session's own failure as an error, and the end of the session.
+function Pump:broken()
+  local kind, message = self.session:failure()
+  if kind == "tls" then message = self.session:tls_why() or message end
+  if kind == "closed" then
+    local why = self.conn and self.conn.why and self.conn:why()
+    message = self.farewell and ("closed by the server: " .. self.farewell)
+      or why and (message .. " (" .. why .. ")") or message
+  end
+  return self:fail(self:error(kind, message))
+end
+
+-- One event of the session for `id`, reading for everybody meanwhile.
+local function lead(self, id, deadline, patient)
+  local session, host, conn = self.session, self.host, self.conn
+  self.leading = running() or true
+  while true do
+    local kind, who, a, b, c, d, e = session:next()
+    if self.log then self:drain_log() end
+    if kind == "wait" then
+      local ok, why = host.turn(conn, session, deadline and deadline - host.now())
+      if self.failure then
+        self.leading = nil
+        return self:failed()
+      end
+      if not ok then
+        self.leading = nil
+        hand_over(self)
+        return expired(self, id, why, patient)
+      end
+    elseif kind == "fail" then
+      self.leading = nil
+      return self:broken()
+    elseif who == id then
+      self.leading = nil
+      if self.waiters then hand_over(self) end
+      return kind, a, b, c, d, e
+    elseif who == 0 then
+      -- The user's handlers may wait on this very session, so they run without the lead.
+      self.leading = nil
+      if self.waiters then hand_over(self) end
+      self:unsolicited(kind, a, b, c, d, e)
+      if self.failure then return self:failed() end
+      if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
+      self.leading = running() or true
+    else
+      local room = keep(self, kind, who, a, b, c, d, e)
+      if room and not room:wait(deadline and deadline - host.now()) then
+        self.leading = nil
+        hand_over(self)
+        return expired(self, id, "timeout", patient)
+      end
+    end
+  end
+end
+
+-- Sleeps until somebody who leads has the event of `id`, or the lead is free.
+local function follow(self, id, deadline, patient)
+  local host = self.host
+  local waiter = host.event()
+  self.waiters = self.waiters or {}
+  self.waiters[id] = waiter
+  host.flush(self.conn, self.session)
+  while true do
+    local leader = self.leading
+    if not leader or (leader ~= true and status(leader) == "dead") then
+      self.waiters[id] = nil
+      if not next(self.waiters) then self.waiters = nil end
+      return lead(self, id, deadline, patient)
+    end
+    local ok, why = waiter:wait(deadline and deadline - host.now())
+    local queue = self.queues and self.queues[id]
+    if queue and queue.first <= queue.last then
+      self.waiters[id] = nil
+      if not next(self.waiters) then self.waiters = nil end
+      return pop(self, id, queue)
+    end
+    if self.failure then return self:failed() end
+    if not ok then
+      self.waiters[id] = nil
+      return expired(self, id, why, patient)
+    end
+  end
+end
+
+--- The next event of command `id`.
+-- @tparam number id
+-- @tparam[opt] number deadline absolute, of `host.now()`; nil waits for ever
+-- @tparam[opt] boolean patient a time-out does not abandon the command: the caller will ask again
+-- @return kind and the event's values, or nil, err. After an error the command is abandoned.
+function Pump:wait(id, deadline, patient)
+  local queue = self.queues and self.queues[id]
+  if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  if self.failure then return self:failed() end
+  if self.leading then return follow(self, id, deadline, patient) end
+  return lead(self, id, deadline, patient)
+end
+
+--- Declares that the running coroutine reads `id` bit by bit: others wait for it rather than pile up
+-- its data without end.
+function Pump:stream(id)
+  self.queues = self.queues or {}
+  self.queues[id] = self.queues[id] or { first = 1, last = 0, bytes = 0 }
+  self.queues[id].owner = running() or nil
+end
+
+--- The stream is over.
+function Pump:stream_end(id)
+  if self.queues then self.queues[id] = nil end
+end
+
+--- Queues a command of the core: `session[method](session, …)`.
+-- @treturn number the command's id; or nil, err (kind "closed" on a dead session, "invalid" where an
+--   argument cannot be sent)
+function Pump:begin(method, ...)
+  if self.failure then return nil, self.failure end
+  local session = self.session
+  local id, why = session[method](session, ...)
+  if id then return id end
+  if session:failure() then return self:broken() end
+  return nil, self:error("invalid", why, { command = method })
+end
+
+--- Waits for the end of a command that has one event, "done".
+-- @return what stands behind the kind, or nil, err
+function Pump:done(id, deadline)
+  local kind, a, b, c, d, e = self:wait(id, deadline)
+  if not kind then return nil, a end
+  return a, b, c, d, e
+end
+
+--- Sends what is queued, without waiting for answers.
+function Pump:flush()
+  if not self.failure then self.host.flush(self.conn, self.session) end
+end
+
+--- Unsolicited events; a protocol module sets its own.
+function Pump.unsolicited() end
+
+--- Drops the connection. Whoever waits gets kind "closed". Idempotent.
+function Pump:close()
+  if not self.failure then self:fail(self:error("closed", "closed by this side")) end
+  if not self.leading and not self.waiters then self.session:free() end
+  return true
+end
+
+return Pump

@@ -1,0 +1,226 @@
+--- TLS policy: from the `ssl` options of the public API to a context of the core, and what is kept
+-- between connections.
+--
+-- Contexts are kept for some minutes, so that trusted certificates are not read for every connection
+-- and a renewed file is still noticed. Sessions to resume are kept under a key that holds everything
+-- that could make two connections differ in whom they trust or who they are; each is used once.
+-- @module mail.tls
+
+local core = require "mail.core"
+local want = require "mail.want"
+
+local tls = {}
+
+local unpack = table.unpack or unpack -- luacheck: ignore
+
+local OPTIONS = {
+  verify = "boolean?", ca_file = "string?", ca_path = "string?", server_name = "string?", cert = "string?",
+  key = "string?", min_version = "string?", ciphers = "string?", pin_sha256 = "string|table?",
+  session_cache = "boolean?", alpn = "string|boolean?",
+}
+local SERVER_OPTIONS = {
+  cert = "string", key = "string?", ca_file = "string?", ca_path = "string?", verify = "boolean?",
+  min_version = "string?", ciphers = "string?", alpn = "string|boolean?",
+}
+local VERSIONS = { ["1.0"] = true, ["1.1"] = true, ["1.2"] = true, ["1.3"] = true }
+
+-- Registered ALPN names (RFC 7301); SMTP has none.
+local ALPN = { imap = "imap", pop3 = "pop3" }
+
+-- How long a context is used before its files are read again, and how many are kept.
+local CONTEXT_SECONDS, CONTEXTS = 300, 16
+-- How many sessions are kept for later connections: some 10 KiB each.
+local SESSIONS = 128
+
+-- --- bounded tables -------------------------------------------------------------------------------
+
+-- Keeps the newest `size` values that were put in; `take` removes what it returns.
+local function bounded(size)
+  local values, stamps, count, stamp = {}, {}, 0, 0
+  local self = {}
+  local function drop_oldest()
+    local oldest
+    for key, at in pairs(stamps) do
+      if not oldest or at < stamps[oldest] then oldest = key end
+    end
+    self.take(oldest)
+  end
+  function self.get(key) return values[key] end
+  function self.count() return count end
+  function self.take(key)
+    local value = values[key]
+    if value ~= nil then values[key], stamps[key], count = nil, nil, count - 1 end
+    return value
+  end
+  function self.put(key, value)
+    if values[key] == nil then
+      if count == size then drop_oldest() end
+      count = count + 1
+    end
+    stamp = stamp + 1
+    values[key], stamps[key] = value, stamp
+  end
+  function self.clear() values, stamps, count = {}, {}, 0 end
+  return self
+end
+
+local contexts = bounded(CONTEXTS)
+local sessions = bounded(SESSIONS)
+-- session userdata → key of what it may leave behind
+local keys = setmetatable({}, { __mode = "k" })
+
+-- --- contexts -------------------------------------------------------------------------------------
+
+-- Values one behind another, each behind its type and length, so that no two lists read the same.
+local function joined(...)
+  local parts = {}
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    local text = tostring(value)
+    parts[i] = type(value):sub(1, 2) .. #text .. ":" .. text
+  end
+  return table.concat(parts, ",")
+end
+
+local function pins_key(pins)
+  return type(pins) == "table" and joined(unpack(pins)) or pins
+end
+
+local function context_key(c)
+  return joined(c.server, c.verify, c.ca_file, c.ca_path, c.cert, c.key, c.min_version, c.ciphers, c.alpn,
+    pins_key(c.pin_sha256))
+end
+
+-- A context of the core for these options: userdata, key; or nil, message.
+local function context(c)
+  local key = context_key(c)
+  local kept = contexts.get(key)
+  if kept and os.time() - kept.made < CONTEXT_SECONDS and os.time() >= kept.made then
+    return kept.context, key
+  end
+  local made, why = core.tls_context(c)
+  if not made then return nil, why end
+  contexts.take(key)
+  contexts.put(key, { context = made, made = os.time() })
+  return made, key
+end
+
+-- --- options --------------------------------------------------------------------------------------
+
+local function check(options, spec, what, level)
+  want(options, spec, what, level + 1)
+  if options.min_version and not VERSIONS[options.min_version] then
+    error(what .. ": option 'min_version' must be 1.0, 1.1, 1.2 or 1.3", level + 2)
+  end
+  if options.key and not options.cert then
+    error(what .. ": option 'key' needs 'cert'", level + 2)
+  end
+  return options
+end
+
+--- Checks the `ssl` options of a client; what is wrong raises.
+-- @tparam table ssl
+-- @tparam string what the call, for the message
+-- @tparam[opt=1] number level whose line is blamed: 1 = the caller of the function that calls this
+function tls.check(ssl, what, level)
+  check(ssl, OPTIONS, what .. " ssl", (level or 1))
+  return ssl
+end
+
+local function alpn_of(ssl, protocol)
+  if ssl.alpn == false then return nil end
+  return type(ssl.alpn) == "string" and ssl.alpn or ALPN[protocol]
+end
+
+--- The context of a client.
+-- @tparam table ssl options (API §2)
+-- @tparam string protocol "imap", "pop3", "smtp": names the application protocol to the server
+-- @tparam[opt] string mode "opportunistic": what cannot be verified is accepted unless `verify` is set
+-- @treturn userdata context; and the key of its options; or nil, message
+function tls.context(ssl, protocol, mode)
+  local verify = ssl.verify
+  if verify == nil then verify = mode ~= "opportunistic" end
+  return context {
+    verify = verify, ca_file = ssl.ca_file, ca_path = ssl.ca_path, cert = ssl.cert, key = ssl.key,
+    min_version = ssl.min_version, ciphers = ssl.ciphers, pin_sha256 = ssl.pin_sha256,
+    alpn = alpn_of(ssl, protocol),
+  }
+end
+
+--- The context of a server. `verify = true` demands a certificate from clients (with `ca_file`).
+-- @tparam table ssl `cert` (file or PEM, with the chain), `key`, `ca_file`, `ca_path`, `verify`,
+--   `min_version`, `ciphers`; wrong ones raise
+-- @tparam string protocol all other application protocols are refused
+-- @treturn userdata context; or nil, message
+function tls.server_context(ssl, protocol)
+  check(ssl, SERVER_OPTIONS, "ssl of a server", 1)
+  return context {
+    server = true, verify = ssl.verify or false, ca_file = ssl.ca_file, ca_path = ssl.ca_path,
+    cert = ssl.cert, key = ssl.key, min_version = ssl.min_version, ciphers = ssl.ciphers,
+    alpn = alpn_of(ssl, protocol),
+  }
+end
+
+-- --- resumption -----------------------------------------------------------------------------------
+
+-- Everything that tells two connections apart: whom we trust and how (the context's key), whom we
+-- expect, where, and as whom we will log in.
+local function session_key(o, protocol, name, context_options)
+  return joined(protocol, o.host, o.port, name, o.tls, o.user, o.mechanism, o.authzid, o.proxy,
+    o.local_address, context_options)
+end
+
+--- Keeps what a later connection can be resumed with. To be called when a session ends in good order:
+-- in TLS 1.3 tickets come some time after the handshake.
+-- @tparam userdata session
+function tls.remember(session)
+  local key = keys[session]
+  if not key or session:is_freed() then return end
+  keys[session] = nil
+  local kept = session:tls_session()
+  if kept then sessions.put(key, kept) end
+end
+
+--- How many contexts and sessions are kept.
+-- @treturn number contexts
+-- @treturn number sessions
+function tls.kept()
+  return contexts.count(), sessions.count()
+end
+
+--- Forgets all of them.
+function tls.forget()
+  contexts.clear()
+  sessions.clear()
+end
+
+-- --- beginning ------------------------------------------------------------------------------------
+
+-- The name that the server must prove, in A-labels.
+local function expected_name(ssl, o)
+  local name = ssl.server_name or o.host
+  if name and name:find("[\128-\255]") then return core.idn(name) end
+  return name
+end
+
+--- Puts TLS on a client session; the handshake runs as bytes move.
+-- @tparam userdata session
+-- @tparam table o options of the connection: `host`, `port`, `tls`, `ssl`, `user` …
+-- @tparam string protocol "imap", "pop3", "smtp"
+-- @treturn boolean true; or nil, message
+function tls.start(session, o, protocol)
+  local ssl = o.ssl or {}
+  local made, options_key = tls.context(ssl, protocol, o.tls)
+  if not made then return nil, options_key end
+  local name, why = expected_name(ssl, o)
+  if not name then return nil, why end
+  local resume
+  if ssl.session_cache ~= false then
+    local key = session_key(o, protocol, name, options_key)
+    resume = sessions.take(key)
+    keys[session] = key
+  end
+  return session:start_tls(made, name, resume)
+end
+
+return tls

@@ -1,0 +1,117 @@
+/*
+** mime_alloc_test.c: each allocation of each function fails once; the function says so and leaks
+** nothing. The linker sends malloc and its kin here.
+*/
+#include "mime/addr.h"
+#include "mime/charset.h"
+#include "mime/idn.h"
+#include "mime/recipients.h"
+#include "mime/word2047.h"
+#include "mime_check.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+
+static unsigned long until_failure; /* 0: none fails */
+static bool failed;
+
+static bool fails(void) {
+  if (until_failure == 0 || --until_failure > 0) return false;
+  failed = true;
+  return true;
+}
+
+void *__wrap_malloc(size_t n) {
+  return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+  return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n) {
+  return fails() ? NULL : __real_realloc(p, n);
+}
+
+#define WORDS "=?utf-8?Q?a=C3=BC?= =?iso-8859-1?Q?=FC?= x\xFC =?shift_jis?B?gqCCoA==?="
+
+static bool decode(struct lm_arena *a) {
+  struct lm_str out;
+  return lm_word2047_decode(a, LM_STR(WORDS), &out);
+}
+
+static bool encode(struct lm_arena *a) {
+  struct lm_str out;
+  struct lm_str text = LM_STR("Gr\xC3\xBC\xC3\x9F" "e an alle, die dieses lesen k\xC3\xB6nnen");
+  return lm_word2047_encode(a, text, &out);
+}
+
+static bool charsets(struct lm_arena *a) {
+  struct lm_str out;
+  return lm_charset_to_utf8(a, LM_STR("utf-8"), LM_STR("\xFF"), &out) &&
+         lm_charset_to_utf8(a, LM_STR("latin1"), LM_STR("\xFF"), &out) &&
+         lm_charset_to_utf8(a, LM_STR("gb2312"), LM_STR("\xC4\xE3\xFF"), &out);
+}
+
+static bool list(struct lm_arena *a) {
+  struct lm_addr_list out;
+  return lm_addr_list(a, LM_STR("\"a \\\" b\" <c@d>, \"e\\ f\" . g @ h . i (x \\y), T: j@k;, a b, c "
+                                "<d@e>, " WORDS " <a@b>, \xFC@x, a@b@c, f"),
+                      &out);
+}
+
+/* True where it worked; where it did not, NULL says that memory was short. */
+static bool envelope(struct lm_arena *a) {
+  struct lm_addr addr;
+  struct lm_str out;
+  const char *why = "";
+  bool ok = lm_addr_envelope(a, LM_STR("Ann <\"a \\b\"@b\xC3\xBC" "cher.de>"), LM_ADDR_NULL_TAKEN,
+                             &addr, &why);
+  CHECK(ok || why == NULL);
+  if (!ok) return false;
+  addr.name = LM_STR("Smith, John");
+  if (!lm_addr_format(a, &addr, &out, &why)) return !CHECK(why == NULL);
+  return true;
+}
+
+static bool recipients(struct lm_arena *a) {
+  struct lm_recipients out;
+  bool ok = lm_recipients(a, LM_STR("From: a@b\nTo: b@c, d\\e@f\nBcc: x@y\n\n"), &out);
+  if (!ok && out.why) return lm_recipients(a, LM_STR("From: a@b\nTo: b@c\nBcc: x@y\n\n"), &out);
+  CHECK(ok || out.why == NULL);
+  return ok;
+}
+
+/* Lets the first allocation fail, then the second, and so on, until all goes well. */
+static void torture(bool (*run)(struct lm_arena *), const char *name) {
+  unsigned long nth;
+  for (nth = 1; nth < 1000; nth++) {
+    struct lm_arena a = {NULL, 0};
+    bool ok;
+    until_failure = nth;
+    failed = false;
+    ok = run(&a);
+    until_failure = 0;
+    lm_arena_free(&a);
+    if (!failed) {
+      if (!CHECK(ok && nth > 1)) fprintf(stderr, "  %s\n", name);
+      return;
+    }
+    if (!CHECK(!ok)) fprintf(stderr, "  %s: allocation %lu\n", name, nth);
+  }
+  CHECK(!"ends");
+}
+
+int main(void) {
+  torture(decode, "decode");
+  torture(encode, "encode");
+  torture(charsets, "charsets");
+  torture(list, "list");
+  torture(envelope, "envelope");
+  torture(recipients, "recipients");
+  return check_end();
+}

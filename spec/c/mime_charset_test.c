@@ -1,0 +1,153 @@
+/*
+** mime_charset_test.c: charsets as their names say, and as they do not.
+*/
+#include "mime/charset.h"
+
+#include "mime_check.h"
+
+static const struct {
+  const char *charset;
+  struct lm_str bytes;
+  struct lm_str utf8;
+} charsets[] = {
+    {"utf-8", {"gr\xC3\xBC\xC3\x9F", 6}, {"gr\xC3\xBC\xC3\x9F", 6}},
+    {"\"utf-8\"", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {"utf-8;", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {" UTF8 ", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {"utf-8", {"a\xFFz", 3}, {"a\xEF\xBF\xBDz", 5}},
+    {"utf-8", {"\xE2\x82", 2}, {"\xEF\xBF\xBD", 3}}, /* one for a cut character */
+    {"utf-8", {"\xE2\x82z", 3}, {"\xEF\xBF\xBDz", 4}},
+    {"utf-8", {"\xED\xA0\x80", 3}, {"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD", 9}}, /* surrogate */
+    {"utf-8", {"\xC0\xAF", 2}, {"\xEF\xBF\xBD\xEF\xBF\xBD", 6}},                 /* overlong */
+    {"utf-8", {"\xF4\x90\x80\x80", 4}, {"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD", 12}},
+    {"iso-8859-1", {"\x93x\x94\xFC", 4}, {"\xE2\x80\x9Cx\xE2\x80\x9D\xC3\xBC", 9}},
+    {"ISO_8859-1:1987", {"\xFC", 1}, {"\xC3\xBC", 2}},
+    {"windows-1252", {"\x80\x81", 2}, {"\xE2\x82\xAC\xC2\x81", 5}},
+    {"iso-8859-15", {"\xA4\xA6\xFC", 3}, {"\xE2\x82\xAC\xC5\xA0\xC3\xBC", 7}},
+    {"us-ascii", {"plain", 5}, {"plain", 5}},
+    {"us-ascii", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {"us-ascii", {"\xFC", 1}, {"\xC3\xBC", 2}},
+    {"", {"\xFC", 1}, {"\xC3\xBC", 2}},
+    {"x-no-such-charset", {"\xFC", 1}, {"\xC3\xBC", 2}},
+    {"x-no-such-charset", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {"utf-8//TRANSLIT", {"\xC3\xBC", 2}, {"\xC3\xBC", 2}},
+    {"iso-8859-2", {"\xB1", 1}, {"\xC4\x85", 2}},
+    {"iso8859_5", {"\xD0", 1}, {"\xD0\xB0", 2}},
+    {"koi8-r", {"\xC1", 1}, {"\xD0\xB0", 2}},
+    {"windows-1251", {"\xE0", 1}, {"\xD0\xB0", 2}},
+    {"cp-1251", {"\xE0", 1}, {"\xD0\xB0", 2}},
+    {"gb2312", {"\xC4\xE3\x81\x40", 4}, {"\xE4\xBD\xA0\xE4\xB8\x82", 6}}, /* 8140: not in gb2312 */
+    {"ks_c_5601-1987", {"\xB0\xA1\x81\x41", 4}, {"\xEA\xB0\x80\xEA\xB0\x82", 6}}, /* 8141: cp949 */
+    {"x-sjis", {"\x82\xA0\x87\x40", 4}, {"\xE3\x81\x82\xE2\x91\xA0", 6}},         /* 8740: cp932 */
+    {"shift_jis", {"\x82\xA0\x82", 3}, {"\xE3\x81\x82\xEF\xBF\xBD", 6}},          /* cut */
+    {"euc-jp", {"\xA4\xA2", 2}, {"\xE3\x81\x82", 3}},
+    {"iso-2022-jp", {"\x1B$B$\"\x1B(Bx", 9}, {"\xE3\x81\x82x", 4}},
+    {"big5", {"\xA7\x41", 2}, {"\xE4\xBD\xA0", 3}},
+    {"unicode-1-1-utf-7",
+     {"a+APw-b", 7},
+     {"a\xC3\xBC"
+      "b",
+      4}},
+    {"utf-16", {"\xFF\xFE\xFC\0", 4}, {"\xC3\xBC", 2}},
+    {"utf-16", {"\xFE\xFF\0\xFC", 4}, {"\xC3\xBC", 2}},
+    {"utf-16", {"\0a\0b", 4}, {"ab", 2}},
+    {"utf-16", {"a\0b\0", 4}, {"ab", 2}},
+    {"utf-16be",
+     {"\xD8\0\0a", 4},
+     {"\xEF\xBF\xBD"
+      "a",
+      4}}, /* lone surrogate */
+    {"utf-16le", {"a\0b", 3}, {"a\xEF\xBF\xBD", 4}},
+};
+
+static void test_table(void) {
+  struct lm_arena a = {NULL, 0};
+  size_t i;
+  for (i = 0; i < sizeof charsets / sizeof *charsets; i++) {
+    struct lm_str out = LM_NOSTR;
+    CHECK(lm_charset_to_utf8(&a, text_of(charsets[i].charset), charsets[i].bytes, &out));
+    check_text(out, charsets[i].utf8, charsets[i].charset);
+  }
+  lm_arena_free(&a);
+}
+
+/* Every two and three bytes against the definition, at every place in a word of 16. */
+static void test_validator(void) {
+  char text[40];
+  unsigned c;
+  size_t at;
+  for (at = 0; at < 34; at++) {
+    memset(text, 'a', sizeof text);
+    memcpy(text + at, "\xF0\x9F\x98\x80", 4);
+    CHECK(lm_utf8_valid((struct lm_str){text, sizeof text}));
+    CHECK(!lm_utf8_valid((struct lm_str){text, at + 3}));
+    text[at + 2] = 'x';
+    CHECK(lm_utf8_span((struct lm_str){text, sizeof text}) == at);
+  }
+  for (c = 0; c < 0x10000; c++) {
+    char two[2] = {(char)(c >> 8), (char)(c & 255)};
+    unsigned lead = c >> 8;
+    unsigned tail = c & 255;
+    bool valid = lead < 128 ? tail < 128 : lead >= 0xC2 && lead <= 0xDF && (tail & 0xC0) == 0x80;
+    if (lm_utf8_valid((struct lm_str){two, 2}) != valid) CHECK(!"two bytes");
+  }
+}
+
+/* Whatever the bytes and the charset, the result is UTF-8. */
+static void test_always_utf8(void) {
+  static const char *const names[] = {"utf-8",       "utf-16",    "utf-7",       "gb18030",
+                                      "iso-2022-jp", "shift_jis", "iso-2022-kr", "big5",
+                                      "euc-kr",      "utf-32",    "iso-8859-15", "x-nothing",
+                                      "cp1255",      "tis-620",   "ucs-4",       "euc-tw"};
+  struct lm_arena a = {NULL, 0};
+  uint32_t state = 20261122;
+  unsigned round;
+  for (round = 0; round < 2000; round++) {
+    char bytes[64];
+    size_t i;
+    struct lm_str out = LM_NOSTR;
+    for (i = 0; i < sizeof bytes; i++) bytes[i] = (char)(seeded(&state) >> (round & 7));
+    CHECK(lm_charset_to_utf8(&a, text_of(names[round % 16]),
+                             (struct lm_str){bytes, seeded(&state) % 65}, &out));
+    CHECK(lm_utf8_valid(out));
+    lm_arena_reset(&a);
+  }
+  lm_arena_free(&a);
+}
+
+/* Four megabytes of nothing but errors: each costs the same. */
+static void test_linear(void) {
+  static const char *const names[] = {"utf-8", "shift_jis", "iso-2022-jp", "utf-7", "utf-16le"};
+  struct lm_arena a = {NULL, 0};
+  struct lm_str hostile = repeat("\xFF\x1B$\xD8", 4 << 20);
+  size_t i;
+  for (i = 0; i < 5; i++) {
+    struct lm_str out = LM_NOSTR;
+    CHECK(lm_charset_to_utf8(&a, text_of(names[i]), hostile, &out) && out.n > hostile.n / 8);
+    lm_arena_reset(&a);
+  }
+  free((void *)(uintptr_t)hostile.p);
+  lm_arena_free(&a);
+}
+
+/* Characters lie across the borders of the windows that iconv is shown. */
+static void test_windows(void) {
+  struct lm_arena a = {NULL, 0};
+  struct lm_str sjis = repeat("a\x82\xA0", 9000);
+  struct lm_str want = repeat("a\xE3\x81\x82", 12000);
+  struct lm_str out = LM_NOSTR;
+  CHECK(lm_charset_to_utf8(&a, text_of("shift_jis"), sjis, &out));
+  CHECK(out.n == want.n && memcmp(out.p, want.p, want.n) == 0);
+  free((void *)(uintptr_t)sjis.p);
+  free((void *)(uintptr_t)want.p);
+  lm_arena_free(&a);
+}
+
+int main(void) {
+  test_table();
+  test_windows();
+  test_validator();
+  test_always_utf8();
+  test_linear();
+  return check_end();
+}

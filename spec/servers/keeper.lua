@@ -1,0 +1,183 @@
+-- The Lua side of keeper.c: one private folder and one throwaway server, both gone when this process is.
+--
+-- Orders go into a FIFO, answers come from the keeper's standard output. Lua opens no file close-on-exec, so a
+-- server started later holds the FIFO of an earlier one; it ends with its own parent, and then so does the
+-- earlier one: nothing outlives the program under test, however that ends.
+
+local Keeper = {}
+Keeper.__index = Keeper
+
+local source = debug.getinfo(1, "S").source:match "^@(.*)/keeper%.lua$"
+
+local function shell(command)
+  local pipe = assert(io.popen(command .. " 2>&1; echo status=$?", "r"))
+  local out = pipe:read "*a"
+  pipe:close()
+  local text, status = out:match "^(.-)\n?status=(%d+)%s*$"
+  return status == "0", text
+end
+
+local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
+
+local _, here = shell("cd " .. quote(source) .. " && pwd")
+local root = here:gsub("/spec/servers$", "")
+local packages = root .. "/build/servers"
+
+-- The helpers are compiled once for a tree; nothing is downloaded here: that is `make deps`.
+local prepared, why_not
+local function prepare()
+  if prepared == nil then
+    prepared, why_not = shell("sh " .. quote(here .. "/unpack.sh") .. " --local")
+    local uname = io.popen "uname"
+    local system = uname:read "*l"
+    uname:close()
+    if system ~= "Linux" then prepared, why_not = false, "real servers need Linux" end
+  end
+  return prepared, why_not
+end
+
+--- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
+local function find(name, program)
+  local unpacked = packages .. "/" .. name
+  local mark = io.open(unpacked .. "/complete")
+  if mark then
+    mark:close()
+    return { root = unpacked, program = unpacked .. program }
+  end
+  local ok = shell("test -x " .. program)
+  if ok then return { program = program } end
+  return nil, name .. " is neither unpacked under build/servers nor installed (make deps)"
+end
+
+local function user_of(answer)
+  local name, uid, group, gid, folder = answer:match "^(%S+) (%d+) (%S+) (%d+) (%S+)$"
+  return { user = name, uid = tonumber(uid), group = group, gid = tonumber(gid), folder = folder }
+end
+
+-- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
+local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib/dovecot usr/lib/dovecot/modules "
+  .. "usr/lib/dovecot/modules/old-stats"
+
+local function surroundings(unpacked, folder, preload)
+  local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+  local list = {}
+  for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/root/" .. name end
+  return string.format("LM_REROOT=%s/root %s=%s/reroot.so LD_LIBRARY_PATH=%s",
+    folder, preload, folder, table.concat(list, ":"))
+end
+
+-- The command line of popen; "@" stands for the folder, which the keeper makes.
+local function command_line(found, arguments)
+  local words = { "exec env -u LD_PRELOAD" }
+  local program = found.program
+  if found.root then
+    program = "@/root" .. program:sub(#found.root + 1)
+    words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
+  end
+  words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
+  for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
+  return table.concat(words, " ")
+end
+
+--- Starts a keeper for a program (see `find`); its folder is there at once, the server comes with `start`.
+-- Returns the keeper, or nil and the reason.
+function Keeper.new(found, arguments)
+  local ok, why = prepare()
+  if not ok then return nil, why end
+  local answers = assert(io.popen(command_line(found, arguments), "r"))
+  local first = answers:read "*l"
+  if not first or first:sub(1, 3) ~= "ok " then
+    answers:close()
+    return nil, first and first:sub(4) or "the keeper did not start"
+  end
+  local self = setmetatable(user_of(first:sub(4)), Keeper)
+  self.answers, self.found = answers, found
+  self.orders = assert(io.open(self.folder .. "/orders", "w"))
+  if found.root then
+    ok, why = self:enter_root()
+    if not ok then
+      self:close()
+      return nil, why
+    end
+  end
+  return self
+end
+
+-- A server without rights must reach its own programs: a tree below a private home is copied, any other linked.
+function Keeper:enter_root()
+  local ok, why = shell("cp " .. quote(packages .. "/bin/reroot.so") .. " " .. self.folder)
+  if not ok then return nil, why end
+  local way = self:ask("reach " .. self.found.program) and "ln -s " or "cp -a "
+  ok, why = shell(way .. quote(self.found.root) .. " " .. self.folder .. "/root")
+  return ok, why
+end
+
+--- One order, one answer: its text, or nil and the reason.
+function Keeper:ask(order)
+  if not self.orders then return nil, "this server was closed" end
+  self.orders:write(order, "\n")
+  self.orders:flush()
+  local line = self.answers:read "*l"
+  if not line then return nil, "the keeper is gone" end
+  if line:sub(1, 3) == "ok " then return line:sub(4) end
+  return nil, line:sub(4)
+end
+
+--- n free ports of 127.0.0.1, as a list.
+function Keeper:ports(n)
+  local list = {}
+  for port in assert(self:ask("ports " .. n)):gmatch "%d+" do list[#list + 1] = tonumber(port) end
+  return list
+end
+
+--- A file in the folder; missing parts of its path are made.
+function Keeper:write(name, text)
+  local path = self.folder .. "/" .. name
+  local parent = name:match "^(.*)/"
+  if parent then shell("mkdir -p " .. quote(self.folder .. "/" .. parent)) end
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+--- The text of a file in the folder, "" where there is none.
+function Keeper:read(name)
+  local file = io.open(self.folder .. "/" .. name, "rb")
+  if not file then return "" end
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+--- Runs the server until every port of the list answers.
+function Keeper:start(ports) return self:ask("start " .. table.concat(ports, " ")) end
+
+--- Ends the server and all that came of it; folder and ports stay, `start` brings it back.
+function Keeper:stop() return self:ask "stop" end
+
+function Keeper:signal(number) return self:ask("signal " .. number) end
+
+--- Runs one of the package's own programs in the server's surroundings; input is optional text.
+-- Returns whether its status was 0, and what it wrote.
+function Keeper:run(program, arguments, input)
+  local words, feed = { program }, ""
+  if self.found.root then
+    words = { "env -u LD_PRELOAD", surroundings(self.found.root, self.folder, "LD_PRELOAD"),
+      self.folder .. "/root" .. program }
+  end
+  for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
+  if input then feed = " < " .. quote(self:write("input", input)) end
+  return shell("( " .. table.concat(words, " ") .. feed .. " )")
+end
+
+--- The end of all: returns when every process is gone and the folder too.
+function Keeper:close()
+  if not self.orders then return end
+  self.orders:close()
+  self.orders = nil
+  self.answers:close()
+end
+
+Keeper.find, Keeper.prepare, Keeper.shell, Keeper.quote, Keeper.root = find, prepare, shell, quote, root
+return Keeper

@@ -1,0 +1,81 @@
+/*
+** reroot.so: lets a server that was unpacked under a folder find itself there.
+**
+** Preloaded into the mail servers of the suite and into nothing else; no part of the library. Debian's Dovecot
+** and Exim carry absolute paths (/usr/lib/dovecot/modules, /usr/bin/doveconf, ...). A path under /usr or /etc
+** that exists under LM_REROOT is taken there, any other is left alone, so neither root rights nor a namespace
+** nor an installed package is needed. A user name of the package that this machine lacks is the caller himself.
+*/
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+/* The path under the root if it exists there, else the path itself. */
+static const char *there(const char *path, char *room) {
+  const char *root = getenv("LM_REROOT");
+  int n;
+  if (path == NULL || root == NULL) return path;
+  if (strncmp(path, "/usr/", 5) != 0 && strncmp(path, "/etc/", 5) != 0) return path;
+  n = snprintf(room, PATH_MAX, "%s%s", root, path);
+  if (n < 0 || n >= PATH_MAX) return path;
+  return NEXT(faccessat)(AT_FDCWD, room, F_OK, 0) == 0 ? room : path;
+}
+
+static mode_t mode_of(int flags, va_list *ap) {
+  return (flags & (O_CREAT | O_TMPFILE)) != 0 ? (mode_t)va_arg(*ap, int) : 0;
+}
+
+#define OPENER(name)                                                                               \
+  int name(const char *path, int flags, ...) {                                                     \
+    char room[PATH_MAX];                                                                           \
+    va_list ap;                                                                                    \
+    mode_t mode;                                                                                   \
+    va_start(ap, flags);                                                                           \
+    mode = mode_of(flags, &ap);                                                                    \
+    va_end(ap);                                                                                    \
+    return NEXT(name)(there(path, room), flags, mode);                                             \
+  }
+OPENER(open)
+OPENER(open64)
+
+#define PATH_FIRST(result, name, types, names)                                                     \
+  result name types {                                                                              \
+    char room[PATH_MAX];                                                                           \
+    path = there(path, room);                                                                      \
+    return NEXT(name) names;                                                                       \
+  }
+PATH_FIRST(int, stat, (const char *path, struct stat *st), (path, st))
+PATH_FIRST(int, lstat, (const char *path, struct stat *st), (path, st))
+PATH_FIRST(int, stat64, (const char *path, struct stat64 *st), (path, st))
+PATH_FIRST(int, lstat64, (const char *path, struct stat64 *st), (path, st))
+PATH_FIRST(int, access, (const char *path, int mode), (path, mode))
+PATH_FIRST(DIR *, opendir, (const char *path), (path))
+PATH_FIRST(FILE *, fopen, (const char *path, const char *mode), (path, mode))
+PATH_FIRST(FILE *, fopen64, (const char *path, const char *mode), (path, mode))
+PATH_FIRST(void *, dlopen, (const char *path, int flags), (path, flags))
+PATH_FIRST(int, execv, (const char *path, char *const argv[]), (path, argv))
+PATH_FIRST(int, execve, (const char *path, char *const argv[], char *const env[]),
+           (path, argv, env))
+PATH_FIRST(int, execvp, (const char *path, char *const argv[]), (path, argv))
+
+struct passwd *getpwnam(const char *name) {
+  struct passwd *found = NEXT(getpwnam)(name);
+  return found != NULL || getenv("LM_REROOT") == NULL ? found : getpwuid(geteuid());
+}
+
+struct group *getgrnam(const char *name) {
+  struct group *found = NEXT(getgrnam)(name);
+  return found != NULL || getenv("LM_REROOT") == NULL ? found : getgrgid(getegid());
+}

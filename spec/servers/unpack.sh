@@ -1,0 +1,86 @@
+#!/bin/sh
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim) under build/servers/NAME
+# Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
+# machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
+# the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+root=$PWD/build/servers
+mkdir -p "$root/bin" 2>/dev/null
+
+packages() {
+  case $1 in
+  dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
+  exim) echo exim4-base exim4-daemon-light ;;
+  *) echo "unpack: no such server: $1" >&2; exit 1 ;;
+  esac
+}
+
+compile() {  # compile OUTPUT SOURCE FLAGS...: whole or not at all, and only when the source is newer
+  out=$root/bin/$1 src=spec/servers/$2; shift 2
+  [ -e "$out" ] && [ -z "$(find "$src" -newer "$out")" ] && return 0
+  ${CC:-cc} -std=gnu99 -O2 "$@" "$src" -o "$out.$$" -ldl && mv "$out.$$" "$out"
+}
+
+# Root's apt would drop to a user who may not reach this folder.
+apt() {
+  set -- -q -o Debug::NoLocking=1 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 "$@"
+  [ "$(id -u)" != 0 ] || set -- -o APT::Sandbox::User=root "$@"
+  [ ! -d "$root/apt/lists" ] ||
+    set -- -o Dir::State::lists="$root/apt/lists" -o Dir::Cache="$root/apt/cache" "$@"
+  apt-get "$@"
+}
+
+own_lists() {
+  mkdir -p "$root/apt/lists/partial" "$root/apt/cache/archives/partial"
+  apt update
+}
+
+# The packages themselves, and of what they depend on those that are not installed here.
+closure() {
+  apt -y --print-uris --no-install-recommends install "$@" 2>/dev/null |
+    sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" | grep -v -e '^exim4-config$' -e '^ssl-cert$'
+  for p in "$@"; do echo "$p"; done
+}
+
+unpack() {
+  name=$1
+  [ ! -e "$root/$name/complete" ] || return 0
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+  rm -rf "$root/$name" "$root/$name.debs"
+  mkdir -p "$root/$name.debs"
+  # shellcheck disable=SC2046
+  list=$(closure $(packages "$name") | sort -u)
+  (
+    cd "$root/$name.debs" || exit 1
+    # shellcheck disable=SC2086
+    apt download $list || { own_lists && apt download $list; }
+  ) >"$root/$name.log" 2>&1 || return 1
+  mkdir -p "$root/$name"
+  for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
+  chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
+  rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
+  : > "$root/$name/complete"
+  echo "unpack: $name is under build/servers"
+}
+
+[ "$(uname)" = Linux ] || { echo "unpack: the servers of the suite need Linux; specs against them are skipped"; exit 0; }
+if [ ! -w "$root" ]; then  # somebody else's tree: with what he built, or not at all
+  [ -x "$root/bin/keeper" ] && exit 0
+  echo "unpack: $root cannot be written"; exit 1
+fi
+# One at a time: several runs may share a tree.
+if command -v flock >/dev/null; then exec 9>"$root/lock"; flock 9; fi
+compile keeper keeper.c || exit 1
+compile reroot.so reroot.c -fPIC -shared || exit 1
+if [ "${1:-}" = --local ]; then exit 0; fi
+for name in "$@"; do
+  unpack "$name" && continue
+  program=$name; [ "$name" != exim ] || program=exim4
+  if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
+    echo "unpack: $name as it is installed here"
+  else
+    echo "unpack: $name cannot be had here ($(tail -n 1 "$root/$name.log" 2>/dev/null || echo 'no apt')); specs against it are skipped"
+  fi
+done
+exit 0
