@@ -100,13 +100,15 @@ static const char *const stages[] = {"MAIL", "RCPT", "DATA", "DATA"};
 static int push_sent(lua_State *L, const struct lm_smtpc_event *ev) {
   const struct lm_smtp_txn *t = ev->txn;
   bool good = t->accepted && !t->refused;
+  bool told = t->accepted || t->stage == LM_SMTP_AT_MAIL;
   lua_pushliteral(L, "sent");
   lua_pushinteger(L, (lua_Integer)ev->id);
   lua_pushboolean(L, good);
   push_receipt(L, ev);
   if (good) return 4;
-  lua_pushstring(L, t->refused ? stages[t->stage] : "RCPT");
-  if (t->refused) {
+  /* A server that refused all recipients refuses DATA only because of that. */
+  lua_pushstring(L, t->refused && told ? stages[t->stage] : "RCPT");
+  if (t->refused && told) {
     struct lm_smtp_reply failure = lm_smtp_txn_failure(t);
     lua_createtable(L, 0, 3);
     set_reply(L, &failure);
