@@ -34,6 +34,22 @@ static const struct lm_imap_value *list(struct reader *r) {
   return here && here->kind == LM_VALUE_LIST ? here : NULL;
 }
 
+/* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil; names in lower case */
+static bool parameters(struct reader *r, const struct lm_imap_value **out) {
+  const struct lm_imap_value *all = list(r);
+  struct lm_imap_value *name = all ? all->u.list.first : NULL;
+  *out = all;
+  for (; name; name = name->next ? name->next->next : NULL) {
+    if (lm_imap_text(name).n && !lm_imap_lower(r->c, name->u.text, &name->u.text)) return false;
+  }
+  return true;
+}
+
+static bool lower_text(struct reader *r, struct lm_str *out) {
+  *out = text(r);
+  return out->n == 0 || lm_imap_lower(r->c, *out, out);
+}
+
 /* A size of -1 or NIL is no size: spec/wire/imap/quirk-bodystructure-sizes.wire */
 static bool number(struct reader *r, uint64_t *out) {
   const struct lm_imap_value *here = r->v;
@@ -116,19 +132,19 @@ static bool is_multipart(const struct lm_imap_value *first) {
 }
 
 /* body-fld-dsp = "(" string SP body-fld-param ")" / nil */
-static void disposition(struct reader *r, struct lm_imap_part *part) {
+static bool disposition(struct reader *r, struct lm_imap_part *part) {
   const struct lm_imap_value *dsp = list(r);
   struct reader in = {r->c, dsp ? dsp->u.list.first : NULL, NULL};
-  part->disposition = text(&in);
-  part->disposition_parameters = list(&in);
+  return lower_text(&in, &part->disposition) && parameters(&in, &part->disposition_parameters);
 }
 
 /* body-fld-dsp [SP body-fld-lang [SP body-fld-loc *(SP body-extension)]] */
-static void extension_data(struct reader *r, struct lm_imap_part *part) {
-  disposition(r, part);
+static bool extension_data(struct reader *r, struct lm_imap_part *part) {
+  if (!disposition(r, part)) return false;
   if (r->v && r->v->kind != LM_VALUE_NIL) part->language = r->v;
   if (r->v) r->v = r->v->next;
   part->location = text(r);
+  return true;
 }
 
 /* body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart] */
@@ -145,9 +161,7 @@ static bool multipart(struct reader *r, struct lm_imap_part *part) {
   if (!media_type(r, part, LM_STR("multipart"), subtype.n ? subtype : LM_STR("mixed"))) {
     return false;
   }
-  part->parameters = list(r);
-  extension_data(r, part);
-  return true;
+  return parameters(r, &part->parameters) && extension_data(r, part);
 }
 
 /* body-type-msg: envelope SP body SP body-fld-lines; left out where the server left it out. */
@@ -168,10 +182,10 @@ static bool single(struct reader *r, struct lm_imap_part *part) {
   if (type.n == 0) type = LM_STR("application");
   if (subtype.n == 0) subtype = LM_IS(type, "text") ? LM_STR("plain") : LM_STR("octet-stream");
   if (!media_type(r, part, type, subtype)) return false;
-  part->parameters = list(r);
+  if (!parameters(r, &part->parameters)) return false;
   part->id = text(r);
   part->description = text(r);
-  part->encoding = text(r);
+  if (!lower_text(r, &part->encoding)) return false;
   part->has_size = number(r, &part->size);
   if (LM_IS(type, "message") && next_is(r, LM_VALUE_LIST)) {
     if (!message(r, part)) return false;
@@ -179,8 +193,7 @@ static bool single(struct reader *r, struct lm_imap_part *part) {
     part->has_lines = number(r, &part->lines);
   }
   part->md5 = text(r);
-  extension_data(r, part);
-  return true;
+  return extension_data(r, part);
 }
 
 /* The section of a body that is a whole message: the root, or the message in a message/rfc822. */

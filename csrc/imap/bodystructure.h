@@ -20,7 +20,7 @@ struct lm_imap_part {
   const struct lm_imap_value *parameters; /* a flat list name, value, name, value; or NULL */
   struct lm_str id;
   struct lm_str description;
-  struct lm_str encoding; /* as it came */
+  struct lm_str encoding; /* lower case, as are disposition and names of parameters */
   struct lm_str md5;
   struct lm_str disposition;
   const struct lm_imap_value *disposition_parameters;

@@ -11,7 +11,10 @@
 
 #include "imap/session.h"
 
-enum { TRACE_MAX = 1000 }; /* of a response, in the trace */
+enum {
+  TRACE_MAX = 1000, /* octets of a response in the trace */
+  DEPTH_MAX = 1000  /* whatever the limits say: those who walk a tree may recurse */
+};
 
 /* --- life -------------------------------------------------------------------------------------------- */
 
@@ -20,6 +23,7 @@ struct lm_imapc *lm_imapc_new(const struct lm_limits *limits) {
   if (s == NULL) return NULL;
   lm_wire_init(&s->wire);
   s->limits = limits ? *limits : (struct lm_limits)LM_LIMITS_DEFAULT;
+  if (s->limits.depth > DEPTH_MAX) s->limits.depth = DEPTH_MAX;
   s->prefix[0] = 'A';
   return s;
 }

@@ -136,7 +136,7 @@ static const struct {
      "1 FETCH envelope[date=nil subject=nil to=nil<team@>nil<b@x>nil<@> in_reply_to=nil message_id=nil]"},
     /* BODYSTRUCTURE */
     {"* 1 FETCH (BODY (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 3028 92))\r\n",
-     "1 FETCH body=[1 text/plain size=3028 lines=92 encoding=7BIT (\"CHARSET\" \"US-ASCII\")]"},
+     "1 FETCH body=[1 text/plain size=3028 lines=92 encoding=7bit (\"charset\" \"US-ASCII\")]"},
     {"* 1 FETCH (BODYSTRUCTURE ((\"text\" \"html\" NIL NIL NIL \"8bit\" 1 1 NIL NIL NIL NIL)(\"image\" \"png\" "
      "(\"name\" \"a\") \"<i>\" NIL \"base64\" 9 NIL (\"inline\" (\"filename\" \"a\")) \"en\" NIL) \"related\" "
      "(\"boundary\" \"b\") NIL (\"en\" \"de\") NIL))\r\n",
@@ -149,11 +149,11 @@ static const struct {
      "subject=\"in\" in_reply_to=nil message_id=nil] [1.TEXT multipart/mixed [1.1 text/plain size=1 "
      "lines=1 encoding=7bit]]]]"},
     {"* 1 FETCH (BODYSTRUCTURE (\"ALTERNATIVE\" (\"BOUNDARY\" \"x\") NIL NIL))\r\n",
-     "1 FETCH body=[TEXT multipart/alternative (\"BOUNDARY\" \"x\")]"},
+     "1 FETCH body=[TEXT multipart/alternative (\"boundary\" \"x\")]"},
     {"* 1 FETCH (BODYSTRUCTURE (NIL NIL NIL NIL NIL \"7BIT\" -1 NIL) UID 1)\r\n",
-     "1 FETCH uid=1 body=[1 application/octet-stream encoding=7BIT]"},
+     "1 FETCH uid=1 body=[1 application/octet-stream encoding=7bit]"},
     {"* 1 FETCH (BODYSTRUCTURE (\"text\" \"plain\" \"oops\" NIL NIL \"7BIT\" 1) UID 1)\r\n",
-     "1 FETCH uid=1 body=[1 text/plain size=1 encoding=7BIT]"},
+     "1 FETCH uid=1 body=[1 text/plain size=1 encoding=7bit]"},
     {"* 1 FETCH (BODYSTRUCTURE () UID 1)\r\n", "1 FETCH uid=1 body=[1 application/octet-stream]"},
     {"* 1 FETCH (BODYSTRUCTURE NIL UID 1)\r\n", "1 FETCH uid=1 raw=(bodystructure=NIL) defects=1"},
 };
