@@ -207,9 +207,12 @@ static void push_group(struct to t, const struct lm_imap_address *a) {
 
 /* An array of addresses and groups (RFC 9051 §7.5.2: host NIL begins a group, all NIL ends it). */
 static void push_addresses(struct to t, const struct lm_imap_address *a) {
+  const struct lm_imap_address *one;
   int n = 0, members = 0;
   bool grouped = false;
-  lua_newtable(t.L);
+  for (one = a; one; one = one->next) n++;
+  lua_createtable(t.L, n, 0);
+  n = 0;
   for (; a; a = a->next) {
     if (a->host.p) {
       push_address(t, a);
@@ -226,9 +229,17 @@ static void push_addresses(struct to t, const struct lm_imap_address *a) {
   if (grouped) lua_pop(t.L, 1);
 }
 
+/* Tables get their size at once: growing one costs more than filling it. */
+static int count_envelope(const struct lm_imap_envelope *e) {
+  int i, n = (e->date.p != NULL) + (e->subject.p != NULL) + (e->in_reply_to.p != NULL) +
+             (e->message_id.p != NULL);
+  for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) n += e->list[i] != NULL;
+  return n;
+}
+
 static void push_envelope(struct to t, const struct lm_imap_envelope *e) {
   int i;
-  lua_createtable(t.L, 0, 8);
+  lua_createtable(t.L, 0, count_envelope(e));
   put_nstr(t, K_DATE, e->date);
   put_nstr(t, K_SUBJECT, e->subject);
   for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
@@ -299,8 +310,15 @@ static void put_parts(struct to t, const struct lm_imap_part *part) {
   set(t);
 }
 
+static int count_part(const struct lm_imap_part *p) {
+  return 2 + (p->parameters != NULL) + (p->id.p != NULL) + (p->description.p != NULL) +
+         (p->encoding.p != NULL) + p->has_size + p->has_lines + (p->envelope != NULL) +
+         (p->md5.p != NULL) + (p->disposition.p != NULL) + (p->language != NULL) +
+         (p->location.p != NULL) + (p->child != NULL || p->multipart);
+}
+
 static void push_part(struct to t, const struct lm_imap_part *part) {
-  lua_createtable(t.L, 0, part->multipart ? 4 : 8);
+  lua_createtable(t.L, 0, count_part(part));
   put_str(t, K_TYPE, part->type);
   put_str(t, K_SECTION, part->section);
   if (part->parameters) {
@@ -346,7 +364,7 @@ static void put_sections(struct to t, enum key k, const struct lm_imap_fetch *f,
   while (s && (s->binary != binary || s->streamed || s->data.p == NULL)) s = s->next;
   if (s == NULL) return;
   key(t, k);
-  lua_newtable(t.L);
+  lua_createtable(t.L, 0, 1);
   for (; s; s = s->next) {
     if (s->binary != binary || s->streamed || s->data.p == NULL) continue;
     push_section_name(t.L, s);

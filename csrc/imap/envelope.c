@@ -8,9 +8,41 @@
 #include "imap/scan.h"
 #include "mime/word2047.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#ifdef __SSE2__
+/* True where `s` is plain printable ASCII without "=": nothing in it wants decoding. Looks at up to
+** 15 bytes in front of its end twice. */
+static bool is_plain(struct lm_str s) {
+  const __m128i equal = _mm_set1_epi8('='), space = _mm_set1_epi8(' ');
+  size_t i = 0;
+  while (i + 16 <= s.n) {
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+    __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(v, equal), _mm_cmplt_epi8(v, space));
+    if (_mm_movemask_epi8(odd) != 0) return false; /* 8-bit bytes are below the space: signed */
+    i += 16;
+    if (i < s.n && i + 16 > s.n) i = s.n - 16;
+  }
+  for (; i < s.n; i++) {
+    if (s.p[i] == '=' || (signed char)s.p[i] < ' ') return false;
+  }
+  return true;
+}
+#else
+static bool is_plain(struct lm_str s) {
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    if (s.p[i] == '=' || (signed char)s.p[i] < ' ') return false;
+  }
+  return true;
+}
+#endif
+
 /* The text may hold encoded words: makes it UTF-8. Nothing is copied where there is nothing to do. */
 static bool decode(struct lm_cursor *c, struct lm_str *s) {
-  if (s->n == 0 || lm_word2047_decode(c->arena, *s, s)) return true;
+  if (is_plain(*s) || lm_word2047_decode(c->arena, *s, s)) return true;
   return lm_cursor_fail(c, LM_E_MEMORY, "room for a decoded text");
 }
 

@@ -6,6 +6,8 @@
 */
 #include "imap/ext.h"
 
+#include <string.h>
+
 #include "imap/scan.h"
 #include "imap/seqset.h"
 #include "imap/utf7.h"
@@ -20,12 +22,18 @@ static const struct lm_imap_ext *const records[] = {
 
 enum { RECORDS = sizeof records / sizeof *records };
 
+/* Names are upper case in the records, and mostly on the wire. */
+static inline bool same(struct lm_str known, struct lm_str name) {
+  if (known.n != name.n || ((known.p[0] ^ name.p[0]) & ~32) != 0) return false;
+  return memcmp(known.p, name.p, name.n) == 0 || lm_str_ieq(known, name);
+}
+
 const struct lm_imap_item *lm_imap_find_item(struct lm_str name) {
   size_t i;
   for (i = 0; i < RECORDS; i++) {
     const struct lm_imap_item *item = records[i]->items;
     for (; item && item->name.n; item++) {
-      if (item->name.n == name.n && lm_str_ieq(item->name, name)) return item;
+      if (same(item->name, name)) return item;
     }
   }
   return NULL;
@@ -36,7 +44,7 @@ const struct lm_imap_data *lm_imap_find_data(struct lm_str name) {
   for (i = 0; i < RECORDS; i++) {
     const struct lm_imap_data *data = records[i]->data;
     for (; data && data->name.n; data++) {
-      if (data->name.n == name.n && lm_str_ieq(data->name, name)) return data;
+      if (same(data->name, name)) return data;
     }
   }
   return NULL;
@@ -47,7 +55,7 @@ const struct lm_imap_code *lm_imap_find_code(struct lm_str name) {
   for (i = 0; i < RECORDS; i++) {
     const struct lm_imap_code *code = records[i]->codes;
     for (; code && code->name.n; code++) {
-      if (code->name.n == name.n && lm_str_ieq(code->name, name)) return code;
+      if (same(code->name, name)) return code;
     }
   }
   return NULL;

@@ -116,6 +116,7 @@ bool lm_imap_fetch_rfc822(struct lm_cursor *c, struct lm_imap_fetch *f, struct l
 /* The name of an item ends at a space, a bracket or a parenthesis. */
 static struct lm_str item_name(struct lm_cursor *c) {
   const char *from = c->p;
+  while (c->p < c->end && lm_is(*c->p, LM_IMAP_ATOM) && *c->p != '[') c->p++;
   while (c->p < c->end && *c->p != ' ' && *c->p != '[' && *c->p != ')' && *c->p != '(') c->p++;
   return (struct lm_str){from, (size_t)(c->p - from)};
 }

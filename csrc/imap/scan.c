@@ -86,7 +86,7 @@ static struct lm_str unescape(struct lm_cursor *c, const char *p, const char *en
 }
 
 /* quoted = DQUOTE *QUOTED-CHAR DQUOTE; bytes of any kind but CR and LF pass. */
-static bool quoted(struct lm_cursor *c, enum among among, struct lm_str *out) {
+static bool any_quoted(struct lm_cursor *c, enum among among, struct lm_str *out) {
   const char *from = c->p + 1, *q = from;
   bool plain = true;
   for (;;) {
@@ -101,6 +101,15 @@ static bool quoted(struct lm_cursor *c, enum among among, struct lm_str *out) {
   if (plain) return true;
   *out = unescape(c, from, q);
   return out->p || lm_cursor_fail(c, LM_E_MEMORY, "room for a string");
+}
+
+static inline bool quoted(struct lm_cursor *c, enum among among, struct lm_str *out) {
+  const char *from = c->p;
+  if (lm_imap_short_quoted(c, out)) {
+    if (among == AMONG_WORDS || closes(c->p, c->end, among)) return true;
+    c->p = from;
+  }
+  return any_quoted(c, among, out);
 }
 
 /* --- literals and strings --------------------------------------------------------------------- */
@@ -134,7 +143,7 @@ bool lm_imap_string(struct lm_cursor *c, struct lm_str *out) {
 
 bool lm_imap_nil(struct lm_cursor *c) {
   const char *p = c->p;
-  if (c->end - p < 3 || (p[0] | 32) != 'n' || (p[1] | 32) != 'i' || (p[2] | 32) != 'l') return false;
+  if (p == c->end || (*p | 32) != 'n' || c->end - p < 3 || (p[1] | 32) != 'i' || (p[2] | 32) != 'l') return false;
   if (c->end - p > 3 && lm_is(p[3], LM_IMAP_ASTR)) return false;
   c->p += 3;
   return true;

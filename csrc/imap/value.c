@@ -10,7 +10,7 @@
 #include "imap/frame.h"
 #include "imap/scan.h"
 
-static void append(struct lm_imap_value *list, struct lm_imap_value *v) {
+static inline void append(struct lm_imap_value *list, struct lm_imap_value *v) {
   if (list->u.list.last) {
     list->u.list.last->next = v;
   } else {
@@ -31,7 +31,32 @@ static struct lm_imap_value *node(struct lm_cursor *c) {
   return v;
 }
 
-static void open_list(struct lm_imap_value *v, enum lm_imap_kind kind) {
+/* Nodes of one tree, taken from the arena several at a time. */
+struct pool {
+  struct lm_imap_value *p;
+  size_t n;
+};
+
+enum { POOL = 8 };
+
+static inline struct lm_imap_value *from_pool(struct lm_cursor *c, struct pool *pool) {
+  struct lm_imap_value *v;
+  if (pool->n == 0) {
+    pool->p = lm_arena_alloc(c->arena, POOL * sizeof *pool->p);
+    if (pool->p == NULL) {
+      lm_cursor_fail(c, LM_E_MEMORY, "room for a value");
+      return NULL;
+    }
+    pool->n = POOL;
+  }
+  pool->n--;
+  v = pool->p++;
+  v->next = NULL;
+  v->key = LM_NOSTR;
+  return v;
+}
+
+static inline void open_list(struct lm_imap_value *v, enum lm_imap_kind kind) {
   v->kind = kind;
   v->count = 0;
   v->u.list.first = v->u.list.last = NULL;
@@ -65,6 +90,7 @@ static bool scalar(struct lm_cursor *c, struct lm_imap_value *v) {
   int ch = lm_peek(c);
   uint64_t n;
   size_t len;
+  if (ch >= '0' && ch <= '9') return word(c, v);
   if (ch == '"' || (ch == '{' && lm_imap_announced(lm_rest(c), &n, &len)) ||
       (ch == '~' && c->p + 1 < c->end && c->p[1] == '{')) {
     v->kind = LM_VALUE_STRING;
@@ -77,23 +103,36 @@ static bool scalar(struct lm_cursor *c, struct lm_imap_value *v) {
   return word(c, v);
 }
 
+/* Closes the innermost list; the one around it. */
+static inline struct lm_imap_value *close_list(struct lm_imap_value *list) {
+  struct lm_imap_value *around = list->next;
+  list->next = NULL;
+  if (around) append(around, list);
+  return around;
+}
+
+/* The simplest of scalars, in line: nearly all that a body structure holds. */
+static inline bool quick_string(struct lm_cursor *c, struct lm_imap_value *v) {
+  if (*c->p != '"' || !lm_imap_short_quoted(c, &v->u.text)) return false;
+  v->kind = LM_VALUE_STRING;
+  return true;
+}
+
 /* The body of an open list, down to its ")", with all lists in it. */
 static bool fill(struct lm_cursor *c, struct lm_imap_value *root) {
   struct lm_imap_value *list = root;
+  struct pool pool = {NULL, 0};
   size_t depth = 1;
   root->next = NULL;
   while (list) {
     struct lm_imap_value *v;
-    while (lm_accept(c, ' ')) continue;
+    if (lm_accept(c, ' ')) continue;
     if (lm_accept(c, ')')) {
-      struct lm_imap_value *around = list->next;
-      list->next = NULL;
-      if (around) append(around, list);
-      list = around;
+      list = close_list(list);
       depth--;
       continue;
     }
-    if ((v = node(c)) == NULL) return false;
+    if ((v = from_pool(c, &pool)) == NULL) return false;
     if (lm_accept(c, '(')) {
       if (depth++ >= c->limits->depth) return lm_cursor_fail(c, LM_E_LIMIT, "depth");
       open_list(v, LM_VALUE_LIST);
@@ -101,7 +140,9 @@ static bool fill(struct lm_cursor *c, struct lm_imap_value *root) {
       list = v;
       continue;
     }
-    if (!scalar(c, v)) return false;
+    if (lm_at_end(c) || (!quick_string(c, v) && !scalar(c, v))) {
+      return lm_cursor_fail(c, LM_E_PROTOCOL, "value, or end of list");
+    }
     append(list, v);
   }
   return true;
