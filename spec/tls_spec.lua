@@ -205,7 +205,7 @@ end)
 describe("a close_notify", function()
   it("ends the stream, its absence cuts it", function()
     local client, peer = meet(server "good", { ca_file = path "ca.crt" })
-    peer:tls_close()
+    assert.is_true(peer:tls_close())
     carry(peer, client)
     assert.equal("fail", (client:next()))
     assert.equal("closed", (client:failure()))
@@ -330,7 +330,9 @@ describe("contexts", function()
   end)
 
   it("raise where an option is unknown or of the wrong type", function()
-    for _, ssl in ipairs { { verfy = true }, { verify = "no" }, { min_version = "2.0" }, { key = "x" }, { ca_file = 1 } } do
+    for _, ssl in ipairs {
+      { verfy = true }, { verify = "no" }, { min_version = "2.0" }, { key = "x" }, { ca_file = 1 },
+    } do
       assert.has_error(function() tls.check(ssl, "smtp.connect") end)
     end
     assert.has_error(function() core.tls_context { verfy = true } end)

@@ -4,8 +4,9 @@
 --   # words               a comment; the first one is the test's name
 --   L: line=64 depth=3    limits of the session, before anything else
 --   S: bytes              the server says this (\r \n \t \0 \\ \xHH; S*1000: repeats it)
---   C: bytes              all that the client has put out since the last C:
+--   C: bytes              all that the client has put out since the last C: (C*1000: repeats it)
 --   ! method args         a call on the session, its arguments as Lua: ! ehlo "me.example"
+--   ? method args         the same; what it returns is an event: E: value …
 --   E: kind key=value …   the next event; `E: refused "why"` where a call was not queued
 --   X: eof                the server closes
 -- Each is played whole, byte by byte, and in seeded random splits: the events must be the same.
@@ -93,12 +94,12 @@ end
 local function drain(self)
   while true do
     local event = pack_event(self.session:next())
-    local out = self.session:output()
+    local out, moved = self.session:output(), false
     while out do
-      self.out = self.out .. out
+      self.out, moved = self.out .. out, true
       out = self.session:output()
     end
-    if event.kind == "wait" then return end
+    if event.kind == "wait" and not moved then return end
     if event.kind == "fail" then
       if not self.failed then
         self.failed = true
@@ -106,13 +107,13 @@ local function drain(self)
       end
       return
     end
-    note(self, event)
+    if event.kind ~= "wait" then note(self, event) end
   end
 end
 
 local function print_event(self, event)
   if event.kind == "fail" then return "fail " .. event[1] end
-  if event.kind == "refused" then return "refused " .. show(event[1]) end
+  if event.kind == "refused" or event.kind == "value" then return event.kind .. " " .. show(event[1]) end
   local words = { event.kind }
   if event.id ~= 0 then words[2] = "id=" .. tostring(event.id) end
   local names = FIELDS[self.protocol][event.kind] or {}
@@ -132,10 +133,13 @@ local function feed(self, bytes)
   end
 end
 
-local function call(self, text)
+local function invoke(self, text)
   local method, arguments = text:match("^([%w_]+)%s*(.*)$")
-  local chunk = assert((loadstring or load)("local session = ... return session:" .. method .. "(" .. arguments .. ")"))
-  local first, why = chunk(self.session)
+  return assert((loadstring or load)("return (...):" .. method .. "(" .. arguments .. ")"))(self.session)
+end
+
+local function call(self, text)
+  local first, why = invoke(self, text)
   if first == nil and why ~= nil then self.log[#self.log + 1] = { kind = "refused", n = 1, why } end
   drain(self)
 end
@@ -153,6 +157,10 @@ end
 
 steps["!"] = call
 
+steps["?"] = function(self, text)
+  self.log[#self.log + 1] = { kind = "value", n = 1, (invoke(self, text)) }
+end
+
 function steps.E(self, text)
   local event = table.remove(self.log, 1)
   assert.equal(text, event and print_event(self, event) or "(no event)")
@@ -167,7 +175,7 @@ end
 local function read(path)
   local transcript = { steps = {}, limits = nil, title = nil }
   for line in io.lines(path) do
-    local kind, count, text = line:match("^([SCEXL!#])%*?(%d*):? ?(.*)$")
+    local kind, count, text = line:match("^([SCEXL!?#])%*?(%d*):? ?(.*)$")
     local last = transcript.steps[#transcript.steps]
     if kind == "#" then
       transcript.title = transcript.title or text
@@ -175,9 +183,11 @@ local function read(path)
       transcript.limits = {}
       for name, value in text:gmatch("([%w_]+)=(%d+)") do transcript.limits[name] = tonumber(value) end
     elseif kind == "C" and last and last.kind == "C" then
-      last.text = last.text .. text
+      last.text = last.text .. text:rep(tonumber(count) or 1)
     elseif kind then
-      transcript.steps[#transcript.steps + 1] = { kind = kind, text = text, count = tonumber(count) or 1 }
+      local times = tonumber(count) or 1
+      if kind == "C" then text, times = text:rep(times), 1 end
+      transcript.steps[#transcript.steps + 1] = { kind = kind, text = text, count = times }
     elseif line:find("%S") then
       error(path .. ": unknown line: " .. line)
     end

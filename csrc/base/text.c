@@ -33,6 +33,7 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 bool lm_base64_encode(struct lm_buf *b, struct lm_str s) {
   size_t i, n = (s.n + 2) / 3 * 4;
   char *q;
+  if (s.n == 0) return true;
   if (s.n > SIZE_MAX / 2 || (q = lm_buf_room(b, n)) == NULL) return false;
   for (i = 0; i < s.n; i += 3) {
     unsigned a = (unsigned char)s.p[i];
@@ -86,9 +87,10 @@ enum lm_base64 lm_base64_decode(struct lm_buf *b, struct lm_str s) {
 
 bool lm_hex_encode(struct lm_buf *b, struct lm_str s) {
   static const char hex[] = "0123456789abcdef";
-  char *q = lm_buf_room(b, s.n * 2);
+  char *q;
   size_t i;
-  if (q == NULL) return false;
+  if (s.n == 0) return true;
+  if (s.n > SIZE_MAX / 2 || (q = lm_buf_room(b, s.n * 2)) == NULL) return false;
   for (i = 0; i < s.n; i++) {
     *q++ = hex[(unsigned char)s.p[i] >> 4];
     *q++ = hex[(unsigned char)s.p[i] & 15];

@@ -190,7 +190,7 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
   return status;
 }
 
-/* --- methods, in the order of the table below -------------------------------------------------- */
+/* --- methods, in the order of the table below ------------------------------------------------- */
 
 static int capa(lua_State *L) {
   struct lm_pop3c *s = self(L);
@@ -317,11 +317,10 @@ static int secured(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"capa", capa},   {"stls", stls},       {"user", user},   {"pass", pass},
-    {"apop", apop},   {"auth", auth},       {"answer", answer}, {"stat", stat},
-    {"list", list},   {"uidl", uidl},       {"retr", retr},   {"top", top},
-    {"dele", dele},   {"rset", rset},       {"noop", noop},   {"quit", quit},
-    {"command", command}, {"phase", phase}, {"secured", secured}, {NULL, NULL},
+    {"capa", capa}, {"stls", stls},       {"user", user},   {"pass", pass},       {"apop", apop},
+    {"auth", auth}, {"answer", answer},   {"stat", stat},   {"list", list},       {"uidl", uidl},
+    {"retr", retr}, {"top", top},         {"dele", dele},   {"rset", rset},       {"noop", noop},
+    {"quit", quit}, {"command", command}, {"phase", phase}, {"secured", secured}, {NULL, NULL},
 };
 
 /* --- the class -------------------------------------------------------------------------------- */

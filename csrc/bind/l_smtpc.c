@@ -133,10 +133,15 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
   case LM_SMTPC_DONE: *n_out = push_kind(L, "done", &ev) + push_reply(L, &ev.reply); break;
   case LM_SMTPC_BYE: *n_out = push_kind(L, "bye", &ev) + push_reply(L, &ev.reply); break;
   case LM_SMTPC_GO: *n_out = push_kind(L, "go", &ev); break;
+  case LM_SMTPC_MOVED: *n_out = push_kind(L, "moved", &ev); break;
   case LM_SMTPC_STARTTLS: *n_out = push_kind(L, "starttls", &ev); break;
   case LM_SMTPC_ASK:
     *n_out = push_kind(L, "ask", &ev) + 1;
-    lm_pushstr(L, ev.text);
+    if (ev.text.p) {
+      lm_pushstr(L, ev.text);
+    } else {
+      lua_pushnil(L);
+    }
     break;
   case LM_SMTPC_SENT:
     *n_out = push_sent(L, &ev);
@@ -196,6 +201,15 @@ static int answer(lua_State *L) {
   return 1;
 }
 
+/* abandon(id): as of every session; the message is let go too, for nothing reads it any more */
+static int abandon_id(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  uint32_t id = (uint32_t)luaL_checkinteger(L, 2);
+  lm_smtpc_abandon(b->session, id);
+  lm_box_release(L, b, id);
+  return 0;
+}
+
 /* --- transactions ---------------------------------------------------------------------------- */
 
 /* What a transaction is made of, while it is being made. */
@@ -243,16 +257,24 @@ static bool rcpt_text(lua_State *L, struct lm_str *out) {
   return true;
 }
 
-/* All recipients of the value at `i`: one, or an array. */
-static bool add_rcpts(lua_State *L, int i, struct draft *d) {
+/* Notes whether a recipient needs SMTPUTF8, which MAIL must say before any is named. */
+static bool scan_rcpt(struct draft *d, struct lm_str text) {
+  struct lm_str path;
+  return lm_str_is_ascii(text) || read_address(d, text, LM_ADDR_NULL_REFUSED, &path);
+}
+
+/* Calls `use` for all recipients of the value at `i`: one, or an array. */
+static bool each_rcpt(lua_State *L, int i, struct draft *d,
+                      bool (*use)(struct draft *d, struct lm_str text)) {
   struct lm_str text;
   size_t n, k;
   bool one;
   lua_pushvalue(L, i);
   one = rcpt_text(L, &text);
   lua_pop(L, 1);
-  if (one) return add_rcpt(d, text);
-  if (!lua_istable(L, i)) return complain(d, "misuse", "option 'to' must be an address or an array");
+  if (one) return use(d, text);
+  if (!lua_istable(L, i))
+    return complain(d, "misuse", "option 'to' must be an address or an array");
   n = lua_rawlen(L, i);
   if (n == 0) return complain(d, "invalid", "no recipient");
   for (k = 1; k <= n; k++) {
@@ -261,7 +283,7 @@ static bool add_rcpts(lua_State *L, int i, struct draft *d) {
     ok = rcpt_text(L, &text);
     lua_pop(L, 1);
     if (!ok) return complain(d, "misuse", "option 'to' must hold addresses");
-    if (!add_rcpt(d, text)) return false;
+    if (!use(d, text)) return false;
   }
   return true;
 }
@@ -329,8 +351,9 @@ static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str he
   lua_pop(L, 1);
   if (!ok) return complain(d, "misuse", "option 'from' must be an address");
   if (!read_address(d, from, LM_ADDR_NULL_TAKEN, &d->from)) return false;
+  if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
   if (!check_extensions(d, head, size) || !put_mail(d, size)) return false;
-  if (!add_rcpts(L, lua_gettop(L), d)) return false;
+  if (!each_rcpt(L, lua_gettop(L), d, add_rcpt)) return false;
   if (!lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
   return true;
 }
@@ -393,17 +416,31 @@ static int is_unknown(lua_State *L) {
   return 1;
 }
 
-/* ehlo_table() -> {KEYWORD = parameters} of the last EHLO */
+static void push_upper(lua_State *L, struct lm_str s) {
+  luaL_Buffer b;
+  size_t i;
+  luaL_buffinit(L, &b);
+  for (i = 0; i < s.n; i++) luaL_addchar(&b, lm_upper(s.p[i]));
+  luaL_pushresult(&b);
+}
+
+/* ehlo_table() -> {KEYWORD = parameters} of the last EHLO. A keyword that comes twice ("AUTH PLAIN",
+** "AUTH=LOGIN") has the parameters of both. */
 static int ehlo_table(lua_State *L) {
   struct lm_str text = lm_buf_str(&lm_smtpc_ehlo(self(L))->text), keyword, params;
   lua_newtable(L);
   while (lm_smtp_ehlo_next(&text, &keyword, &params)) {
-    luaL_Buffer b;
-    size_t i;
-    luaL_buffinit(L, &b);
-    for (i = 0; i < keyword.n; i++) luaL_addchar(&b, lm_upper(keyword.p[i]));
-    luaL_pushresult(&b);
-    lm_pushstr(L, params);
+    push_upper(L, keyword);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      lm_pushstr(L, params);
+    } else {
+      lua_pushliteral(L, " ");
+      lm_pushstr(L, params);
+      lua_concat(L, 3);
+    }
     lua_rawset(L, -3);
   }
   return 1;
@@ -507,14 +544,21 @@ static int newsession(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"raw_command", command}, {"ehlo", ehlo},
-    {"helo", helo},           {"rset", rset},
-    {"starttls", starttls},   {"raw_quit", quit},
-    {"auth", auth},           {"answer", answer},
-    {"transaction", transaction}, {"give", give},
-    {"give_end", give_end},   {"is_unknown", is_unknown},
-    {"ehlo_table", ehlo_table}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"raw_command", command},
+                                   {"ehlo", ehlo},
+                                   {"helo", helo},
+                                   {"rset", rset},
+                                   {"starttls", starttls},
+                                   {"raw_quit", quit},
+                                   {"auth", auth},
+                                   {"answer", answer},
+                                   {"abandon", abandon_id},
+                                   {"transaction", transaction},
+                                   {"give", give},
+                                   {"give_end", give_end},
+                                   {"is_unknown", is_unknown},
+                                   {"ehlo_table", ehlo_table},
+                                   {NULL, NULL}};
 
 static const luaL_Reg makers[] = {{"smtp_session", newsession}, {NULL, NULL}};
 static const luaL_Reg parsers[] = {{"smtp_parse", parse}, {NULL, NULL}};

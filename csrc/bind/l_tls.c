@@ -227,10 +227,13 @@ int lm_box_tls_why(lua_State *L) {
 int lm_box_tls_close(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   struct lm_filter *f = lm_tls_find(&b->link);
-  if (f == NULL) return 0;
+  bool idle;
+  if (f == NULL || !lm_tls_is_open(f)) return 0;
+  idle = lm_wire_output(b->link.wire).n == 0 && lm_wire_output(lm_link_outer(&b->link)).n == 0;
   lm_tls_close(f);
   lm_link_turn(&b->link);
-  return 0;
+  lua_pushboolean(L, idle);
+  return 1;
 }
 
 int lm_box_tls_binding(lua_State *L) {

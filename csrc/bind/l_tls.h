@@ -19,7 +19,8 @@ int lm_box_tls_session(lua_State *L);
 /* tls_why() -> why TLS failed | nil */
 int lm_box_tls_why(lua_State *L);
 
-/* tls_close(): close_notify goes out behind what is queued */
+/* tls_close() -> true where close_notify is all that waits to be sent, false where it will go out
+** behind more | nil without TLS */
 int lm_box_tls_close(lua_State *L);
 
 /* tls_binding(name) -> bytes | nil: "tls-exporter" or "tls-server-end-point" */

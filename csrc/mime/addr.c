@@ -461,8 +461,9 @@ static bool entry(struct parser *p) {
 }
 
 bool lm_addr_list(struct lm_arena *a, struct lm_str text, struct lm_addr_list *out) {
-  struct parser p = {a, out, lm_lex(text), text.p, &out->first, NULL, NULL, NULL, false, false};
+  struct parser p = {a, out, lm_lex(text), NULL, &out->first, NULL, NULL, NULL, false, false};
   *out = (struct lm_addr_list){NULL, 0, 0, NULL, 0};
+  p.begin = p.lex.p;
   while (p.lex.p < p.lex.end) {
     if (out->count >= LM_ADDRESSES) {
       defect(&p, p.lex.p, "too many addresses");

@@ -182,7 +182,7 @@ static const char *words(const struct lm_cursor *c) {
 
 bool lm_addr_strict(struct lm_arena *a, struct lm_str text, struct lm_addr *out,
                     const char **why_out) {
-  struct lm_cursor c = lm_cursor(text);
+  struct lm_cursor c = lm_cursor(text.n ? text : LM_STR(""));
   const char *why = forbidden(text);
   struct lm_str spec;
   memset(out, 0, sizeof *out);
@@ -210,7 +210,7 @@ static bool finish(struct lm_arena *a, struct lm_addr *out, const char **why_out
 
 bool lm_addr_envelope(struct lm_arena *a, struct lm_str text, enum lm_addr_null null,
                       struct lm_addr *out, const char **why_out) {
-  struct lm_cursor c = lm_cursor(text);
+  struct lm_cursor c = lm_cursor(text.n ? text : LM_STR(""));
   const char *why = forbidden(text);
   bool brackets = has_brackets(text);
   memset(out, 0, sizeof *out);

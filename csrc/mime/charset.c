@@ -60,8 +60,10 @@ static size_t utf8_char(const char *p, const char *end, size_t *n_out) {
 
 size_t lm_utf8_span(struct lm_str s) {
   const char *p = s.p;
-  const char *end = s.p + s.n;
+  const char *end;
   size_t n = 0;
+  if (s.n == 0) return 0;
+  end = p + s.n;
   while (p < end) {
     if (*p & 0x80) {
       if (!utf8_char(p, end, &n)) break;

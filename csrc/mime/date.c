@@ -230,7 +230,7 @@ static bool settle(struct reader *r, int64_t *epoch_out) {
 }
 
 bool lm_date_parse(struct lm_str s, int64_t *epoch_out, int *zone_out) {
-  struct reader r = {lm_cursor(s), -1, 0, 0, 0, 0, 0, false, false, false, 0, 0};
+  struct reader r = {lm_cursor(s.n ? s : LM_STR("")), -1, 0, 0, 0, 0, 0, false, false, false, 0, 0};
   while (!lm_at_end(&r.c)) {
     if (!item(&r)) return false;
   }
@@ -361,7 +361,7 @@ static bool imap_zone(struct reader *r) {
 }
 
 bool lm_date_parse_imap(struct lm_str s, int64_t *epoch_out) {
-  struct reader r = {lm_cursor(s), -1, 0, 0, 0, 0, 0, true, false, false, 0, 0};
+  struct reader r = {lm_cursor(s.n ? s : LM_STR("")), -1, 0, 0, 0, 0, 0, true, false, false, 0, 0};
   unsigned year = 0;
   size_t digits = 0;
   lm_span(&r.c, LM_SPACE);

@@ -9,8 +9,9 @@
 #include "mime/word2047.h"
 
 struct lm_lex lm_lex(struct lm_str text) {
-  const char *end = text.p + text.n;
-  return (struct lm_lex){text.p, end, end, end, end};
+  const char *from = text.n ? text.p : "";
+  const char *end = from + text.n;
+  return (struct lm_lex){from, end, end, end, end};
 }
 
 struct lm_lex lm_lex_part(const struct lm_lex *x, const char *from, const char *end) {

@@ -18,7 +18,7 @@ struct lm_span {
 };
 
 struct lm_recipients {
-  struct lm_str from;  /* "local@domain", domain in A-labels; empty for "<>"; p NULL: no field */
+  struct lm_str from;  /* "local@domain", domain in A-labels; p is NULL where no field names it */
   struct lm_addr *to;  /* in the order of the message, as lm_addr_envelope gives them */
   size_t count;        /* ... how many */
   struct lm_span *cut; /* Bcc and Resent-Bcc lines, rising */

@@ -29,6 +29,7 @@ struct slot {
   uint8_t want;       /* what the parked coroutine waits for */
   uint8_t ready;      /* edges that nobody has used */
   uint8_t registered; /* known to epoll */
+  uint8_t ended;      /* LM_POLL_READ once the peer has hung up: no other edge will tell of it */
 };
 
 struct lm_poll {
@@ -107,7 +108,7 @@ enum lm_parked lm_poll_park(struct lm_poll *p, int fd, unsigned want) {
     if (!watch(p, fd, s)) return LM_POLL_REFUSED;
     s->registered = 1;
   }
-  if (s->ready & want) {
+  if ((s->ready | s->ended) & want) {
     s->ready &= (uint8_t)~want;
     return LM_POLL_READY;
   }
@@ -126,7 +127,7 @@ void lm_poll_forget(struct lm_poll *p, int fd) {
 #if LM_EPOLL
   if (s->registered) epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
 #endif
-  *s = (struct slot){s->generation + 1, 0, 0, 0};
+  *s = (struct slot){s->generation + 1, 0, 0, 0, 0};
 }
 
 /* Notes what a descriptor is ready for; reports it where that is what its coroutine waits for. */
@@ -157,6 +158,7 @@ static int collect(struct lm_poll *p, int ms) {
     unsigned ready = (e & (EPOLLIN | EPOLLRDHUP) || ended ? LM_POLL_READ : 0u) |
                      (e & EPOLLOUT || ended ? LM_POLL_WRITE : 0u);
     if ((size_t)fd >= p->nslots || p->slots[fd].generation != events[i].data.u64 >> 32) continue;
+    if (ended || e & EPOLLRDHUP) p->slots[fd].ended = LM_POLL_READ;
     if (!note(p, fd, ready)) return -1;
   }
   return n;

@@ -271,7 +271,8 @@ static void process(struct lm_resolve *r) {
 static int next_ms(struct lm_resolve *r) {
   struct timeval tv;
   struct timeval *t = ares_timeout(r->channel, NULL, &tv);
-  long ms = t ? (long)t->tv_sec * 1000 + (t->tv_usec + 999) / 1000 : 1000;
+  /* one more: c-ares rounds down, and a wait that ends early would be asked for again and again */
+  long ms = t ? (long)t->tv_sec * 1000 + t->tv_usec / 1000 + 1 : 1000;
   return ms > 60000 ? 60000 : (int)ms;
 }
 

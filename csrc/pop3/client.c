@@ -2,9 +2,9 @@
 ** client.c: a POP3 client session: replies, states, the life of a session (RFC 1939).
 **
 ** Reading is line by line; a line is the greeting, or the answer to the oldest command on the wire.
-** What follows it belongs to body.c.
+** What follows it belongs to client_body.c.
 */
-#include "pop3/session.h"
+#include "pop3/client_session.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -53,11 +53,11 @@ const char *lm_pop3c_refusal(const struct lm_pop3c *s) {
 
 static bool is_edge(enum lm_pop3c_state from, enum lm_pop3c_state to) {
   static const unsigned from_to[] = {
-    [POP3C_GREETING] = 1 << POP3C_AUTHORIZATION | 1 << POP3C_CLOSED,
-    [POP3C_AUTHORIZATION] = 1 << POP3C_TLS | 1 << POP3C_TRANSACTION | 1 << POP3C_CLOSED,
-    [POP3C_TLS] = 1 << POP3C_AUTHORIZATION,
-    [POP3C_TRANSACTION] = 1 << POP3C_CLOSED,
-    [POP3C_CLOSED] = 0,
+      [POP3C_GREETING] = 1 << POP3C_AUTHORIZATION | 1 << POP3C_CLOSED,
+      [POP3C_AUTHORIZATION] = 1 << POP3C_TLS | 1 << POP3C_TRANSACTION | 1 << POP3C_CLOSED,
+      [POP3C_TLS] = 1 << POP3C_AUTHORIZATION,
+      [POP3C_TRANSACTION] = 1 << POP3C_CLOSED,
+      [POP3C_CLOSED] = 0,
   };
   return (from_to[from] & 1U << to) != 0;
 }
@@ -172,8 +172,7 @@ static void apply(struct lm_pop3c *s, const struct lm_pop3_cmd *c, bool ok, stru
   case LM_POP3_QUIT:
     enter(s, POP3C_CLOSED); /* also after -ERR: RFC 1939 §6, some messages were not removed */
     break;
-  default:
-    break;
+  default: break;
   }
 }
 
@@ -222,9 +221,8 @@ static enum lm_status begin_body(struct lm_pop3c *s, const struct lm_pop3_reply 
 
 static enum lm_status end_body(struct lm_pop3c *s, struct lm_pop3c_event *ev) {
   struct lm_str words = lm_buf_str(&s->words);
-  struct lm_pop3_reply r = {LM_POP3_OK,
-                            {words.p, s->code_n},
-                            {words.p + s->code_n, words.n - s->code_n}};
+  struct lm_pop3_reply r = {
+      LM_POP3_OK, {words.p, s->code_n}, {words.p + s->code_n, words.n - s->code_n}};
   return done(s, ev, &r);
 }
 

@@ -12,10 +12,10 @@ static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge) {
 }
 
 const struct lm_sasl_mechanism lm_sasl_external = {
-  .name = "EXTERNAL",
-  .plaintext = false,
-  .has_initial = true,
-  .wants_secret = false,
-  .strength = 100,
-  .step = step,
+    .name = "EXTERNAL",
+    .plaintext = false,
+    .has_initial = true,
+    .wants_secret = false,
+    .strength = 100,
+    .step = step,
 };

@@ -15,10 +15,10 @@ static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge) {
 }
 
 const struct lm_sasl_mechanism lm_sasl_login = {
-  .name = "LOGIN",
-  .plaintext = true,
-  .has_initial = false,
-  .wants_secret = true,
-  .strength = 10,
-  .step = step,
+    .name = "LOGIN",
+    .plaintext = true,
+    .has_initial = false,
+    .wants_secret = true,
+    .strength = 10,
+    .step = step,
 };

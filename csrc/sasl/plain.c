@@ -18,10 +18,10 @@ static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge) {
 }
 
 const struct lm_sasl_mechanism lm_sasl_plain = {
-  .name = "PLAIN",
-  .plaintext = true,
-  .has_initial = true,
-  .wants_secret = true,
-  .strength = 20,
-  .step = step,
+    .name = "PLAIN",
+    .plaintext = true,
+    .has_initial = true,
+    .wants_secret = true,
+    .strength = 20,
+    .step = step,
 };

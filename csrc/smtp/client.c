@@ -27,8 +27,8 @@ struct slot {
   bool muted;   /* abandoned: the reply is swallowed */
   bool last;    /* nothing may follow before its reply */
   uint32_t id;
-  uint32_t line;  /* S_TXN: which line of the transaction */
-  uint64_t end;   /* the reply may come once the output has left up to here */
+  uint32_t line; /* S_TXN: which line of the transaction */
+  uint64_t end;  /* the reply may come once the output has left up to here */
   struct lm_smtp_txn *txn;
 };
 
@@ -55,11 +55,12 @@ struct lm_smtpc {
   struct lm_buf challenge;
   const char *refusal;
   uint32_t last_id;
-  uint32_t asking;    /* AUTH that waits for an answer */
+  uint32_t asking; /* AUTH that waits for an answer */
   uint32_t sasl_steps;
-  bool cut;     /* STARTTLS was granted and TLS is not in place */
+  size_t moved;  /* octets of lent content handed on since the last event about it */
+  bool cut;      /* STARTTLS was granted and TLS is not in place */
   bool may_give; /* GO was told */
-  bool quit;    /* QUIT was answered: an end of the stream is no failure */
+  bool quit;     /* QUIT was answered: what comes now is noise, and no end of stream a failure */
 };
 
 /* --- making and ending ------------------------------------------------------------------------ */
@@ -137,6 +138,8 @@ void lm_smtpc_secured(struct lm_smtpc *s) {
   lm_smtp_ehlo_clear(&s->ehlo);
 }
 
+static void advance(struct lm_smtpc *s);
+
 /* --- queueing --------------------------------------------------------------------------------- */
 
 static uint32_t refuse(struct lm_smtpc *s, const char *why) {
@@ -144,12 +147,16 @@ static uint32_t refuse(struct lm_smtpc *s, const char *why) {
   return 0;
 }
 
+/* Queues a job, which goes out at once where it may: the reader of this session may be asleep. */
 static uint32_t enqueue(struct lm_smtpc *s, struct job *j) {
-  j->id = ++s->last_id;
+  uint32_t id = ++s->last_id;
+  j->id = id;
+  if (j->txn) j->txn->id = id;
   *s->jobs_tail = j;
   s->jobs_tail = &j->next;
   s->queued += lm_buf_len(&j->line);
-  return j->id;
+  advance(s);
+  return id;
 }
 
 /* The only writer of command lines other than those of transactions: "verb argument". */
@@ -157,8 +164,10 @@ static uint32_t enqueue_line(struct lm_smtpc *s, enum slot_kind kind, struct lm_
                              struct lm_str argument) {
   struct job *j;
   if (lm_wire_failed(&s->wire)) return refuse(s, "the session has failed");
+  if (s->quit) return refuse(s, "the session was ended by QUIT");
   if (lm_str_breaks_line(argument)) return refuse(s, "CR, LF or NUL in a command");
-  if (verb.n + argument.n + 3 > s->limits.line) return refuse(s, "command line too long");
+  if (verb.n + argument.n + 3 > (kind == S_AUTH ? s->limits.challenge : s->limits.line))
+    return refuse(s, "command line too long");
   if (s->queued > s->limits.queue) return refuse(s, "limit passed: queue");
   if ((j = calloc(1, sizeof *j)) == NULL) return refuse(s, "out of memory");
   j->kind = kind;
@@ -192,24 +201,32 @@ uint32_t lm_smtpc_auth(struct lm_smtpc *s, struct lm_str mechanism, const struct
     ok = lm_buf_putc(&line, ' ') &&
          (initial->n ? lm_base64_encode(&line, *initial) : lm_buf_putc(&line, '='));
   }
-  id = ok ? enqueue_line(s, S_AUTH, LM_STR("AUTH "), lm_buf_str(&line)) : refuse(s, "out of memory");
+  id =
+      ok ? enqueue_line(s, S_AUTH, LM_STR("AUTH "), lm_buf_str(&line)) : refuse(s, "out of memory");
   lm_buf_wipe(&line);
   return id;
 }
 
-bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *response) {
-  struct slot slot = {S_AUTH, false, true, id, 0, 0, NULL};
+/* Answers the challenge that was asked for; `muted` where nobody wants to hear what comes of it. */
+static bool answer(struct lm_smtpc *s, const struct lm_str *response, bool muted) {
+  struct slot slot = {S_AUTH, muted, true, s->asking, 0, 0, NULL};
   struct lm_buf line = {NULL, 0, 0, 0};
-  bool ok;
-  if (s->asking == 0 || s->asking != id) return false;
-  s->asking = 0;
-  ok = (response ? lm_base64_encode(&line, *response) : lm_buf_putc(&line, '*')) &&
-       lm_buf_put(&line, "\r\n", 2) && lm_wire_put(&s->wire, lm_buf_str(&line));
+  bool ok = (response ? lm_base64_encode(&line, *response) : lm_buf_putc(&line, '*')) &&
+            lm_buf_put(&line, "\r\n", 2) && lm_wire_put(&s->wire, lm_buf_str(&line));
   lm_buf_wipe(&line);
+  s->asking = 0;
+  if (!ok) {
+    lm_wire_fail(&s->wire, LM_E_MEMORY, "room for an answer", LM_NOSTR);
+    return false;
+  }
   s->wire.secret = true;
   slot.end = s->wire.queued;
   lm_wire_trace(&s->wire, 'C', response ? LM_STR("***") : LM_STR("*"));
-  return ok && push_slot(s, &slot);
+  return push_slot(s, &slot);
+}
+
+bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *response) {
+  return s->asking != 0 && s->asking == id && answer(s, response, false);
 }
 
 struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s) {
@@ -222,6 +239,7 @@ uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   const char *why = NULL;
   struct job *j = NULL;
   if (lm_wire_failed(&s->wire)) why = "the session has failed";
+  if (s->quit) why = "the session was ended by QUIT";
   if (s->queued > s->limits.queue) why = "limit passed: queue";
   if (why == NULL && (j = calloc(1, sizeof *j)) == NULL) why = "out of memory";
   if (why) return refuse(s, why);
@@ -230,8 +248,7 @@ uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   j->txn = t;
   t->next = s->txns;
   s->txns = t;
-  t->id = enqueue(s, j);
-  return t->id;
+  return enqueue(s, j);
 }
 
 /* --- jobs become slots ------------------------------------------------------------------------ */
@@ -245,11 +262,17 @@ static void trace_lines(struct lm_smtpc *s, struct lm_str lines) {
   }
 }
 
+/* True where something came that is not read yet. With nothing outstanding nobody asked for it, and
+** no command may leave that it could be taken for an answer to. */
+static bool spoke_early(const struct lm_smtpc *s) {
+  return lm_wire_input(&s->wire).n != 0 || s->reader.code != 0;
+}
+
 /* True where another line may be put into the output now. */
 static bool may_advance(const struct lm_smtpc *s) {
   size_t n = count_slots(s);
   if (s->cut || s->content || s->asking || s->quit || lm_wire_failed(&s->wire)) return false;
-  if (n == 0) return true;
+  if (n == 0) return !spoke_early(s);
   return (s->ehlo.has & LM_SMTP_PIPELINING) && !slot_at(s, n - 1)->last;
 }
 
@@ -314,9 +337,10 @@ static void advance(struct lm_smtpc *s) {
 /* --- content ---------------------------------------------------------------------------------- */
 
 enum {
-  PIECE = 65536,    /* how much content is prepared at a time */
-  LEND_MIN = 16384, /* shorter runs are copied, so that they leave together with what follows */
-  LOW_WATER = 16384 /* below this much output the caller is asked for more */
+  PIECE = 65536,     /* how much content is prepared at a time */
+  LEND_MIN = 16384,  /* shorter runs are copied, so that they leave together with what follows */
+  LOW_WATER = 16384, /* below this much output the caller is asked for more */
+  MOVED = 262144     /* how often the caller hears that a lent message moves on */
 };
 
 static bool end_content(struct lm_smtpc *s) {
@@ -350,6 +374,7 @@ static void send_text(struct lm_smtpc *s) {
     size_t n = t->text.n < PIECE ? t->text.n : PIECE, clean = 0;
     if (t->text.n > LEND_MIN * 2) clean = lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n});
     if (clean > t->text.n - LEND_MIN) clean = t->text.n - LEND_MIN;
+    if (clean && t->text.p[clean - 1] == '\r') clean--;
     if (clean >= LEND_MIN) {
       n = clean;
       lm_wire_lend(&s->wire, (struct lm_str){t->text.p, n});
@@ -358,20 +383,26 @@ static void send_text(struct lm_smtpc *s) {
       return;
     }
     t->text = (struct lm_str){t->text.p + n, t->text.n - n};
+    s->moved += n;
   }
   if (t->text.n == 0 && s->wire.lent.n == 0) end_content(s);
 }
 
-/* Moves the content on; true where the caller is to be told to go on. */
-static bool send_content(struct lm_smtpc *s) {
+/* Moves the content on; true where the caller is to be told so, or asked for more. */
+static bool send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   if (s->content == NULL) return false;
+  memset(ev, 0, sizeof *ev);
+  ev->id = s->content->id;
   if (!s->content->streamed) {
+    ev->kind = LM_SMTPC_MOVED;
     send_text(s);
-  } else if (!s->may_give && lm_wire_output(&s->wire).n < LOW_WATER) {
-    s->may_give = true;
+    if (s->moved < MOVED) return false;
+    s->moved = 0;
     return true;
   }
-  return false;
+  ev->kind = LM_SMTPC_GO;
+  if (s->may_give || lm_wire_output(&s->wire).n >= LOW_WATER) return false;
+  return s->may_give = true;
 }
 
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece) {
@@ -407,12 +438,20 @@ static void event(struct lm_smtpc_event *ev, enum lm_smtpc_kind kind, uint32_t i
   *ev = (struct lm_smtpc_event){kind, id, *reply, LM_NOSTR, NULL};
 }
 
+static void reuse_ended(struct lm_smtpc *s) {
+  if (s->ended == NULL) return;
+  lm_smtp_txn_free(s->spare);
+  s->spare = s->ended;
+  s->ended = NULL;
+}
+
 /* Takes the transaction out of the session; true where somebody wants to hear of it. */
 static bool end_txn(struct lm_smtpc *s, struct lm_smtp_txn *t, const struct lm_smtp_reply *reply,
                     struct lm_smtpc_event *ev) {
   struct lm_smtp_txn **at = &s->txns;
   while (*at != t) at = &(*at)->next;
   *at = t->next;
+  reuse_ended(s);
   s->ended = t;
   event(ev, LM_SMTPC_SENT, t->id, reply);
   ev->txn = t;
@@ -441,8 +480,9 @@ static bool reset_after(struct lm_smtpc *s, struct lm_smtp_txn *t, bool open) {
 /* 354: the content may go; where no recipient is left, only a dot (RFC 2920 §3.1). */
 static void begin_content(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   s->content = t;
+  s->moved = 0;
   s->may_give = false;
-  t->stage = LM_SMTP_AT_CONTENT;
+  if (!t->refused) t->stage = LM_SMTP_AT_CONTENT;
   if (t->accepted && !t->refused) return;
   t->text = LM_NOSTR;
   t->streamed = false;
@@ -468,7 +508,8 @@ static bool settle_txn(struct lm_smtpc *s, const struct slot *slot,
 
 static bool settle_dot(struct lm_smtpc *s, const struct slot *slot,
                        const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
-  if (!lm_smtp_positive(reply) && !lm_smtp_txn_refuse(slot->txn, LM_SMTP_AT_CONTENT, reply)) {
+  if (slot->txn->accepted && !lm_smtp_positive(reply) &&
+      !lm_smtp_txn_refuse(slot->txn, LM_SMTP_AT_CONTENT, reply)) {
     lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a reply", LM_NOSTR);
     return false;
   }
@@ -477,23 +518,28 @@ static bool settle_dot(struct lm_smtpc *s, const struct slot *slot,
 
 static bool settle_auth(struct lm_smtpc *s, const struct slot *slot,
                         const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
+  enum lm_base64 decoded;
   event(ev, LM_SMTPC_DONE, slot->id, reply);
   if (reply->code != 334) return !slot->muted;
   if (++s->sasl_steps > s->limits.sasl_steps) {
     lm_wire_fail(&s->wire, LM_E_LIMIT, "sasl_steps", LM_NOSTR);
     return false;
   }
-  if (reply->text.n > s->limits.challenge) {
+  if (reply->text.n / 4 * 3 > s->limits.challenge) {
     lm_wire_fail(&s->wire, LM_E_LIMIT, "challenge", LM_NOSTR);
     return false;
   }
-  lm_buf_clear(&s->challenge);
-  if (lm_base64_decode(&s->challenge, reply->text) == LM_BASE64_BAD) lm_buf_clear(&s->challenge);
+  lm_buf_wipe(&s->challenge);
+  decoded = lm_base64_decode(&s->challenge, reply->text);
+  if (decoded == LM_BASE64_MEMORY) {
+    lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a challenge", LM_NOSTR);
+    return false;
+  }
   s->asking = slot->id;
   ev->kind = LM_SMTPC_ASK;
-  ev->text = lm_buf_str(&s->challenge);
+  ev->text = decoded == LM_BASE64_OK ? lm_buf_str(&s->challenge) : LM_NOSTR;
   if (!slot->muted) return true;
-  lm_smtpc_answer(s, slot->id, NULL);
+  answer(s, NULL, true);
   return false;
 }
 
@@ -502,7 +548,8 @@ static bool settle_line(struct lm_smtpc *s, const struct slot *slot,
   event(ev, LM_SMTPC_DONE, slot->id, reply);
   if (slot->kind == S_GREETING) ev->kind = LM_SMTPC_GREETING;
   if (slot->kind == S_QUIT) s->quit = true;
-  if (slot->kind == S_EHLO && lm_smtp_positive(reply) && !lm_smtp_ehlo_read(&s->ehlo, reply->text)) {
+  if (slot->kind == S_EHLO && lm_smtp_positive(reply) &&
+      !lm_smtp_ehlo_read(&s->ehlo, reply->text)) {
     lm_wire_fail(&s->wire, LM_E_MEMORY, "room for capabilities", LM_NOSTR);
     return false;
   }
@@ -513,43 +560,48 @@ static bool settle_line(struct lm_smtpc *s, const struct slot *slot,
   return !slot->muted && (slot->id || slot->kind == S_GREETING);
 }
 
+/* The server is about to close; what is outstanding learns why (RFC 5321 §3.8). */
+static bool bye(const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
+  event(ev, LM_SMTPC_BYE, 0, reply);
+  return true;
+}
+
 /* Gives the reply to the oldest slot. True where that makes an event. */
 static bool settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
                    struct lm_smtpc_event *ev) {
   struct slot slot;
-  if (count_slots(s) == 0) {
-    if (reply->code == 421) {
-      event(ev, LM_SMTPC_BYE, 0, reply);
-      return true;
-    }
-    lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply where nothing was asked", reply->text);
-    return false;
-  }
-  slot = *slot_at(s, 0);
-  if (slot.end > s->wire.gone) {
+  if (count_slots(s) == 0 || slot_at(s, 0)->end > s->wire.gone) {
+    if (reply->code == 421) return bye(reply, ev);
     lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply before its command", reply->text);
     return false;
   }
+  slot = *slot_at(s, 0);
   lm_buf_consume(&s->slots, sizeof slot);
   switch (slot.kind) {
-  case S_TXN: return settle_txn(s, &slot, reply, ev);
+  case S_TXN:
+    return settle_txn(s, &slot, reply, ev) ||
+           (reply->code == 421 && !lm_wire_failed(&s->wire) && bye(reply, ev));
   case S_DOT: return settle_dot(s, &slot, reply, ev);
   case S_AUTH: return settle_auth(s, &slot, reply, ev);
   default: return settle_line(s, &slot, reply, ev);
   }
 }
 
-static void reuse_ended(struct lm_smtpc *s) {
-  if (s->ended == NULL) return;
-  lm_smtp_txn_free(s->spare);
-  s->spare = s->ended;
-  s->ended = NULL;
-}
-
 /* Nothing is under way: give memory back. */
 static void rest(struct lm_smtpc *s) {
   if (s->jobs || s->content || count_slots(s)) return;
   lm_buf_free(&s->slots);
+}
+
+/* The next reply. A challenge may be longer than other lines (RFC 4954 §4). */
+static enum lm_status next_reply(struct lm_smtpc *s, struct lm_smtp_reply *reply_out) {
+  struct lm_limits limits;
+  if (count_slots(s) == 0 || slot_at(s, 0)->kind != S_AUTH) {
+    return lm_smtp_reply_next(&s->reader, &s->wire, &s->limits, reply_out);
+  }
+  limits = s->limits;
+  if (limits.line < limits.challenge / 3 * 4 + 8) limits.line = limits.challenge / 3 * 4 + 8;
+  return lm_smtp_reply_next(&s->reader, &s->wire, &limits, reply_out);
 }
 
 enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_out) {
@@ -559,13 +611,14 @@ enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_ou
     enum lm_status status;
     if (lm_wire_failed(&s->wire)) return LM_FAIL;
     advance(s);
-    if (send_content(s)) {
-      event(event_out, LM_SMTPC_GO, s->content->id, &(struct lm_smtp_reply){0, LM_NOSTR, LM_NOSTR});
-      return LM_EVENT;
-    }
+    if (send_content(s, event_out)) return LM_EVENT;
     if (s->content == NULL) advance(s);
-    if (s->cut || s->asking) return LM_WAIT;
-    status = lm_smtp_reply_next(&s->reader, &s->wire, &s->limits, &reply);
+    if (s->cut || s->asking || s->quit) return LM_WAIT;
+    status = next_reply(s, &reply);
+    if (status == LM_WAIT && s->jobs && count_slots(s) == 0 && s->content == NULL) {
+      return lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply before its command",
+                          lm_wire_input(&s->wire));
+    }
     if (status == LM_WAIT) rest(s);
     if (status != LM_EVENT) return status;
     if (settle(s, &reply, event_out)) return LM_EVENT;
@@ -590,10 +643,10 @@ void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id) {
   for (i = 0; i < count_slots(s); i++) {
     if (slot_at(s, i)->id == id) slot_at(s, i)->muted = true;
   }
-  if (s->asking == id) lm_smtpc_answer(s, id, NULL);
+  if (s->asking && s->asking == id) answer(s, NULL, true);
   if (t == NULL) return;
   t->muted = true;
-  if (!t->dotted) {
+  if (!t->dotted || s->wire.gone < t->dot_at) {
     lm_wire_fail(&s->wire, LM_E_CLOSED, "the whole message (it was given up halfway)", LM_NOSTR);
   }
 }

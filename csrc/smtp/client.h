@@ -20,9 +20,10 @@ struct lm_smtpc;
 enum lm_smtpc_kind {
   LM_SMTPC_GREETING, /* reply: 220, or a refusal; id 0 */
   LM_SMTPC_DONE,     /* reply: the answer to command `id` */
-  LM_SMTPC_ASK,      /* text: a challenge, decoded; answer with lm_smtpc_answer */
+  LM_SMTPC_ASK, /* text: a challenge, decoded, or p NULL where it is no base64; lm_smtpc_answer */
   LM_SMTPC_STARTTLS, /* put TLS in, then lm_smtpc_secured; nothing is parsed before */
-  LM_SMTPC_GO,       /* the streamed content of `id` may go on: lm_smtpc_content */
+  LM_SMTPC_GO,       /* the streamed content of `id` may go on: lm_smtpc_give */
+  LM_SMTPC_MOVED,    /* a quarter of a MiB more of the lent content of `id` is on its way */
   LM_SMTPC_SENT,     /* the transaction `id` is over: txn has its recipients, reply the last word */
   LM_SMTPC_BYE       /* reply: 421 that nobody asked for; the server closes; id 0 */
 };

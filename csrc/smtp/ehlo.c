@@ -10,10 +10,14 @@ static const struct {
   struct lm_str keyword;
   unsigned bit;
 } known[] = {
-    {{"PIPELINING", 10}, LM_SMTP_PIPELINING}, {{"8BITMIME", 8}, LM_SMTP_8BITMIME},
-    {{"SMTPUTF8", 8}, LM_SMTP_SMTPUTF8},      {{"SIZE", 4}, LM_SMTP_SIZE},
-    {{"STARTTLS", 8}, LM_SMTP_STARTTLS},      {{"AUTH", 4}, LM_SMTP_AUTH},
-    {{"DSN", 3}, LM_SMTP_DSN},                {{"REQUIRETLS", 10}, LM_SMTP_REQUIRETLS},
+    {{"PIPELINING", 10}, LM_SMTP_PIPELINING},
+    {{"8BITMIME", 8}, LM_SMTP_8BITMIME},
+    {{"SMTPUTF8", 8}, LM_SMTP_SMTPUTF8},
+    {{"SIZE", 4}, LM_SMTP_SIZE},
+    {{"STARTTLS", 8}, LM_SMTP_STARTTLS},
+    {{"AUTH", 4}, LM_SMTP_AUTH},
+    {{"DSN", 3}, LM_SMTP_DSN},
+    {{"REQUIRETLS", 10}, LM_SMTP_REQUIRETLS},
     {{"DELIVERBY", 9}, LM_SMTP_DELIVERBY},
 };
 

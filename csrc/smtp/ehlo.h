@@ -22,8 +22,8 @@ enum lm_smtp_capability {
 };
 
 struct lm_smtp_ehlo {
-  unsigned has;      /* OR of enum lm_smtp_capability */
-  uint64_t max_size; /* of SIZE; 0 where the server names none */
+  unsigned has;       /* OR of enum lm_smtp_capability */
+  uint64_t max_size;  /* of SIZE; 0 where the server names none */
   struct lm_buf text; /* the keyword lines, joined by LF */
 };
 

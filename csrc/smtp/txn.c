@@ -148,7 +148,8 @@ bool lm_smtp_txn_answer(struct lm_smtp_txn *t, uint32_t i, const struct lm_smtp_
     r->text_n = (uint32_t)reply->text.n;
     return keep_text(t, reply->text, &r->text);
   }
-  return reply->code == 354 || lm_smtp_txn_refuse(t, LM_SMTP_AT_DATA, reply);
+  /* Where no recipient is left DATA must be refused: the reason is theirs (RFC 2920 §3.1). */
+  return reply->code == 354 || t->accepted == 0 || lm_smtp_txn_refuse(t, LM_SMTP_AT_DATA, reply);
 }
 
 struct lm_smtp_rcpt lm_smtp_txn_recipient(const struct lm_smtp_txn *t, uint32_t i) {

@@ -17,27 +17,27 @@
 enum lm_smtp_stage { LM_SMTP_AT_MAIL, LM_SMTP_AT_RCPT, LM_SMTP_AT_DATA, LM_SMTP_AT_CONTENT };
 
 struct lm_smtp_rcpt {
-  struct lm_str address;         /* as it was given, between < and > */
-  struct lm_smtp_reply reply;    /* code 0: not answered */
+  struct lm_str address;      /* as it was given, between < and > */
+  struct lm_smtp_reply reply; /* code 0: not answered */
 };
 
 struct lm_smtp_txn {
   struct lm_smtp_txn *next;
   uint32_t id;
-  bool muted;            /* abandoned after its last byte: no event */
-  bool streamed;         /* the content comes in pieces from the caller */
-  bool seven_bit;        /* the server takes no 8-bit octets */
-  bool dotted;           /* the final dot was queued */
-  uint64_t dot_at;       /* ... up to this octet of the output */
+  bool muted;               /* abandoned after its last byte: no event */
+  bool streamed;            /* the content comes in pieces from the caller */
+  bool seven_bit;           /* the server takes no 8-bit octets */
+  bool dotted;              /* the final dot was queued */
+  uint64_t dot_at;          /* ... up to this octet of the output */
   enum lm_smtp_stage stage; /* how far it came, for the words of an error */
   uint32_t nrcpt;
   uint32_t accepted;
-  uint32_t emitted;      /* command lines handed to the wire */
-  bool refused;          /* MAIL, DATA or the content was refused; see lm_smtp_txn_failure */
+  uint32_t emitted; /* command lines handed to the wire */
+  bool refused;     /* MAIL, DATA or the content was refused; see lm_smtp_txn_failure */
   uint32_t failure_code;
   uint32_t failure_at; /* where its text lies in `replies` */
   uint32_t failure_n;
-  struct lm_str text;    /* content lent by the caller, what is left of it */
+  struct lm_str text; /* content lent by the caller, what is left of it */
   struct lm_dotout dot;
   struct lm_buf lines;   /* MAIL, RCPT..., DATA, each with CRLF */
   struct lm_buf rcpts;   /* array of struct rcpt (txn.c) */

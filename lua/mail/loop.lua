@@ -226,9 +226,8 @@ local function wait(task, timeout)
     if task.ignored > CANCEL_PATIENCE then
       error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
     end
-    push(task)
     task.parked = nil
-    yield()
+    yield() -- `resumed` queues it
     return "cancelled"
   end
   park(task, timeout and now() + timeout)
@@ -374,10 +373,7 @@ end
 -- Lets every other task have its turn.
 function native.pause()
   local task = current()
-  if task then
-    push(task)
-    yield()
-  end
+  if task then yield() end -- `resumed` queues it
 end
 
 local Event = {}

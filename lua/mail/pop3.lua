@@ -2,7 +2,7 @@
 --
 -- The session is a userdata of the core; these methods share its metatable and wait through its pump.
 -- On a session without a transport (`pop3.session`) the same names only queue the command and return
--- its id, for those who drive it by hand: `feed`, `output`, `next`.
+-- its id, for those who drive it by hand: `feed`, `output`, `next` (`retr(n, "stream")` there).
 -- @module mail.pop3
 
 local core = require "mail.core"
@@ -42,9 +42,9 @@ local function refused(pump, command, text, code)
     { command = command, text = text, response_code = code, temporary = PASSING[code] or false })
 end
 
--- Names the command in an error that is this call's alone.
+-- Names the command in an error that is this call's alone; a handshake is no command's fault.
 local function named(pump, err, command)
-  if err ~= pump.failure and not err.command then err.command = command end
+  if err ~= pump.failure and err.kind ~= "tls" and not err.command then err.command = command end
   return nil, err
 end
 
@@ -228,14 +228,14 @@ end
 -- @tparam[opt] table options
 -- @treturn string the message, or true with a sink; or nil, err (kind "io" where the sink stopped)
 function methods:retr(n, sink, options)
-  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_number(n, "retr")
+  local pump = Pump.of(self)
+  if not pump then return native.retr(self, n, type(sink) == "function" and "stream" or sink) end
+  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_options(options, "retr")
   if sink ~= nil and type(sink) ~= "function" then
     error("pop3:retr: the sink must be a function, got " .. type(sink), 2)
   end
-  local pump = Pump.of(self)
-  if not pump then return native.retr(self, n, sink and "stream" or "whole") end
   if not sink then return fetch(pump, n, options) end
   local id, err = begin(pump, "retr", n, "stream")
   if not id then return nil, err end
@@ -311,7 +311,8 @@ end
 function methods:has(name)
   check_string(name, "has", "the name")
   local pump = Pump.of(self)
-  return pump ~= nil and pump.capabilities[name:upper()] ~= nil
+  local capabilities = pump and pump.capabilities
+  return capabilities ~= nil and capabilities[name:upper()] ~= nil
 end
 
 --- Ends the session: the deletions become final. The connection is closed whatever the answer.
@@ -399,6 +400,7 @@ end
 
 local function authenticate(pump, options, deadline)
   local offered = {}
+  pump.capabilities = pump.capabilities or {}
   local sasl = pump.capabilities.SASL
   for name in (type(sasl) == "string" and sasl or ""):gmatch("%S+") do offered[name:upper()] = true end
   local extra = {
@@ -485,7 +487,7 @@ local function start_tls(pump, o, deadline)
     if demanded then return no_tls(pump, "refuses STLS: " .. text) end
     return true
   end
-  pump.capabilities, pump.timestamp, pump.server = {}, nil, nil
+  pump.capabilities, pump.timestamp = {}, nil
   local ok
   ok, err = connect.start_tls(pump, o)
   if not ok then return nil, err end
@@ -569,8 +571,9 @@ local fields = {
 
 core.pop3_session_class.__tostring = function(self)
   local pump = Pump.of(self)
-  local freed = self:is_freed() or (pump and pump.failure)
-  return connect.describe(self, freed and "closed" or self:phase())
+  local state = (self:is_freed() or (pump and pump.failure)) and "closed" or self:phase()
+  if not pump then return ("mail.pop3 (no transport, %s)"):format(state) end
+  return connect.describe(self, state)
 end
 
 pop3.internal = { begin = begin, finish = finish, fetch = fetch }

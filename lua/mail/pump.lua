@@ -24,7 +24,9 @@ local HIGH_WATER = 1048576
 
 --- The pump of a session.
 function Pump.of(session)
-  return session:state()
+  local pump = session:state()
+  -- Lua 5.1 gives every userdata an environment: without a pump it is the globals.
+  if getmetatable(pump) == Pump then return pump end
 end
 
 --- Binds a session to a transport.
@@ -78,7 +80,11 @@ function Pump:fail(err)
   self.last_error = err
   self:drain_log()
   tls.remember(self.session)
-  if self.conn then self.host.close(self.conn) end
+  if self.conn then
+    -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
+    if self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    self.host.close(self.conn)
+  end
   for _, waiter in pairs(self.waiters or {}) do waiter:set() end
   return nil, err
 end

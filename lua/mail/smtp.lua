@@ -251,8 +251,10 @@ local function finish(pump, id, source, options)
       if next(receipt.rejected) then with_errors(pump, receipt) end
       return receipt
     end
-    local given, err = content.give(pump, id, source)
-    if not given then return nil, err end
+    if kind == "go" then
+      local given, err = content.give(pump, id, source)
+      if not given then return nil, err end
+    end
     deadline = pump:data_deadline(options)
   end
 end

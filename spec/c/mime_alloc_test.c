@@ -46,7 +46,8 @@ static bool decode(struct lm_arena *a) {
 
 static bool encode(struct lm_arena *a) {
   struct lm_str out;
-  struct lm_str text = LM_STR("Gr\xC3\xBC\xC3\x9F" "e an alle, die dieses lesen k\xC3\xB6nnen");
+  struct lm_str text = LM_STR("Gr\xC3\xBC\xC3\x9F"
+                              "e an alle, die dieses lesen k\xC3\xB6nnen");
   return lm_word2047_encode(a, text, &out);
 }
 
@@ -59,8 +60,9 @@ static bool charsets(struct lm_arena *a) {
 
 static bool list(struct lm_arena *a) {
   struct lm_addr_list out;
-  return lm_addr_list(a, LM_STR("\"a \\\" b\" <c@d>, \"e\\ f\" . g @ h . i (x \\y), T: j@k;, a b, c "
-                                "<d@e>, " WORDS " <a@b>, \xFC@x, a@b@c, f"),
+  return lm_addr_list(a,
+                      LM_STR("\"a \\\" b\" <c@d>, \"e\\ f\" . g @ h . i (x \\y), T: j@k;, a b, c "
+                             "<d@e>, " WORDS " <a@b>, \xFC@x, a@b@c, f"),
                       &out);
 }
 
@@ -69,8 +71,10 @@ static bool envelope(struct lm_arena *a) {
   struct lm_addr addr;
   struct lm_str out;
   const char *why = "";
-  bool ok = lm_addr_envelope(a, LM_STR("Ann <\"a \\b\"@b\xC3\xBC" "cher.de>"), LM_ADDR_NULL_TAKEN,
-                             &addr, &why);
+  bool ok = lm_addr_envelope(a,
+                             LM_STR("Ann <\"a \\b\"@b\xC3\xBC"
+                                    "cher.de>"),
+                             LM_ADDR_NULL_TAKEN, &addr, &why);
   CHECK(ok || why == NULL);
   if (!ok) return false;
   addr.name = LM_STR("Smith, John");

@@ -81,7 +81,9 @@ static const struct {
     {"Bcc: a@x,\r\n b@x\r\nFrom: c@x\r\nbcc:\r\n\r\nBcc: body",
      "c@x > a@x b@x [Bcc: a@x,\r\n b@x\r\n][bcc:\r\n]"},
     {"From: a@x, b@x\nSender: c@x\nTo: T: d@x, e@x;\n\n", "c@x > d@x e@x "},
-    {"From: a@b\xC3\xBC" "cher.de\nTo: b@x\n\n", "a@xn--bcher-kva.de > b@x "},
+    {"From: a@b\xC3\xBC"
+     "cher.de\nTo: b@x\n\n",
+     "a@xn--bcher-kva.de > b@x "},
     {"To: undisclosed-recipients:;\nFrom: a@x\n\n", "a@x > "},
     {"Subject: x\n\n", "- > "},
     {"Resent-From: r@x\nResent-To: s@x\nResent-Bcc: t@x\nFrom: a@x\nTo: b@x\nBcc: c@x\n\n",
@@ -141,9 +143,10 @@ static void test_envelopes(void) {
 }
 
 static void test_linear(void) {
-  static const char *const hostile[] = {"A: x\n",  "A",  " ",     "A\n", "A: x\n\n ", "\r",
-                                        "a a\nA:", ":",  "A: x\r", "Bcc: a@b\n", "Resent-To:a@b\n",
-                                        "To: a@b\n", "A \n"};
+  static const char *const hostile[] = {
+      "A: x\n",  "A", " ",      "A\n",        "A: x\n\n ",       "\r",
+      "a a\nA:", ":", "A: x\r", "Bcc: a@b\n", "Resent-To:a@b\n", "To: a@b\n",
+      "A \n"};
   struct lm_arena a = {NULL, 0};
   size_t i;
   for (i = 0; i < sizeof hostile / sizeof *hostile; i++) {
@@ -162,8 +165,12 @@ static const struct {
 } domains[] = {
     {"example.org", "example.org"},
     {"Example.ORG", "Example.ORG"},
-    {"b\xC3\xBC" "cher.de", "xn--bcher-kva.de"},
-    {"B\xC3\x9C" "CHER.de", "xn--bcher-kva.de"},
+    {"b\xC3\xBC"
+     "cher.de",
+     "xn--bcher-kva.de"},
+    {"B\xC3\x9C"
+     "CHER.de",
+     "xn--bcher-kva.de"},
     {"fa\xC3\x9F.de", "xn--fa-hia.de"}, /* non-transitional */
     {"x\xE3\x80\x82org", "x.org"},      /* ideographic full stop */
     {"\xE2\x84\x80x.org", NULL},

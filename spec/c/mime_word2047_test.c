@@ -129,7 +129,7 @@ static void test_linear(void) {
   struct lm_arena a = {NULL, 0};
   size_t i;
   for (i = 0; i < sizeof hostile / sizeof *hostile; i++) {
-    struct lm_str text = repeat(hostile[i], 4 << 20);
+    struct lm_str text = repeat(hostile[i], 1 << 20);
     struct lm_str out = LM_NOSTR;
     CHECK(lm_word2047_decode(&a, text, &out) && lm_utf8_valid(out));
     lm_arena_reset(&a);

@@ -20,13 +20,13 @@
 
 static int cases;
 
-#define CHECK(what)                                                                               \
-  do {                                                                                            \
-    cases++;                                                                                      \
-    if (!(what)) {                                                                                \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                          \
-      exit(1);                                                                                    \
-    }                                                                                             \
+#define CHECK(what)                                                                                \
+  do {                                                                                             \
+    cases++;                                                                                       \
+    if (!(what)) {                                                                                 \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                           \
+      exit(1);                                                                                     \
+    }                                                                                              \
   } while (0)
 
 enum { LISTENS = 1, MUTE = 2, PATIENCE_MS = 10000 };

@@ -57,7 +57,8 @@ static bool talk(struct lm_pop3c *s) {
          turn(s, lm_pop3c_simple(s, LM_POP3_CAPA), LM_STR("+OK\r\nPIPELINING\r\n.\r\n")) &&
          turn(s, lm_pop3c_apop(s, LM_STR("ann"), LM_STR("secret")), LM_STR("-ERR [AUTH] no\r\n")) &&
          turn(s, id = lm_pop3c_auth(s, LM_STR("PLAIN"), LM_STR("initial")), LM_STR("+ abcd\r\n")) &&
-         answer(s, id) && turn(s, lm_pop3c_simple(s, LM_POP3_UIDL), LM_STR("+OK\r\n1 a\r\n.\r\n")) &&
+         answer(s, id) &&
+         turn(s, lm_pop3c_simple(s, LM_POP3_UIDL), LM_STR("+OK\r\n1 a\r\n.\r\n")) &&
          turn(s, lm_pop3c_retr(s, 1, LM_POP3_WHOLE), LM_STR("+OK ok\r\nbody\r\n.\r\n")) &&
          turn(s, lm_pop3c_retr(s, 1, LM_POP3_STREAM), LM_STR("+OK\r\nbody\r\n.\r\n")) &&
          turn(s, lm_pop3c_command(s, LM_STR("XFOO"), LM_POP3_WHOLE), LM_STR("+OK\r\n.\r\n")) &&

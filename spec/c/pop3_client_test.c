@@ -81,7 +81,8 @@ static void test_large(size_t step) {
     rest = (struct lm_str){rest.p + n, rest.n - n};
     kind = next(s, &ev);
   }
-  check(kind == LM_POP3C_DONE && ev.data.n == LINES * 4 && lm_str_eq(ev.text, LM_STR("big")), "big");
+  check(kind == LM_POP3C_DONE && ev.data.n == LINES * 4 && lm_str_eq(ev.text, LM_STR("big")),
+        "big");
   for (i = 0; i < LINES && memcmp(ev.data.p + i * 4, ".x\r\n", 4) == 0; i++) continue;
   check(i == LINES, "every line");
   feed(s, rest);

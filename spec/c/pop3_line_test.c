@@ -29,28 +29,28 @@ static const struct {
   enum lm_pop3_word word;
   const char *code, *text;
 } replies[] = {
-  {"+OK", LM_POP3_OK, "", ""},
-  {"+OK two words", LM_POP3_OK, "", "two words"},
-  {"+OK  spaces \t", LM_POP3_OK, "", "spaces"},
-  {"+OKready", LM_POP3_OK, "", "ready"},
-  {"+ok lower", LM_POP3_OK, "", "lower"},
-  {"-ERR", LM_POP3_ERR, "", ""},
-  {"-Err no", LM_POP3_ERR, "", "no"},
-  {"-ERR [IN-USE] busy", LM_POP3_ERR, "IN-USE", "busy"},
-  {"-ERR [SYS/TEMP] later", LM_POP3_ERR, "SYS/TEMP", "later"},
-  {"-ERR [SYS/TEMP]", LM_POP3_ERR, "SYS/TEMP", ""},
-  {"-ERR [] none", LM_POP3_ERR, "", "[] none"},
-  {"-ERR [SYS/] none", LM_POP3_ERR, "", "[SYS/] none"},
-  {"-ERR [two words] none", LM_POP3_ERR, "", "[two words] none"},
-  {"-ERR [open", LM_POP3_ERR, "", "[open"},
-  {"+", LM_POP3_CHALLENGE, "", ""},
-  {"+ ", LM_POP3_CHALLENGE, "", ""},
-  {"+ VXNlcg==", LM_POP3_CHALLENGE, "", "VXNlcg=="},
-  {"+VXNlcg==", LM_POP3_NONSENSE, "", ""},
-  {"", LM_POP3_NONSENSE, "", ""},
-  {"-ER", LM_POP3_NONSENSE, "", ""},
-  {"OK", LM_POP3_NONSENSE, "", ""},
-  {" +OK", LM_POP3_NONSENSE, "", ""},
+    {"+OK", LM_POP3_OK, "", ""},
+    {"+OK two words", LM_POP3_OK, "", "two words"},
+    {"+OK  spaces \t", LM_POP3_OK, "", "spaces"},
+    {"+OKready", LM_POP3_OK, "", "ready"},
+    {"+ok lower", LM_POP3_OK, "", "lower"},
+    {"-ERR", LM_POP3_ERR, "", ""},
+    {"-Err no", LM_POP3_ERR, "", "no"},
+    {"-ERR [IN-USE] busy", LM_POP3_ERR, "IN-USE", "busy"},
+    {"-ERR [SYS/TEMP] later", LM_POP3_ERR, "SYS/TEMP", "later"},
+    {"-ERR [SYS/TEMP]", LM_POP3_ERR, "SYS/TEMP", ""},
+    {"-ERR [] none", LM_POP3_ERR, "", "[] none"},
+    {"-ERR [SYS/] none", LM_POP3_ERR, "", "[SYS/] none"},
+    {"-ERR [two words] none", LM_POP3_ERR, "", "[two words] none"},
+    {"-ERR [open", LM_POP3_ERR, "", "[open"},
+    {"+", LM_POP3_CHALLENGE, "", ""},
+    {"+ ", LM_POP3_CHALLENGE, "", ""},
+    {"+ VXNlcg==", LM_POP3_CHALLENGE, "", "VXNlcg=="},
+    {"+VXNlcg==", LM_POP3_NONSENSE, "", ""},
+    {"", LM_POP3_NONSENSE, "", ""},
+    {"-ER", LM_POP3_NONSENSE, "", ""},
+    {"OK", LM_POP3_NONSENSE, "", ""},
+    {" +OK", LM_POP3_NONSENSE, "", ""},
 };
 
 static void test_replies(void) {
@@ -66,21 +66,21 @@ static void test_replies(void) {
 static const struct {
   const char *in, *out;
 } timestamps[] = {
-  {"POP3 ready <1896.697170952@dbc.mtview.ca.us>", "<1896.697170952@dbc.mtview.ca.us>"},
-  {"<1bd8.1.5f5.Hx==@host> ready", "<1bd8.1.5f5.Hx==@host>"},
-  {"a < b <1@[10.0.0.1]> c", "<1@[10.0.0.1]>"},
-  {"<<1@h>", "<1@h>"},
-  {"ready", ""},
-  {"<>", ""},
-  {"<1@>", ""},
-  {"<@h>", ""},
-  {"<1>", ""},
-  {"<1 2@h>", ""},
-  {"<.1@h>", ""},
-  {"<1@h", ""},
-  {"<1@h\x01>", ""},
-  {"<1\xC3\xA9@h>", ""},
-  {"<<<<<<<<", ""},
+    {"POP3 ready <1896.697170952@dbc.mtview.ca.us>", "<1896.697170952@dbc.mtview.ca.us>"},
+    {"<1bd8.1.5f5.Hx==@host> ready", "<1bd8.1.5f5.Hx==@host>"},
+    {"a < b <1@[10.0.0.1]> c", "<1@[10.0.0.1]>"},
+    {"<<1@h>", "<1@h>"},
+    {"ready", ""},
+    {"<>", ""},
+    {"<1@>", ""},
+    {"<@h>", ""},
+    {"<1>", ""},
+    {"<1 2@h>", ""},
+    {"<.1@h>", ""},
+    {"<1@h", ""},
+    {"<1@h\x01>", ""},
+    {"<1\xC3\xA9@h>", ""},
+    {"<<<<<<<<", ""},
 };
 
 static void test_timestamps(void) {
@@ -98,20 +98,20 @@ static const struct {
   bool has_size;
   uint64_t size;
 } scans[] = {
-  {"1 120", true, 1, true, 120},
-  {"2 9000000000 extra words", true, 2, true, 9000000000U},
-  {"  3   4  ", true, 3, true, 4},
-  {"0 0", true, 0, true, 0},
-  {"5", true, 5, false, 0},
-  {"6 many", true, 6, false, 0},
-  {"7 12x", true, 7, false, 0},
-  {"8 99999999999999999999", true, 8, false, 0},
-  {"4294967295 1", true, 4294967295U, true, 1},
-  {"4294967296 1", false, 0, false, 0},
-  {"-1 2", false, 0, false, 0},
-  {"1x 2", false, 0, false, 0},
-  {"words", false, 0, false, 0},
-  {"", false, 0, false, 0},
+    {"1 120", true, 1, true, 120},
+    {"2 9000000000 extra words", true, 2, true, 9000000000U},
+    {"  3   4  ", true, 3, true, 4},
+    {"0 0", true, 0, true, 0},
+    {"5", true, 5, false, 0},
+    {"6 many", true, 6, false, 0},
+    {"7 12x", true, 7, false, 0},
+    {"8 99999999999999999999", true, 8, false, 0},
+    {"4294967295 1", true, 4294967295U, true, 1},
+    {"4294967296 1", false, 0, false, 0},
+    {"-1 2", false, 0, false, 0},
+    {"1x 2", false, 0, false, 0},
+    {"words", false, 0, false, 0},
+    {"", false, 0, false, 0},
 };
 
 static void test_scans(void) {
@@ -133,11 +133,11 @@ static const struct {
   uint32_t number;
   const char *uid;
 } uniques[] = {
-  {"1 whqtswO00WBw418f9t5JxYwZ", true, 1, "whqtswO00WBw418f9t5JxYwZ"},
-  {"2 a b", true, 2, "a"},
-  {"3", true, 3, ""},
-  {"0 zero", false, 0, ""},
-  {"x y", false, 0, ""},
+    {"1 whqtswO00WBw418f9t5JxYwZ", true, 1, "whqtswO00WBw418f9t5JxYwZ"},
+    {"2 a b", true, 2, "a"},
+    {"3", true, 3, ""},
+    {"0 zero", false, 0, ""},
+    {"x y", false, 0, ""},
 };
 
 static void test_uniques(void) {

@@ -70,10 +70,10 @@ static void test_external(void) {
 
 static void test_refused(void) {
   const struct lm_sasl_credentials bad[] = {
-    {LM_STR("a\0b"), LM_STR("x"), LM_STR("")},
-    {LM_STR("a"), LM_STR("x\0y"), LM_STR("")},
-    {LM_STR("a"), LM_STR("x"), LM_STR("b\0")},
-    {LM_STR(""), LM_STR("x"), LM_STR("")},
+      {LM_STR("a\0b"), LM_STR("x"), LM_STR("")},
+      {LM_STR("a"), LM_STR("x\0y"), LM_STR("")},
+      {LM_STR("a"), LM_STR("x"), LM_STR("b\0")},
+      {LM_STR(""), LM_STR("x"), LM_STR("")},
   };
   size_t i;
   for (i = 0; i < sizeof bad / sizeof *bad; i++) {

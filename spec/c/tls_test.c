@@ -365,6 +365,34 @@ static void agrees_on_protocols(void) {
   meet(&client, &server, "mail.example.com", "no application protocol", WHOLE);
 }
 
+static int choose_other(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                        const unsigned char *in, unsigned in_n, void *unused) {
+  (void)ssl, (void)in, (void)in_n, (void)unused;
+  *out = (const unsigned char *)"http/1.1";
+  *out_n = 8;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+/* A server that picks what was not on the list (ALPACA). */
+static void refuses_protocols_not_offered(void) {
+  struct lm_tls_options client = client_options(&root), server = server_options(&good);
+  struct lm_tls_context *cc, *sc = context(&server);
+  struct side c, s;
+  client.alpn = LM_STR("imap");
+  cc = context(&client);
+  SSL_CTX_set_alpn_select_cb(sc->ctx, choose_other, NULL);
+  CHECK(side_open(&c, cc, "mail.example.com", NULL) && side_open(&s, sc, NULL, NULL));
+  put(&c, "secret");
+  converse(&c, &s, 1);
+  /* newer versions of OpenSSL see it themselves, in other words */
+  CHECK(failed_with(&c, "") && lm_tls_why(c.tls).n);
+  CHECK(lm_wire_input(&s.wire).n == 0);
+  side_free(&c);
+  side_free(&s);
+  lm_tls_context_free(cc);
+  lm_tls_context_free(sc);
+}
+
 /* --- contexts that cannot be ------------------------------------------------------------------ */
 
 static void refuse_context(const struct lm_tls_options *o, const char *words) {
@@ -602,6 +630,34 @@ static void holds_back(void) {
   free(data);
 }
 
+/* A peer that asks for new keys without end and reads none of our answers: memory stays bounded, and
+** the session still works once it reads. */
+static void bounds_answers(void) {
+  struct pair p;
+  SSL *server;
+  size_t most;
+  int i, k;
+  pair_open(&p, "1.3");
+  converse(&p.c, &p.s, WHOLE);
+  server = ((struct lm_tls *)p.s.tls)->ssl;
+  for (i = 0; i < 80; i++) {
+    struct lm_wire *from = lm_link_outer(&p.s.link);
+    for (k = 0; k < 100; k++) {
+      SSL_key_update(server, SSL_KEY_UPDATE_REQUESTED);
+      SSL_do_handshake(server);
+    }
+    lm_wire_feed(lm_link_outer(&p.c.link), lm_wire_output(from));
+    lm_wire_sent(from, lm_wire_output(from).n);
+    lm_link_turn(&p.c.link);
+  }
+  most = lm_wire_output(lm_link_outer(&p.c.link)).n;
+  CHECK(most > 65536 && most <= LM_TLS_OUTPUT_STOP + 16384);
+  put(&p.s, "still here");
+  converse(&p.s, &p.c, WHOLE);
+  CHECK(holds(&p.c, "still here"));
+  pair_free(&p);
+}
+
 static void relaxes(void) {
   struct pair p;
   pair_open(&p, "1.3");
@@ -738,6 +794,7 @@ int main(void) {
   shows_client_certificates();
   keeps_to_versions();
   agrees_on_protocols();
+  refuses_protocols_not_offered();
   refuses_options();
   never_asks_for_a_password();
   resumes("1.2");
@@ -748,6 +805,7 @@ int main(void) {
   carries_much(WHOLE);
   carries_much(997);
   holds_back();
+  bounds_answers();
   relaxes();
   ends_clean("1.2");
   ends_clean("1.3");

@@ -25,7 +25,7 @@ local function new_ahead(pump, items)
   local gaps = type(pump.timeouts) == "table" and pump.timeouts.data -- only a streamed body has any
   return setmetatable({
     pump = pump, items = items, at = 0, asked = 0, ids = {}, count = 0, bytes = 0,
-    limit = pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
+    limit = pump.capabilities and pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
   }, Ahead)
 end
 
@@ -71,8 +71,9 @@ end
 -- The body of message `i`, asked for already or now.
 function Ahead:body(i, options)
   if self.limit == 0 then return internal.fetch(self.pump, self.items[i].number, options) end
-  local id, err = self:take(i), nil
+  local id = self:take(i)
   if not id then
+    local err
     id, err = internal.begin(self.pump, "retr", self.items[i].number)
     if not id then return nil, err end
   end

@@ -1,11 +1,11 @@
 /*
-** session.h: what the files of the POP3 client share; no business of anybody else.
+** client_session.h: what the files of the POP3 client share; no business of anybody else.
 **
-** client.c reads replies and moves through the states, body.c takes what follows a status line,
-** send.c queues and sends commands and is the only one that writes to the wire.
+** client.c reads replies and moves through the states, client_body.c takes what follows a status
+** line, client_send.c queues and sends commands and is the only one that writes to the wire.
 */
-#ifndef LM_POP3_SESSION_H
-#define LM_POP3_SESSION_H
+#ifndef LM_POP3_CLIENT_SESSION_H
+#define LM_POP3_CLIENT_SESSION_H
 
 #include "base/dot.h"
 #include "pop3/client.h"
@@ -19,7 +19,8 @@ struct lm_pop3_cmd {
   uint32_t steps;  /* challenges so far */
   uint32_t line_n; /* octets of its line in `text`, with CRLF */
   uint32_t open_n; /* octets of it that a trace may show */
-  uint32_t rest_n; /* behind the line: an initial response kept for the first challenge, with CRLF */
+  uint32_t
+      rest_n; /* behind the line: an initial response kept for the first challenge, with CRLF */
   enum lm_pop3_verb verb;
   enum lm_pop3_body body;
   bool raw;     /* its line was given as it stands */
@@ -55,14 +56,14 @@ struct lm_pop3c {
   struct lm_buf challenge; /* decoded */
   struct lm_buf body;      /* what was collected of a body that is larger than the input buffer */
   struct lm_dotin dot;
-  size_t mark;      /* octets of the input that the body has used */
-  size_t kept;      /* octets at its front that they have become, without the dots */
-  uint64_t total;   /* octets of the body so far */
-  size_t lines;     /* lines of a list so far */
-  size_t line_n;    /* octets of its last line so far */
+  size_t mark;    /* octets of the input that the body has used */
+  size_t kept;    /* octets at its front that they have become, without the dots */
+  uint64_t total; /* octets of the body so far */
+  size_t lines;   /* lines of a list so far */
+  size_t line_n;  /* octets of its last line so far */
 };
 
-/* --- send.c ---------------------------------------------------------------------------------- */
+/* --- client_send.c --------------------------------------------------------------------------- */
 
 /* Puts what may travel now on the wire. */
 void lm_pop3_send_waiting(struct lm_pop3c *s);
@@ -80,7 +81,7 @@ bool lm_pop3_verb_is_secret(enum lm_pop3_verb verb);
 struct lm_pop3_cmd *lm_pop3_pop(struct lm_pop3_list *list);
 void lm_pop3_cmd_free(struct lm_pop3_cmd *c);
 
-/* --- body.c ---------------------------------------------------------------------------------- */
+/* --- client_body.c --------------------------------------------------------------------------- */
 
 /* The status line was +OK and lines follow. */
 void lm_pop3_body_begin(struct lm_pop3c *s);

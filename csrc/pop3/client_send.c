@@ -1,10 +1,10 @@
 /*
-** send.c: the commands of POP3: what they look like, when they may be given, when they travel.
+** client_send.c: the commands of POP3: how they look, when they may be given, when they travel.
 **
 ** queue() alone makes command lines and refuses what would break one in two; transmit() and
 ** lm_pop3_send_response() alone write to the wire.
 */
-#include "pop3/session.h"
+#include "pop3/client_session.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,31 +23,31 @@ enum {
 
 struct verb {
   const char *name;
-  unsigned states;        /* where it may be queued */
-  bool alone;             /* travels with no other: what follows depends on its answer */
-  bool secret;            /* its arguments are */
-  enum lm_pop3_body body; /* what follows +OK when it has no argument */
+  unsigned states;          /* where it may be queued */
+  bool alone;               /* travels with no other: what follows depends on its answer */
+  bool secret;              /* its arguments are */
+  enum lm_pop3_body body;   /* what follows +OK when it has no argument */
   enum lm_pop3_body of_one; /* ... and when it has one */
 };
 
 /* CAPA, USER and STLS may be queued before the greeting is in: they wait. */
 static const struct verb verbs[] = {
-  [LM_POP3_CAPA] = {"CAPA", EVER, true, false, LM_POP3_LINES, LM_POP3_LINES},
-  [LM_POP3_STLS] = {"STLS", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_USER] = {"USER", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_PASS] = {"PASS", EVER & ~(unsigned)LATER, true, true, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_APOP] = {"APOP", AT_FIRST, true, true, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_AUTH] = {"AUTH", AT_FIRST, true, true, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_STAT] = {"STAT", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_LIST] = {"LIST", LATER, false, false, LM_POP3_LINES, LM_POP3_NONE},
-  [LM_POP3_UIDL] = {"UIDL", LATER, false, false, LM_POP3_LINES, LM_POP3_NONE},
-  [LM_POP3_RETR] = {"RETR", LATER, false, false, LM_POP3_WHOLE, LM_POP3_WHOLE},
-  [LM_POP3_TOP] = {"TOP", LATER, false, false, LM_POP3_WHOLE, LM_POP3_WHOLE},
-  [LM_POP3_DELE] = {"DELE", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_RSET] = {"RSET", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_NOOP] = {"NOOP", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_QUIT] = {"QUIT", EVER, false, false, LM_POP3_NONE, LM_POP3_NONE},
-  [LM_POP3_RAW] = {"", AT_FIRST | LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_CAPA] = {"CAPA", EVER, true, false, LM_POP3_LINES, LM_POP3_LINES},
+    [LM_POP3_STLS] = {"STLS", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_USER] = {"USER", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_PASS] = {"PASS", EVER & ~(unsigned)LATER, true, true, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_APOP] = {"APOP", AT_FIRST, true, true, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_AUTH] = {"AUTH", AT_FIRST, true, true, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_STAT] = {"STAT", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_LIST] = {"LIST", LATER, false, false, LM_POP3_LINES, LM_POP3_NONE},
+    [LM_POP3_UIDL] = {"UIDL", LATER, false, false, LM_POP3_LINES, LM_POP3_NONE},
+    [LM_POP3_RETR] = {"RETR", LATER, false, false, LM_POP3_WHOLE, LM_POP3_WHOLE},
+    [LM_POP3_TOP] = {"TOP", LATER, false, false, LM_POP3_WHOLE, LM_POP3_WHOLE},
+    [LM_POP3_DELE] = {"DELE", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_RSET] = {"RSET", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_NOOP] = {"NOOP", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_QUIT] = {"QUIT", EVER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_RAW] = {"", AT_FIRST | LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
 };
 
 bool lm_pop3_verb_is_secret(enum lm_pop3_verb verb) {
@@ -162,8 +162,9 @@ static const char *unfit(const struct lm_pop3c *s, const struct draft *d) {
   if (lm_wire_failed(&s->wire) || s->state == POP3C_CLOSED) return "the session has ended";
   if (s->quitting) return "QUIT was sent";
   if ((verbs[d->verb].states & 1U << s->state) == 0) {
-    return s->state == POP3C_TLS ? "the TLS layer is not there yet"
-           : verbs[d->verb].states == LATER ? "not logged in" : "not now";
+    return s->state == POP3C_TLS            ? "the TLS layer is not there yet"
+           : verbs[d->verb].states == LATER ? "not logged in"
+                                            : "not now";
   }
   for (i = 0; i < PARTS; i++) {
     if (lm_str_breaks_line(d->part[i])) return "CR, LF or NUL in a command line";
@@ -303,7 +304,8 @@ uint32_t lm_pop3c_apop(struct lm_pop3c *s, struct lm_str user, struct lm_str sec
 static bool is_mechanism(struct lm_str name) {
   size_t i;
   for (i = 0; i < name.n; i++) {
-    if (!lm_is(name.p[i], LM_ALPHA | LM_DIGIT) && name.p[i] != '-' && name.p[i] != '_') return false;
+    if (!lm_is(name.p[i], LM_ALPHA | LM_DIGIT) && name.p[i] != '-' && name.p[i] != '_')
+      return false;
   }
   return name.n > 0 && name.n <= 20; /* sasl-mech, RFC 4422 §3.1 */
 }

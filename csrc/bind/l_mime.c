@@ -1,0 +1,374 @@
+/*
+** l_mime.c: addresses, encoded words, charsets, dates and domain names for Lua, as plain functions.
+**
+** All share one arena, which lives in a userdata (upvalue 1): an error raised halfway leaks nothing.
+** It is emptied at the end of a call, or else at the beginning of the next. No function here calls
+** back into Lua, so none runs inside another.
+*/
+#include "bind/bind.h"
+#include "bind/open.h"
+#include "mime/addr.h"
+#include "mime/charset.h"
+#include "mime/date.h"
+#include "mime/idn.h"
+#include "mime/recipients.h"
+#include "mime/word2047.h"
+
+/* --- scratch memory -------------------------------------------------------------------------- */
+
+static int scratch_gc(lua_State *L) {
+  lm_arena_free(lm_checkself(L));
+  return 0;
+}
+
+static struct lm_arena *scratch(lua_State *L) {
+  struct lm_arena *a = lua_touserdata(L, lua_upvalueindex(1));
+  lm_arena_free(a);
+  return a;
+}
+
+static int done(struct lm_arena *a, int results) {
+  lm_arena_free(a);
+  return results;
+}
+
+static int no_memory(lua_State *L) {
+  return luaL_error(L, "out of memory");
+}
+
+/* nil and words, or a raise where there are none: memory was short. */
+static int refused(lua_State *L, const char *why) {
+  if (why == NULL) return no_memory(L);
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  return 2;
+}
+
+/* --- addresses ------------------------------------------------------------------------------- */
+
+static void set_text(lua_State *L, const char *field, struct lm_str s) {
+  lm_pushstr(L, s);
+  lua_setfield(L, -2, field);
+}
+
+/* {name=, address=}; both may be missing in what malformed headers give. */
+static void push_mailbox(lua_State *L, struct lm_arena *a, const struct lm_addr *addr) {
+  struct lm_str spec;
+  lua_createtable(L, 0, 2);
+  if (addr->name.n) set_text(L, "name", addr->name);
+  if (addr->local.p == NULL) return;
+  if (!lm_addr_spec(a, addr, &spec)) no_memory(L);
+  set_text(L, "address", spec);
+}
+
+/* An array of mailboxes and {group=, members={...}}. The array that is being filled is on top; in a
+** group that is its members, above the group, above the array. */
+static void push_list(lua_State *L, struct lm_arena *a, const struct lm_addr_list *list) {
+  const struct lm_addr *addr;
+  int n = 0;
+  int members = 0;
+  lua_newtable(L);
+  for (addr = list->first; addr; addr = addr->next) {
+    switch (addr->kind) {
+    case LM_ADDR_MAILBOX:
+      push_mailbox(L, a, addr);
+      lua_rawseti(L, -2, addr->member ? ++members : ++n);
+      break;
+    case LM_ADDR_GROUP:
+      lua_createtable(L, 0, 2);
+      set_text(L, "group", addr->name);
+      lua_newtable(L);
+      members = 0;
+      break;
+    case LM_ADDR_GROUP_END:
+      lua_setfield(L, -2, "members");
+      lua_rawseti(L, -2, ++n);
+      break;
+    }
+  }
+}
+
+static void checklist(lua_State *L, struct lm_arena *a, struct lm_addr_list *list) {
+  if (!lm_addr_list(a, lm_checkstr(L, 1), list)) no_memory(L);
+}
+
+/* address_parse(text) -> array; or nil, why, offset where anything had to be guessed */
+static int address_parse(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_addr_list list;
+  checklist(L, a, &list);
+  if (list.defects) {
+    refused(L, list.why);
+    lm_push_u64(L, list.offset + 1);
+    return done(a, 3);
+  }
+  push_list(L, a, &list);
+  return done(a, 1);
+}
+
+/* address_list(text) -> array, number of defects, the first of them: what could be read */
+static int address_list(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_addr_list list;
+  checklist(L, a, &list);
+  push_list(L, a, &list);
+  lm_push_u64(L, list.defects);
+  lua_pushstring(L, list.why);
+  return done(a, 3);
+}
+
+/* address_envelope(text, is_from) -> "local@domain", needs SMTPUTF8; or nil, why */
+static int address_envelope(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  enum lm_addr_null null = lua_toboolean(L, 2) ? LM_ADDR_NULL_TAKEN : LM_ADDR_NULL_REFUSED;
+  struct lm_addr addr;
+  struct lm_str spec;
+  const char *why;
+  if (!lm_addr_envelope(a, lm_checkstr(L, 1), null, &addr, &why)) return refused(L, why);
+  if (!lm_addr_spec(a, &addr, &spec)) return no_memory(L);
+  lm_pushstr(L, spec);
+  lua_pushboolean(L, addr.utf8);
+  return done(a, 2);
+}
+
+/* address_format(name or nil, address) -> text; or nil, why */
+static int address_format(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str name = lm_optstr(L, 1);
+  struct lm_addr addr;
+  struct lm_str text;
+  const char *why;
+  if (!lm_addr_strict(a, lm_checkstr(L, 2), &addr, &why)) return refused(L, why);
+  addr.name = name;
+  if (!lm_addr_format(a, &addr, &text, &why)) return refused(L, why);
+  lm_pushstr(L, text);
+  return done(a, 1);
+}
+
+/* address_phrase(name) -> text of a display name or a group's name; or nil, why */
+static int address_phrase(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str text;
+  const char *why;
+  if (!lm_addr_phrase(a, lm_checkstr(L, 1), &text, &why)) return refused(L, why);
+  lm_pushstr(L, text);
+  return done(a, 1);
+}
+
+/* --- the envelope of a message --------------------------------------------------------------- */
+
+/* The message at 1 without the spans; itself where there are none. */
+static void push_without(lua_State *L, struct lm_str text, const struct lm_span *cut) {
+  luaL_Buffer b;
+  size_t at = 0;
+  if (cut == NULL) {
+    lua_pushvalue(L, 1);
+    return;
+  }
+  luaL_buffinit(L, &b);
+  for (; cut; cut = cut->next) {
+    luaL_addlstring(&b, text.p + at, cut->start - at);
+    at = cut->end;
+  }
+  luaL_addlstring(&b, text.p + at, text.n - at);
+  luaL_pushresult(&b);
+}
+
+/* Each address once, in the order of the message; the table on top. */
+static void push_recipients(lua_State *L, struct lm_arena *a, const struct lm_recipients *r) {
+  const struct lm_addr *to;
+  int n = 0;
+  lua_newtable(L);
+  lua_newtable(L); /* address -> true */
+  for (to = r->to; to; to = to->next) {
+    struct lm_str spec;
+    bool seen;
+    if (!lm_addr_spec(a, to, &spec)) no_memory(L);
+    lm_pushstr(L, spec);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    seen = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (!seen) {
+      lua_pushvalue(L, -1);
+      lua_pushboolean(L, 1);
+      lua_rawset(L, -4);
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, -4, ++n);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+static int bad_field(lua_State *L, const struct lm_recipients *r) {
+  if (r->why == NULL) return no_memory(L);
+  lua_pushnil(L);
+  lua_pushliteral(L, "field ");
+  lm_pushstr(L, r->field);
+  lua_pushfstring(L, ": %s", r->why);
+  lua_concat(L, 3);
+  return 2;
+}
+
+/* envelope_of(message) -> {from= or nil, to={...}, message= without Bcc, body= offset of the body,
+** utf8= SMTPUTF8 is needed}; or nil, why. The header alone will do for a message. */
+static int envelope_of(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str text = lm_checkstr(L, 1);
+  struct lm_recipients r;
+  if (!lm_recipients(a, text, &r)) return bad_field(L, &r);
+  lua_createtable(L, 0, 5);
+  if (r.from.p) set_text(L, "from", r.from);
+  push_recipients(L, a, &r);
+  lua_setfield(L, -2, "to");
+  push_without(L, text, r.cut);
+  lua_setfield(L, -2, "message");
+  lm_push_u64(L, r.body);
+  lua_setfield(L, -2, "body");
+  lua_pushboolean(L, r.utf8);
+  lua_setfield(L, -2, "utf8");
+  return done(a, 1);
+}
+
+/* --- text ------------------------------------------------------------------------------------ */
+
+/* decode_words(text) -> UTF-8, on one line */
+static int decode_words(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str out;
+  if (!lm_word2047_decode(a, lm_checkstr(L, 1), &out)) return no_memory(L);
+  lm_pushstr(L, out);
+  return done(a, 1);
+}
+
+/* encode_words(text) -> encoded words */
+static int encode_words(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str text = lm_checkstr(L, 1);
+  struct lm_str out;
+  luaL_argcheck(L, lm_utf8_valid(text), 1, "UTF-8 expected");
+  if (!lm_word2047_encode(a, text, &out)) return no_memory(L);
+  lm_pushstr(L, out);
+  return done(a, 1);
+}
+
+/* to_utf8(bytes, charset or nil) -> UTF-8 */
+static int to_utf8(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str charset = lm_optstr(L, 2);
+  struct lm_str out;
+  if (!lm_charset_to_utf8(a, charset, lm_checkstr(L, 1), &out)) return no_memory(L);
+  lm_pushstr(L, out);
+  return done(a, 1);
+}
+
+static int is_utf8(lua_State *L) {
+  lua_pushboolean(L, lm_utf8_valid(lm_checkstr(L, 1)));
+  return 1;
+}
+
+/* idn(domain) -> the name in A-labels; or nil, why */
+static int idn(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_str out;
+  if (!lm_idn_to_ascii(a, lm_checkstr(L, 1), &out)) {
+    return refused(L, out.p ? "not a domain name" : NULL);
+  }
+  lm_pushstr(L, out);
+  return done(a, 1);
+}
+
+/* --- dates ----------------------------------------------------------------------------------- */
+
+static int64_t checkepoch(lua_State *L, int i) {
+  lua_Number n = luaL_checknumber(L, i);
+  int64_t whole;
+  luaL_argcheck(L, n > -1e15 && n < 1e15, i, "seconds since 1970 expected");
+  whole = (int64_t)n;
+  return (lua_Number)whole > n ? whole - 1 : whole;
+}
+
+static int push_epoch(lua_State *L, int64_t epoch) {
+  if (sizeof(lua_Integer) >= 8) {
+    lua_pushinteger(L, (lua_Integer)epoch);
+  } else {
+    lua_pushnumber(L, (lua_Number)epoch);
+  }
+  return 1;
+}
+
+/* date_parse(text) -> seconds since 1970, zone in minutes; or nil */
+static int date_parse(lua_State *L) {
+  int64_t epoch;
+  int zone;
+  if (!lm_date_parse(lm_checkstr(L, 1), &epoch, &zone)) return 0;
+  push_epoch(L, epoch);
+  lua_pushinteger(L, zone);
+  return 2;
+}
+
+static int push_date(lua_State *L, const char *text, size_t n) {
+  luaL_argcheck(L, n > 0, 1, "a date of the years 0 to 9999 expected");
+  lua_pushlstring(L, text, n);
+  return 1;
+}
+
+/* date_format(seconds, zone in minutes or nil) -> text of a Date field */
+static int date_format(lua_State *L) {
+  char text[LM_DATE_ROOM];
+  int64_t epoch = checkepoch(L, 1);
+  lua_Integer zone = luaL_optinteger(L, 2, 0);
+  luaL_argcheck(L, zone > -1440 && zone < 1440, 2, "minutes of less than a day expected");
+  return push_date(L, text, lm_date_format(text, epoch, (int)zone));
+}
+
+/* date_imap(seconds) -> "17-Jul-1996 02:44:25 +0000" */
+static int date_imap(lua_State *L) {
+  char text[LM_DATE_IMAP_ROOM];
+  return push_date(L, text, lm_date_format_imap(text, checkepoch(L, 1)));
+}
+
+/* date_imap_day(seconds) -> "17-Jul-1996" */
+static int date_imap_day(lua_State *L) {
+  char text[LM_DATE_IMAP_ROOM];
+  return push_date(L, text, lm_date_format_imap_day(text, checkepoch(L, 1)));
+}
+
+/* date_imap_parse(text) -> seconds; or nil where it is no date */
+static int date_imap_parse(lua_State *L) {
+  int64_t epoch;
+  if (!lm_date_parse_imap(lm_checkstr(L, 1), &epoch) || epoch == LM_DATE_NONE) return 0;
+  return push_epoch(L, epoch);
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {{"address_parse", address_parse},
+                                     {"address_list", address_list},
+                                     {"address_envelope", address_envelope},
+                                     {"address_format", address_format},
+                                     {"address_phrase", address_phrase},
+                                     {"envelope_of", envelope_of},
+                                     {"decode_words", decode_words},
+                                     {"encode_words", encode_words},
+                                     {"to_utf8", to_utf8},
+                                     {"is_utf8", is_utf8},
+                                     {"idn", idn},
+                                     {"date_parse", date_parse},
+                                     {"date_format", date_format},
+                                     {"date_imap", date_imap},
+                                     {"date_imap_day", date_imap_day},
+                                     {"date_imap_parse", date_imap_parse},
+                                     {NULL, NULL}};
+
+void lm_open_mime(lua_State *L) {
+  lm_newclass(L, "scratch_class", "mail.scratch", no_methods, scratch_meta);
+  lua_getfield(L, -1, "scratch_class");
+  lm_newobject(L, sizeof(struct lm_arena), -1);
+  lua_remove(L, -2);
+  luaL_setfuncs(L, functions, 1);
+}
