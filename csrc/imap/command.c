@@ -157,7 +157,9 @@ static const char *why_not(const struct lm_imapc *s, const struct imapc_verb *ve
   if (s->state == IMAPC_LOGOUT || s->over) return "session is over";
   if (!is_verb(name)) return "command is no atom";
   if (!state_is_open(s) && (verb->states & 1u << s->state) == 0) {
-    return s->state == IMAPC_AUTHENTICATED ? "no mailbox is selected" : "wrong state for this command";
+    return verb->states == IN_SELECTED && s->state == IMAPC_AUTHENTICATED
+               ? "no mailbox is selected"
+               : "wrong state for this command";
   }
   return NULL;
 }

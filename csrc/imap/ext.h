@@ -29,9 +29,6 @@ struct lm_imap_how {
   bool utf8; /* mailbox names are UTF-8 as they stand (UTF8=ACCEPT, IMAP4rev2) */
 };
 
-/* A name as {"UID", 3}: usable in a static table. */
-#define LM_NAME(literal) {literal, sizeof(literal) - 1}
-
 /* A FETCH item; the cursor stands behind its name, at the space or "[". */
 struct lm_imap_item {
   struct lm_str name;

@@ -179,6 +179,29 @@ bool lm_imap_values(struct lm_cursor *c, struct lm_imap_value *out) {
   return true;
 }
 
+/* Flags and attributes of the standards, in their own spelling: names are the same in any case. */
+static struct lm_str canonical(struct lm_str flag) {
+  static const struct lm_str known[] = {
+      LM_NAME("\\Seen"),        LM_NAME("\\Answered"),      LM_NAME("\\Flagged"),
+      LM_NAME("\\Deleted"),     LM_NAME("\\Draft"),         LM_NAME("\\Recent"),
+      LM_NAME("\\HasChildren"), LM_NAME("\\HasNoChildren"), LM_NAME("\\Noselect"),
+      LM_NAME("\\Noinferiors"), LM_NAME("\\NonExistent"),   LM_NAME("\\Subscribed"),
+      LM_NAME("\\Marked"),      LM_NAME("\\Unmarked"),      LM_NAME("\\Remote"),
+      LM_NAME("\\All"),         LM_NAME("\\Archive"),       LM_NAME("\\Drafts"),
+      LM_NAME("\\Important"),   LM_NAME("\\Junk"),          LM_NAME("\\Sent"),
+      LM_NAME("\\Trash"),
+  };
+  size_t i;
+  if (flag.n == 0 || flag.p[0] != '\\') return flag;
+  for (i = 0; i < sizeof known / sizeof *known; i++) {
+    if (known[i].n == flag.n && ((known[i].p[1] ^ flag.p[1]) & ~32) == 0 &&
+        lm_str_ieq(known[i], flag)) {
+      return known[i];
+    }
+  }
+  return flag;
+}
+
 bool lm_imap_flags(struct lm_cursor *c, struct lm_imap_value *out) {
   open_list(out, LM_VALUE_SET);
   if (!lm_expect(c, '(', "list of flags")) return false;
@@ -186,7 +209,8 @@ bool lm_imap_flags(struct lm_cursor *c, struct lm_imap_value *out) {
     struct lm_str flag;
     while (lm_accept(c, ' ')) continue;
     if (lm_accept(c, ')')) return true;
-    if (!lm_imap_flag(c, &flag) || !lm_imap_add_text(c, out, LM_NOSTR, flag)) return false;
+    if (!lm_imap_flag(c, &flag)) return false;
+    if (!lm_imap_add_text(c, out, LM_NOSTR, canonical(flag))) return false;
   }
 }
 

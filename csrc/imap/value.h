@@ -11,6 +11,9 @@
 
 #include "base/cursor.h"
 
+/* A name as {"UID", 3}: usable in a static table. */
+#define LM_NAME(literal) {literal, sizeof(literal) - 1}
+
 enum lm_imap_kind {
   LM_VALUE_NIL,
   LM_VALUE_TRUE,    /* a key without a value */
