@@ -29,11 +29,11 @@ if not server then
   os.exit(1)
 end
 local user = server:add_user()
-local address = user .. "@" .. servers.domain
+local address = user.address
 local ssl = { ca_file = servers.certificates().ca_file }
 
 local function account(port, tls)
-  return { host = "localhost", port = port, tls = tls, ssl = ssl, user = user, password = server.password }
+  return { host = "localhost", port = port, tls = tls, ssl = ssl, user = user.name, password = user.password }
 end
 
 -- Every message once for each sender, the large one only for the first two; told apart by a header.

@@ -186,7 +186,7 @@ function events.idle(session, options)
   local now = pump.host.now()
   local state = { pump = pump, session = session, ends = options.timeout and now + options.timeout }
   if session:has("IDLE") then
-    local id, err = pump:begin("idle")
+    local id, err = pump:begin("begin_idle")
     if not id then return nil, err end
     state.id, state.rearm = id, now + REARM
     pump.idling = true
