@@ -131,7 +131,7 @@ function Pump:abandon(id)
   local queue = self.queues and self.queues[id]
   if queue then
     if queue.room then queue.room:set() end
-    self.queues[id] = nil
+    self:stream_end(id)
   end
   if self.waiters then self.waiters[id] = nil end
   if self.failure then return end
@@ -167,16 +167,18 @@ local function pop(self, id, queue)
   queue[queue.first] = nil
   queue.first = queue.first + 1
   queue.bytes = queue.bytes - event.bytes
+  self.kept = self.kept - event.bytes
   if queue.room and queue.bytes < HIGH_WATER / 2 then queue.room:set() end
   if queue.first > queue.last and not queue.owner then self.queues[id] = nil end
   return unpack(event, 1, event.n)
 end
 
-local function measure(a, b, c)
+local function measure(a, b, c, d)
   local n = 64
   if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
   if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
   if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
+  if type(d) == "string" then n = n + #d elseif type(d) == "table" then n = n + 1024 end
   return n
 end
 
@@ -192,13 +194,14 @@ local function keep(self, kind, id, a, b, c, d, e)
     queue = { first = 1, last = 0, bytes = 0 }
     queues[id] = queue
   end
-  local bytes = measure(a, b, c)
+  local bytes = measure(a, b, c, d)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
+  self.kept = (self.kept or 0) + bytes
   queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
   local waiter = self.waiters and self.waiters[id]
   if waiter then waiter:set() end
-  if queue.bytes > self.backlog then
+  if self.kept > self.backlog then -- the sum: a server may spread its flood over many answers
     queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
       "limit passed: backlog (answers pile up while their reader is busy)") }
     self.session:abandon(id)
@@ -323,7 +326,10 @@ end
 
 --- The stream is over.
 function Pump:stream_end(id)
-  if self.queues then self.queues[id] = nil end
+  local queue = self.queues and self.queues[id]
+  if not queue then return end
+  self.kept = (self.kept or 0) - queue.bytes
+  self.queues[id] = nil
 end
 
 --- Queues a command of the core: `session[method](session, …)`.
