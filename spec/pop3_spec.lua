@@ -658,6 +658,39 @@ describe("POP3 and servers that", function()
     end)
   end)
 
+  it("lie about sizes: what piles up behind a DELE is bounded", function()
+    beside(function(peer)
+      admit(peer, "PIPELINING\r\n")
+      peer:hear()
+      peer:hear()
+      local list = {}
+      for i = 1, 20 do list[i] = i .. " 10\r\n" end
+      peer:say("+OK\r\n" .. table.concat(list) .. ".\r\n-ERR no UIDL\r\n")
+      local line = peer:hear()
+      while line and not line:find "^DELE" do line = peer:hear() end
+      local body = "+OK\r\n" .. ("x"):rep(100000) .. "\r\n.\r\n"
+      for _ = 1, 20 do peer:say(body) end
+      peer:say "+OK deleted\r\n"
+      peer:hear()
+    end, function(port)
+      local pop = assert(dial(port, { limits = { backlog = 300000 } }))
+      local messages = pop:messages()
+      local first = assert(messages:next())
+      local task = loop.spawn(function() return first:retr() end)
+      loop.sleep(0.01)
+      assert.is_true(first:dele())
+      assert.is_string((task:join()))
+      local failed
+      for _ = 2, 20 do
+        local m = assert(messages:next())
+        local body, err = m:retr { timeout = 0.05 }
+        if not body then failed = failed or err.kind end
+      end
+      assert.equal("limit", failed)
+      pop:close()
+    end)
+  end)
+
   it("leave a task waiting that is cancelled", function()
     beside(function(peer)
       admit(peer)
