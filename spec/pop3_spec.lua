@@ -711,6 +711,41 @@ describe("POP3 and servers that", function()
   end)
 end)
 
+describe("POP3 sessions that failed", function()
+  local function descriptors()
+    local stat = io.open("/proc/self/stat")
+    if not stat then return nil end
+    local pid = stat:read("*n")
+    stat:close()
+    local list = io.popen(("ls /proc/%d/fd | wc -l"):format(pid))
+    local n = list:read("*n")
+    list:close()
+    return n
+  end
+
+  it("leave no descriptor behind", function()
+    if not descriptors() then return pending("no /proc to count descriptors in") end
+    local endings = {
+      function(peer) peer:hear() end,
+      function(peer) peer:say "220 mx\r\n" end,
+      function(peer) peer:say "-ERR no\r\n" end,
+      function(peer)
+        peer:say "+OK\r\n"
+        peer:answer("-ERR\r\n", "-ERR\r\n")
+      end,
+      function(peer) peer:say(("x"):rep(10000)) end,
+    }
+    beside(endings[1], function(port) dial(port, { timeout = 0.02 }) end) -- what is made once is made
+    local before = descriptors()
+    for _, ending in ipairs(endings) do
+      for _ = 1, 3 do
+        beside(ending, function(port) assert.is_nil((dial(port, { timeout = 0.05 }))) end)
+      end
+    end
+    assert.equal(before, descriptors())
+  end)
+end)
+
 -- --- without a connection ---------------------------------------------------------------------------
 
 describe("an iterator", function()
