@@ -717,6 +717,8 @@ describe("POP3 sessions that failed", function()
     if not stat then return nil end
     local pid = stat:read("*n")
     stat:close()
+    collectgarbage() -- what earlier specs left to it
+    collectgarbage()
     local list = io.popen(("ls /proc/%d/fd | wc -l"):format(pid))
     local n = list:read("*n")
     list:close()
