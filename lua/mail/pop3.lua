@@ -159,13 +159,6 @@ local function end_sink(pump, id, sink)
   return true
 end
 
--- The deadline of the next piece: gaps count where the user set `data`, else the whole answer does.
-local function piece_deadline(pump, options, whole)
-  local timeout = options and options.timeout or pump.timeouts
-  if type(timeout) == "table" and timeout.data then return pump:data_deadline(options) end
-  return whole
-end
-
 -- Hands the pieces of a body to `sink` as they come. true | nil, err
 local function stream(pump, id, sink, options)
   local whole = pump:deadline(options)
@@ -180,7 +173,7 @@ local function stream(pump, id, sink, options)
         pump:abandon(id)
         return sink_failed(pump, why)
       end
-      deadline = piece_deadline(pump, options, whole)
+      deadline = pump:piece_deadline(options, whole)
     else
       pump:stream_end(id)
       if not kind then return named(pump, a, "RETR") end
@@ -210,8 +203,7 @@ end
 
 -- RETR as a string.
 local function fetch(pump, number, options)
-  local timeout = options and options.timeout or pump.timeouts
-  if type(timeout) == "table" and timeout.data then
+  if pump:gap(options) then
     local id, err = begin(pump, "retr", number, "stream")
     if not id then return nil, err end
     return collect(pump, id, options)
@@ -504,7 +496,6 @@ function pop3.greet(pump, o, deadline)
   pump.capabilities = {}
   pump.secure = o.tls == "implicit"
   pump.allow_plaintext_login = o.allow_plaintext_login
-  pump.timeouts = o.timeout
   pump.message_limit = o.limits and o.limits.message or 67108864
   local kind, text, detail = pump:wait(0, deadline)
   if not kind then return nil, text end

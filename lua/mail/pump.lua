@@ -35,9 +35,9 @@ end
 function Pump.new(fields)
   local self = setmetatable(fields, Pump)
   local timeout = fields.timeout or 30
-  if type(timeout) ~= "table" then timeout = { answer = timeout, data = timeout, connect = timeout } end
+  if type(timeout) ~= "table" then timeout = { answer = timeout } end
   self.answer_timeout = timeout.answer or 30
-  self.data_timeout = timeout.data or timeout.answer or 30
+  self.data_timeout = timeout.data
   self.timeout = nil
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
@@ -104,11 +104,20 @@ function Pump:deadline(options)
   return self.host.now() + seconds
 end
 
---- The same for the next piece of a long transfer.
-function Pump:data_deadline(options)
-  local seconds = options and options.timeout or self.data_timeout
-  if type(seconds) == "table" then seconds = seconds.data or self.data_timeout end
-  return self.host.now() + seconds
+--- The seconds that may pass between two pieces of a long transfer, where the user bounds those gaps
+-- (`timeout = { data = … }`); nil where the whole answer is bounded.
+function Pump:gap(options)
+  local timeout = options and options.timeout
+  if timeout == nil then return self.data_timeout end
+  return type(timeout) == "table" and timeout.data or nil
+end
+
+--- The deadline of the next piece of a long transfer: by the gap, else that of the whole answer.
+-- @tparam ?table options
+-- @tparam number whole what `deadline` said when the answer began
+function Pump:piece_deadline(options, whole)
+  local gap = self:gap(options)
+  return gap and self.host.now() + gap or whole
 end
 
 -- Gives up on a command, unless it is only looked after now and then (`patient`). The session stays
@@ -131,7 +140,7 @@ function Pump:abandon(id)
   local queue = self.queues and self.queues[id]
   if queue then
     if queue.room then queue.room:set() end
-    self.queues[id] = nil
+    self:stream_end(id)
   end
   if self.waiters then self.waiters[id] = nil end
   if self.failure then return end
@@ -167,16 +176,18 @@ local function pop(self, id, queue)
   queue[queue.first] = nil
   queue.first = queue.first + 1
   queue.bytes = queue.bytes - event.bytes
+  self.kept = self.kept - event.bytes
   if queue.room and queue.bytes < HIGH_WATER / 2 then queue.room:set() end
   if queue.first > queue.last and not queue.owner then self.queues[id] = nil end
   return unpack(event, 1, event.n)
 end
 
-local function measure(a, b, c)
+local function measure(a, b, c, d)
   local n = 64
   if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
   if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
   if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
+  if type(d) == "string" then n = n + #d elseif type(d) == "table" then n = n + 1024 end
   return n
 end
 
@@ -219,11 +230,12 @@ local function enqueue(self, kind, id, a, b, c, d, e)
     queue = { first = 1, last = 0, bytes = 0 }
     queues[id] = queue
   end
-  local bytes = measure(a, b, c)
+  local bytes = measure(a, b, c, d)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
+  self.kept = (self.kept or 0) + bytes
   queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
-  if queue.bytes > self.backlog then
+  if self.kept > self.backlog then -- the sum: a server may spread its flood over many answers
     queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
       "limit passed: backlog (answers pile up while their reader is busy)") }
     self.session:abandon(id)
@@ -351,7 +363,10 @@ end
 
 --- The stream is over.
 function Pump:stream_end(id)
-  if self.queues then self.queues[id] = nil end
+  local queue = self.queues and self.queues[id]
+  if not queue then return end
+  self.kept = (self.kept or 0) - queue.bytes
+  self.queues[id] = nil
 end
 
 --- Queues a command of the core: `session[method](session, …)`.

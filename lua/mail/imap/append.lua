@@ -84,7 +84,7 @@ local function wait(pump, id, literal, options)
     if kind == "go" then
       local ok, err = give(pump, id, literal)
       if not ok then return nil, err end
-      deadline = pump:data_deadline(options)
+      deadline = pump:piece_deadline(options, pump:deadline(options))
     end
   end
 end

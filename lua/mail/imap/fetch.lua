@@ -126,9 +126,11 @@ local function pour(state, message, section, bytes)
   return true
 end
 
--- The next message, or nil at the end, or nil, err.
+-- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
+-- the time of one.
 local function next_message(state)
   local pump = state.pump
+  local whole = pump:deadline(state.options)
   while not state.over do
     local ok, why = fill(state)
     if not ok then return nil, why end
@@ -137,7 +139,7 @@ local function next_message(state)
       state.over = true
       return nil
     end
-    local kind, a, b, c, d = pump:wait(id, pump:data_deadline(state.options))
+    local kind, a, b, c, d = pump:wait(id, pump:piece_deadline(state.options, whole))
     if not kind then
       finish(state)
       return nil, a
