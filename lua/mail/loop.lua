@@ -131,7 +131,7 @@ local function finish(task, ok, ...)
   task.done = true
   if ok then
     task.results = pack(...)
-  elseif task.cancelled and Err.is((...)) and (...).kind == "cancelled" then
+  elseif task.cancelled and Err.is((...)) then
     task.results = pack(nil, (...))
   else
     task.error = { value = (...), trace = debug.traceback(task.co) }

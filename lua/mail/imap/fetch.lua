@@ -154,7 +154,6 @@ local function next_message(state)
       state.message, state.section = a, b
     elseif kind == "data" then
       ok, why = pour(state, state.message, state.section, a)
-      if ok and b then ok, why = pour(state, state.message, state.section, nil) end
       if not ok then return nil, why end
     elseif kind == "done" then
       table.remove(state.ids, 1)
@@ -171,8 +170,9 @@ end
 -- @tparam userdata session
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
 -- @tparam table items names of API §5 or items as the standard writes them
--- @tparam ?table options `seq`, `sink` function(message, section, chunk; nil at a section's end),
---   `changed_since` (modification sequence), `timeout`
+-- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies
+--   in pieces, `message` being what came before them; a section is whole when its message is yielded;
+--   returning nil, err or false stops the fetch (kind "io"); `changed_since` (modification sequence), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err
 function fetch.start(session, set, items, options, level)
