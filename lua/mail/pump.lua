@@ -279,12 +279,13 @@ end
 -- One event of the session for `id`, reading for everybody meanwhile.
 local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
+  local next_event = host.next
   self.leading = running() or true
   while true do
-    local kind, who, a, b, c, d, e = session:next()
+    local kind, who, a, b, c, d, e = next_event(conn, session)
     if self.log then self:drain_log() end
     if kind == "wait" then
-      local ok, why = host.turn(conn, session, deadline and deadline - host.now())
+      local ok, why = host.await(conn, who, deadline and deadline - host.now())
       if self.failure then
         self.leading = nil
         return self:failed()
