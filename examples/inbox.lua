@@ -2,7 +2,7 @@
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/?.lua;" .. package.path
 local mail = require "mail"
 local support = require "support"
-local clean = support.clean
+local clean, try = support.clean, support.try
 
 local o = support.options([[
 usage: inbox.lua [options]
@@ -26,7 +26,7 @@ end
 -- In pieces as they arrive, so that its size does not matter.
 local function show_message(imap, uid)
   local found = false
-  local messages = assert(imap:fetch(uid, { "body" }, {
+  local messages = try(imap:fetch(uid, { "body" }, {
     sink = function(_, _, piece)
       found = true
       return piece == nil or io.write(piece)
@@ -37,18 +37,18 @@ local function show_message(imap, uid)
 end
 
 local function list(imap)
-  local uids = assert(imap:search { unseen = o.unseen })
+  local uids = try(imap:search { unseen = o.unseen })
   local newest = {}
   for i = math.max(1, #uids - count + 1), #uids do newest[#newest + 1] = uids[i] end
-  for m in assert(imap:fetch(newest, { "uid", "flags", "internaldate", "envelope" })) do
+  for m in try(imap:fetch(newest, { "uid", "flags", "internaldate", "envelope" })) do
     support.say("%6d %s %s %s %s", m.uid, m.flags["\\Seen"] and " " or "N", os.date("%d %b %Y", m.internaldate),
       sender(m.envelope), clean(m.envelope.subject))
   end
 end
 
 support.main(function()
-  local imap = assert(mail.imap.connect(support.account(o)))
-  assert(imap:select(o.mailbox or "INBOX", { readonly = true }))
+  local imap = try(mail.imap.connect(support.account(o)))
+  try(imap:select(o.mailbox or "INBOX", { readonly = true }))
   if show then show_message(imap, show) else list(imap) end
   imap:logout()
 end)

@@ -2,6 +2,7 @@
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/?.lua;" .. package.path
 local mail = require "mail"
 local support = require "support"
+local try = support.try
 
 local o = support.options([[
 usage: pop3_download.lua [options] FOLDER
@@ -41,9 +42,9 @@ local function download(m, path)
 end
 
 support.main(function()
-  local pop = assert(mail.pop3.connect(support.account(o)))
+  local pop = try(mail.pop3.connect(support.account(o)))
   local fetched, bytes, numbers = 0, 0, {}
-  for m in assert(pop:messages()) do
+  for m in try(pop:messages()) do
     local path = path_of(m)
     -- Without the server's own id a number may mean another message tomorrow.
     if not (m.uid and exists(path)) then
@@ -52,8 +53,9 @@ support.main(function()
     end
     numbers[#numbers + 1] = m.number
   end
-  for _, number in ipairs(o.delete and numbers or {}) do assert(pop:dele(number)) end
-  assert(pop:quit())
+  for _, number in ipairs(o.delete and numbers or {}) do try(pop:dele(number)) end
+  try(pop:quit())
   if o.quiet then return end
-  support.say("%d messages, %d new (%d bytes)%s", #numbers, fetched, bytes, o.delete and ", deleted on the server" or "")
+  support.say("%d messages, %d new (%d bytes)%s", #numbers, fetched, bytes,
+    o.delete and ", deleted on the server" or "")
 end)

@@ -2,6 +2,7 @@
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/?.lua;" .. package.path
 local mail = require "mail"
 local support = require "support"
+local try = support.try
 
 local o = support.options([[
 usage: send.lua [options] [FILE]
@@ -16,7 +17,7 @@ Exit status: 0 all recipients were accepted, 1 none was, 3 some were not; 2 wron
 
 support.main(function()
   local message = o[1] and o[1] ~= "-" and support.open(o[1], "rb") or io.stdin
-  local smtp = assert(mail.smtp.connect(support.account(o)))
+  local smtp = try(mail.smtp.connect(support.account(o)))
   local receipt, err = smtp:send {
     message = message, from = o.from, to = o.to[1] and o.to or nil,
   }

@@ -59,11 +59,10 @@ end
 
 --- A whole number of at least `min` from an option's text; `default` where it was not given.
 function support.number(o, name, min, default)
-  local n = tonumber(o[name] or default)
-  if (o[name] or default) and not (n and n % 1 == 0 and n >= min) then
-    die(("--%s must be a whole number from %d on"):format(name, min), 2)
-  end
-  return n
+  if not o[name] then return default end
+  local n = tonumber(o[name])
+  if n and n >= min and n % 1 == 0 then return n end
+  die(("--%s must be a whole number from %d on"):format(name, min), 2)
 end
 
 --- From MAIL_PASSWORD, else from the terminal without echo; never from the command line, which all can read.
@@ -113,7 +112,13 @@ function support.open(path, mode)
   return file or die(why)
 end
 
---- Runs the program: what `assert(nil, err)` raises becomes one line and status 1; Ctrl-C ends it quietly.
+--- `assert` for `nil, err`; that of Lua 5.1 takes no error but a string.
+function support.try(ok, ...)
+  if not ok then error((...), 0) end
+  return ok, ...
+end
+
+--- Runs the program: what `try` raises becomes one line and status 1; Ctrl-C ends it quietly.
 function support.main(fn)
   local ok, err = xpcall(fn, function(err)
     return type(err) == "string" and err:find "^[^:]+%.lua:%d+:" and debug.traceback(err, 2) or err

@@ -2,6 +2,7 @@
 package.path = (arg[0]:match "^(.*)[/\\]" or ".") .. "/?.lua;" .. package.path
 local mail = require "mail"
 local support = require "support"
+local try = support.try
 
 local o = support.options([[
 usage: watch.lua [options]
@@ -18,7 +19,7 @@ local known = {} -- uidvalidity, and the UID from which on messages are new
 
 local function tell_new(imap)
   -- "n:*" names the last message even where its UID is below n.
-  for m in assert(imap:fetch(known.uidnext .. ":*", { "uid", "envelope" })) do
+  for m in try(imap:fetch(known.uidnext .. ":*", { "uid", "envelope" })) do
     if m.uid >= known.uidnext then
       local from = m.envelope.from and m.envelope.from[1] or {}
       support.say("%6d  %s  %s", m.uid, support.clean(from.name or from.address, 25), support.clean(m.envelope.subject))
@@ -33,8 +34,9 @@ local function follow(imap)
   local box, err = imap:select(mailbox, { readonly = true })
   if not box then return err end
   if known.uidvalidity ~= box.uidvalidity then known = { uidvalidity = box.uidvalidity, uidnext = box.uidnext } end
+  io.stderr:write("watching ", tostring(imap), "\n")
   tell_new(imap)
-  local events = assert(imap:idle())
+  local events = try(imap:idle())
   while left > 0 do
     local event
     event, err = events:next()
@@ -49,7 +51,6 @@ support.main(function()
   while left > 0 do
     local imap, err = mail.imap.connect(account)
     if imap then
-      io.stderr:write("watching ", tostring(imap), "\n")
       delay = 1
       local ok, why = pcall(follow, imap)
       err = why
