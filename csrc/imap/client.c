@@ -184,8 +184,11 @@ static enum lm_status body(struct lm_imapc *s, struct lm_imapc_event *ev) {
   s->body_left -= in.n;
   lm_wire_take(&s->wire, in.n);
   if (!s->body_told || s->body_quiet) return LM_EVENT;
-  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DATA, .id = s->body_id, .resp = s->pieces,
-                                .data = in, .last = s->body_left == 0};
+  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DATA,
+                                .id = s->body_id,
+                                .resp = s->pieces,
+                                .data = in,
+                                .last = s->body_left == 0};
   ev->section = s->pieces->fetch->last_section;
   return LM_EVENT;
 }

@@ -58,7 +58,7 @@ enum lm_imapc_kind {
   LM_IMAPC_IDLING,   /* IDLE was accepted (again) */
   LM_IMAPC_STARTTLS, /* OK to STARTTLS: nothing more is read until lm_imapc_secured */
   LM_IMAPC_COMPRESS, /* OK to COMPRESS: the same */
-  LM_IMAPC_BYE       /* resp: the server ends the session; commands in flight may still be answered */
+  LM_IMAPC_BYE /* resp: the server ends the session; commands in flight may still be answered */
 };
 
 struct lm_imapc_event {

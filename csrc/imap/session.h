@@ -86,11 +86,11 @@ struct imapc_cmd {
 enum imapc_idle { IDLE_OFF, IDLE_STARTING, IDLE_ON, IDLE_ENDING };
 
 enum imapc_known { /* what the capabilities say about how we write */
-  KNOWS_IDLE = 1 << 0,
-  KNOWS_PLUS = 1 << 1,
-  KNOWS_MINUS = 1 << 2,
-  KNOWS_SASL_IR = 1 << 3,
-  KNOWS_NO_LOGIN = 1 << 4
+                   KNOWS_IDLE = 1 << 0,
+                   KNOWS_PLUS = 1 << 1,
+                   KNOWS_MINUS = 1 << 2,
+                   KNOWS_SASL_IR = 1 << 3,
+                   KNOWS_NO_LOGIN = 1 << 4
 };
 
 struct lm_imapc {
@@ -151,7 +151,9 @@ void imapc_forget_caps(struct lm_imapc *s);
 enum lm_status imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev);
 void imapc_remove(struct lm_imapc *s, struct imapc_cmd *cmd);
 bool imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret);
-static inline bool imapc_in_flight(const struct lm_imapc *s) { return s->first != s->send; }
+static inline bool imapc_in_flight(const struct lm_imapc *s) {
+  return s->first != s->send;
+}
 
 /* answer.c: acts on one response; LM_EVENT: *ev is set. LM_WAIT: nothing to tell. */
 enum lm_status imapc_answer(struct lm_imapc *s, struct lm_imap_resp *resp,
