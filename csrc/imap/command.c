@@ -107,6 +107,7 @@ void imapc_cmd_free(struct imapc_cmd *cmd) {
   }
   lm_buf_free(&cmd->text);
   lm_buf_free(&cmd->initial);
+  lm_buf_free(&cmd->early);
   free(cmd->stops);
   free(cmd);
 }
