@@ -308,3 +308,90 @@ describe("examples", function()
     assert.is_nil(watch.err():find "traceback")
   end)
 end)
+
+-- --- README.md --------------------------------------------------------------------------------------
+
+local function blocks()
+  local list = {}
+  for code in read("README.md"):gmatch "\n```lua\n(.-)\n```\n" do list[#list + 1] = code end
+  return list
+end
+
+-- A block as it stands, save that its example hosts are the servers of the suite. What it printed.
+local function run_block(code, user)
+  local out = {}
+  local ports = { smtp = server.ports.exim_submissions, pop3 = server.ports.pop3s, imap = server.ports.imaps }
+  local stand_in = {}
+  for protocol, port in pairs(ports) do
+    local function connect(options)
+      local o = { host = "localhost", port = port, tls = "implicit", user = user.name, password = user.password,
+        ssl = { ca_file = server.ca_file } }
+      local given = type(options) == "table" and options or { host = options }
+      assert(given.host:find(protocol .. ".example.com", 1, true) or given.host:find "^pop3?s://", given.host)
+      o.timeout = given.timeout
+      return mail[protocol].connect(o)
+    end
+    stand_in[protocol] = setmetatable({ connect = connect }, { __index = mail[protocol] })
+  end
+  setmetatable(stand_in, { __index = mail })
+  local environment = setmetatable({
+    require = function(name) return name == "mail" and stand_in or require(name) end,
+    io = { lines = function()
+      local n = 0
+      return function()
+        n = n + 1
+        return n <= 100 and "imaps://" .. user.name .. ":secret@imap.example.com/" or nil
+      end
+    end },
+    print = function(...)
+      local words = { ... }
+      for i = 1, select("#", ...) do words[i] = tostring(words[i]) end
+      out[#out + 1] = table.concat(words, " "):gsub("\r?\n$", "")
+    end,
+  }, { __index = _G })
+  code = code:gsub("bob@example%.org", user.address):gsub("cy@example%.net", "nobody@example.test")
+  local chunk
+  if setfenv then -- luacheck: ignore
+    chunk = assert(loadstring(code, "=README.md"))
+    setfenv(chunk, environment) -- luacheck: ignore
+  else
+    chunk = assert(load(code, "=README.md", "t", environment))
+  end
+  chunk()
+  return out, code
+end
+
+-- What tells a block by its code, and what it must print, line by line.
+local EXPECTED = {
+  { "smtp:send {", "^taken for %S+@example%.test$", "^refused for nobody@example%.test 550 " },
+  { "imap:idle {", "^1 messages$", "^1 %d+ bob@example%.org Grüße$", "^%d+$" },
+  { "pop:messages()", "^%S+ %d+$" },
+  { '"accounts.txt"' },
+  { "err.temporary", "^rejected SELECT nil Mailbox doesn't exist" },
+  { "mail.loop.step(", "^1 messages$" },
+  { "mail.smtp.session()", "^greeting 0 220 nil mx%.example%.org ready$", "^EHLO client%.example%.net$", "^wait$" },
+}
+for _ = 1, 100 do table.insert(EXPECTED[4], "^user%d+ 1$") end
+
+describe("README.md", function()
+  it("has the blocks that are tested here, and no other", function()
+    local list = blocks()
+    assert.are.equal(#EXPECTED, #list)
+    for i, code in ipairs(list) do assert.is_truthy(code:find(EXPECTED[i][1], 1, true), code) end
+  end)
+
+  for i, expected in ipairs(EXPECTED) do
+    real("shows code that runs: " .. expected[1], function()
+      local user = server:add_user()
+      server:save(user, (MESSAGE:gsub("Ann <ann@example.test>", "bob@example.org")))
+      local out, code = run_block(blocks()[i], user)
+      assert.are.equal(#expected - 1, #out, table.concat(out, "\n"))
+      for n, line in ipairs(out) do assert.matches(expected[n + 1], line) end
+      local n = 0
+      for promised in code:gmatch "%-%-> ([^\n]*)" do
+        n = n + 1
+        assert.are.equal(promised, out[n])
+      end
+    end)
+  end
+end)
