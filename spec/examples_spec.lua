@@ -25,6 +25,15 @@ end
 local DETACHED = Keeper.shell "command -v setsid" and "setsid " or ""
 local BOUNDED = Keeper.shell "command -v timeout" and "timeout 120 " or ""
 
+-- In a sanitized run the interpreter of an example needs the sanitizer in front, too (spec/tools/unpreload.c).
+local function sanitizer()
+  local maps = package.cpath:find("/build/asan/", 1, true) and io.open "/proc/self/maps"
+  local library = maps and maps:read("*a"):match "(/%S*/libasan%.so%S*)"
+  if maps then maps:close() end
+  if not library then return "" end
+  return "env LD_PRELOAD=" .. library .. ":" .. package.cpath:match "(/[^;]*/build/asan/)" .. "unpreload.so "
+end
+
 local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes" }
 local MESSAGE = "From: Ann <ann@example.test>\r\nTo: bob@example.test\r\n"
   .. "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n.dots\r\n"
@@ -55,7 +64,7 @@ local function command(example, arguments, environment)
   local settings = { LUA_PATH = package.path, LUA_CPATH = package.cpath, LUA_INIT = "" }
   for name, value in pairs(environment or {}) do settings[name] = value end
   for name, value in pairs(settings) do words[#words + 1] = name .. "=" .. quote(value) end
-  words[#words + 1] = BOUNDED .. quote(interpreter()) .. " examples/" .. example .. ".lua"
+  words[#words + 1] = BOUNDED .. sanitizer() .. quote(interpreter()) .. " examples/" .. example .. ".lua"
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(tostring(argument)) end
   return table.concat(words, " ")
 end
