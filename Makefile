@@ -19,8 +19,8 @@ lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-
 ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR),-I$(OPENSSL_INCDIR))
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
-LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) $(call pc,--libs,libidn2,-lidn2) \
-            $(call pc,--libs,zlib,-lz)
+LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) \
+            $(call pc,--libs,libidn2,-lidn2) $(call pc,--libs,zlib,-lz)
 
 # LuaRocks names no LUA, only its headers: those builds get a folder of their own.
 BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))
@@ -44,7 +44,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps deps-% test test-all test-build check stats headers format demo bench fuzz fuzzers env doc install clean
+.PHONY: all help deps test test-all test-build check stats headers format demo bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -73,17 +73,21 @@ help:
 	@echo 'make install        PREFIX=/usr/local             make doc       build/doc (LDoc)'
 
 # Packages: nothing is fetched when nothing is missing; what cannot be had is named and we go on.
-deps: deps-build deps-test deps-all deps-check deps-servers
-deps-%:
-	@sh spec/tools/deps.sh $*
+DEPS  = @sh spec/tools/deps.sh
+# A make of its own, since headers and pkg-config may have come a moment ago.
+AGAIN = @$(MAKE) --no-print-directory -s -j$(or $(shell nproc 2>/dev/null),2)
+deps:
+	$(DEPS) build test all check servers
 
-# Everything that the runner needs, built in a make of its own: headers may be minutes old.
 test-build: all $(CTESTS)
-test: deps-build deps-test deps-servers
+test:
+	$(DEPS) build test servers
 	@$(TOOL)/run.lua test $(LUA) $(filter-out $(LUA),luajit)
-test-all: deps-build deps-test deps-all deps-servers
+test-all:
+	$(DEPS) build test all servers
 	@$(TOOL)/run.lua test lua5.4 lua5.1 lua5.2 lua5.3 luajit
-check: deps-build deps-test deps-check deps-servers
+check:
+	$(DEPS) build test check servers
 	@$(TOOL)/run.lua check $(LUA)
 stats:
 	@$(TOOL)/stats.lua
@@ -91,16 +95,19 @@ headers:
 	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
 	  $(CC) $(WARN) -Werror -I. $(CPP) -fsyntax-only -x c - || { echo "not alone: $$h"; exit 1; }; done
 $(BUILD)/unpreload.so: spec/tools/unpreload.c
+	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -o $@ $<
 
-demo: deps-build deps-servers
-	@$(MAKE) --no-print-directory -s all
+demo:
+	$(DEPS) build test servers
+	$(AGAIN) all
 	@$(RUN) spec/demo/demo.lua
-bench: deps-build deps-servers deps-bench
-	@$(MAKE) --no-print-directory -s all
-	@$(RUN) spec/bench/run.lua
-
-fuzz: deps-build deps-fuzz
+bench:
+	$(DEPS) build test servers bench
+	$(AGAIN) all
+	@$(RUN) spec/bench/run.lua $(BENCH)
+fuzz:
+	$(DEPS) build fuzz
 	@$(TOOL)/fuzz.lua $(FUZZ_SECONDS)
 format:
 	find csrc spec -name '*.[ch]' | xargs -r clang-format -i
@@ -108,6 +115,7 @@ format:
 env:
 	@echo "export LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)'"
 doc:
+	$(DEPS) doc
 	ldoc -q -d build/doc -p lua-mail -f markdown lua
 install: all
 	@for f in $(LUAFILES:lua/%=%); do mkdir -p "$(DESTDIR)$(LUADIR)/$${f%/*}" && \

@@ -446,19 +446,19 @@ describe("POP3 and servers that", function()
 
   it("answer late: the call times out and the session stays in step", function()
     beside(function(peer)
-      admit(peer)
+      admit(peer, "PIPELINING\r\n")
       peer:hear()
       peer:hear()
       peer:say "+OK late\r\n+OK 7 70\r\n"
       peer:answer "+OK bye\r\n"
     end, function(port)
-      local pop = assert(dial(port, { log = nil, limits = nil }))
-      pop.capabilities.PIPELINING = nil
+      local pop = assert(dial(port))
       local ok, err = pop:noop { timeout = 0.05 }
       assert.is_nil(ok)
       assert.equal("timeout", err.kind)
       assert.equal("NOOP", err.command)
-      pop:close()
+      assert.same({ count = 7, size = 70 }, pop:stat())
+      assert.is_true(pop:quit())
     end)
   end)
 
@@ -658,6 +658,39 @@ describe("POP3 and servers that", function()
     end)
   end)
 
+  it("lie about sizes: what piles up behind a DELE is bounded", function()
+    beside(function(peer)
+      admit(peer, "PIPELINING\r\n")
+      peer:hear()
+      peer:hear()
+      local list = {}
+      for i = 1, 20 do list[i] = i .. " 10\r\n" end
+      peer:say("+OK\r\n" .. table.concat(list) .. ".\r\n-ERR no UIDL\r\n")
+      local line = peer:hear()
+      while line and not line:find "^DELE" do line = peer:hear() end
+      local body = "+OK\r\n" .. ("x"):rep(100000) .. "\r\n.\r\n"
+      for _ = 1, 20 do peer:say(body) end
+      peer:say "+OK deleted\r\n"
+      peer:hear()
+    end, function(port)
+      local pop = assert(dial(port, { limits = { backlog = 300000 } }))
+      local messages = pop:messages()
+      local first = assert(messages:next())
+      local task = loop.spawn(function() return first:retr() end)
+      loop.sleep(0.01)
+      assert.is_true(first:dele())
+      assert.is_string((task:join()))
+      local failed
+      for _ = 2, 20 do
+        local m = assert(messages:next())
+        local body, err = m:retr { timeout = 0.05 }
+        if not body then failed = failed or err.kind end
+      end
+      assert.equal("limit", failed)
+      pop:close()
+    end)
+  end)
+
   it("leave a task waiting that is cancelled", function()
     beside(function(peer)
       admit(peer)
@@ -675,6 +708,43 @@ describe("POP3 and servers that", function()
       assert.equal("cancelled", err.kind)
       pop:close()
     end)
+  end)
+end)
+
+describe("POP3 sessions that failed", function()
+  local function descriptors()
+    local stat = io.open("/proc/self/stat")
+    if not stat then return nil end
+    local pid = stat:read("*n")
+    stat:close()
+    collectgarbage() -- what earlier specs left to it
+    collectgarbage()
+    local list = io.popen(("ls /proc/%d/fd | wc -l"):format(pid))
+    local n = list:read("*n")
+    list:close()
+    return n
+  end
+
+  it("leave no descriptor behind", function()
+    if not descriptors() then return pending("no /proc to count descriptors in") end
+    local endings = {
+      function(peer) peer:hear() end,
+      function(peer) peer:say "220 mx\r\n" end,
+      function(peer) peer:say "-ERR no\r\n" end,
+      function(peer)
+        peer:say "+OK\r\n"
+        peer:answer("-ERR\r\n", "-ERR\r\n")
+      end,
+      function(peer) peer:say(("x"):rep(10000)) end,
+    }
+    beside(endings[1], function(port) dial(port, { timeout = 0.02 }) end) -- what is made once is made
+    local before = descriptors()
+    for _, ending in ipairs(endings) do
+      for _ = 1, 3 do
+        beside(ending, function(port) assert.is_nil((dial(port, { timeout = 0.05 }))) end)
+      end
+    end
+    assert.equal(before, descriptors())
   end)
 end)
 
@@ -769,7 +839,6 @@ describe("POP3 without a connection", function()
     end
     raises(function() session:retr(0) end)
     raises(function() session:retr "x" end)
-    raises(function() session:retr(1, 5) end)
     raises(function() session:top(1, -1) end)
     raises(function() session:dele(1.5) end)
     raises(function() session:stat { wait = 1 } end)

@@ -28,8 +28,8 @@ local FIELDS = {
   imap = {
     greeting = { "status", "code", "value", "text" }, ask = { "challenge" }, go = {}, starttls = {}, idling = {},
     fetch = { "message" }, body = { "message", "section", "size" }, data = { "bytes", "last", joined = "bytes" },
-    untagged = { "name", "number", "value" }, done = { "status", "code", "value", "text" },
-    bye = { "text" },
+    untagged = { "name", "number", "value", "code", "code_value", "text" }, done = { "status", "code", "value", "text" },
+    bye = { "text", "code" }, compress = {},
   },
 }
 

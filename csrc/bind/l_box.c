@@ -103,21 +103,21 @@ static int output(lua_State *L) {
   return 1;
 }
 
+enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
+  for (;;) {
+    enum lm_status status = b->type->next(L, b, n_out);
+    if (status != LM_WAIT || b->link.filter[0] == NULL || !lm_link_turn(&b->link)) return status;
+  }
+}
+
 /* next() -> kind, ... */
 static int next(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  for (;;) {
-    int n = 0;
-    enum lm_status status = b->type->next(L, b, &n);
-    if (status == LM_EVENT) return n;
-    if (status == LM_FAIL) {
-      lua_pushliteral(L, "fail");
-      return 1;
-    }
-    if (b->link.filter[0] == NULL || !lm_link_turn(&b->link)) break;
+  int n = 0;
+  switch (lm_box_next(L, lm_boxself(L), &n)) {
+  case LM_EVENT: return n;
+  case LM_FAIL: lua_pushliteral(L, "fail"); return 1;
+  default: lua_pushliteral(L, "wait"); return 1;
   }
-  lua_pushliteral(L, "wait");
-  return 1;
 }
 
 /* wants() -> "read" | "readwrite": what the transport should wait for */

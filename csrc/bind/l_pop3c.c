@@ -190,7 +190,7 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
   return status;
 }
 
-/* --- methods, in the order of the table below -------------------------------------------------- */
+/* --- methods, in the order of the table below ------------------------------------------------- */
 
 static int capa(lua_State *L) {
   struct lm_pop3c *s = self(L);

@@ -23,5 +23,6 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_sasl(L);
   lm_open_pop3c(L);
   lm_open_smtpc(L);
+  lm_open_imapc(L);
   return 1;
 }

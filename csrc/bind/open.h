@@ -15,5 +15,6 @@ void lm_open_tls(lua_State *L);   /* l_tls.c: TLS contexts */
 void lm_open_sasl(lua_State *L);  /* l_sasl.c: one SASL exchange */
 void lm_open_pop3c(lua_State *L); /* l_pop3c.c: POP3 client sessions */
 void lm_open_smtpc(lua_State *L); /* l_smtpc.c: SMTP client sessions */
+void lm_open_imapc(lua_State *L); /* l_imapc.c: IMAP client sessions, sets, mailbox names */
 
 #endif

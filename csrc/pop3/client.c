@@ -2,9 +2,9 @@
 ** client.c: a POP3 client session: replies, states, the life of a session (RFC 1939).
 **
 ** Reading is line by line; a line is the greeting, or the answer to the oldest command on the wire.
-** What follows it belongs to body.c.
+** What follows it belongs to client_body.c.
 */
-#include "pop3/session.h"
+#include "pop3/client_session.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -5,13 +5,13 @@
 ** queued in any number: how many travel at once is decided here, by what CAPA said of PIPELINING
 ** and by the commands that must travel alone (log-in, STLS, CAPA).
 **
-** A command function returns an id above zero, or 0 where it refused (wrong state, an argument that
-** cannot be sent, memory): lm_pop3c_refusal says why, and nothing has happened. Every id is answered
-** by one LM_POP3C_DONE (a granted STLS: by STARTTLS), with DATA or ASK events before it, unless it was
-** abandoned or the session failed.
+** A command function returns an id above zero, or 0 where it refused (wrong state, an argument
+** that cannot be sent, memory): lm_pop3c_refusal says why, and nothing has happened. Every id is
+** answered by one LM_POP3C_DONE (a granted STLS: by STARTTLS), with DATA or ASK events before it,
+** unless it was abandoned or the session failed.
 **
-** Invariants: an answer belongs to the oldest command that has wholly left the wire, and no octet of
-** it came in before that command was put there (pre-sent answers, response injection). A body that
+** Invariants: an answer belongs to the oldest command that has wholly left the wire, and no octet
+** of it came in before that command was put there (pre-sent answers, response injection). A body that
 ** ends without its dot is a failure, never a body.
 */
 #ifndef LM_POP3_CLIENT_H
@@ -99,12 +99,12 @@ enum lm_pop3c_state lm_pop3c_state(const struct lm_pop3c *s);
 /* Why the last command function returned 0: static words. */
 const char *lm_pop3c_refusal(const struct lm_pop3c *s);
 
-/* The TLS layer stands: capabilities and the timestamp of the greeting are forgotten, as anybody may
-** have written them (RFC 2595 §4). */
+/* The TLS layer stands: capabilities and the timestamp of the greeting are forgotten, as anybody
+** may have written them (RFC 2595 §4). */
 void lm_pop3c_secured(struct lm_pop3c *s);
 
-/* Nobody listens to `id` any more: it is not sent if it has not been, else its answer is passed over
-** without being built; an AUTH is cancelled. False where there is no such command. */
+/* Nobody listens to `id` any more: it is not sent if it has not been, else its answer is passed
+** over without being built; an AUTH is cancelled. False where there is no such command. */
 bool lm_pop3c_abandon(struct lm_pop3c *s, uint32_t id);
 
 /* --- commands without arguments: CAPA STLS STAT LIST UIDL RSET NOOP QUIT ---------------------- */

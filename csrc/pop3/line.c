@@ -120,7 +120,7 @@ bool lm_pop3_scan(struct lm_str line, struct lm_pop3_item *item_out) {
   return true;
 }
 
-/* unique-id listing = message-number SP 1*70(%x21-7E), RFC 1939 §7; longer ones are met and kept */
+/* unique-id listing = message-number SP 1*70(%x21-7E), RFC 1939 §7; longer are met and kept */
 bool lm_pop3_unique(struct lm_str line, struct lm_pop3_item *item_out) {
   struct lm_cursor c = lm_cursor(line);
   *item_out = (struct lm_pop3_item){0, false, 0, LM_STR("")};

@@ -26,7 +26,7 @@ const struct lm_sasl_mechanism *lm_sasl_find(struct lm_str name) {
   return NULL;
 }
 
-/* NUL separates the fields of PLAIN, and no directory knows a name that holds one (RFC 4616 §2). */
+/* NUL separates the fields of PLAIN, and no directory knows a name with one (RFC 4616 §2). */
 static bool has_nul(struct lm_str s) {
   return s.n && memchr(s.p, 0, s.n) != NULL;
 }

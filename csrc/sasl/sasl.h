@@ -52,8 +52,8 @@ const char *lm_sasl_new(const struct lm_sasl_mechanism *mechanism,
 /* Wipes the secrets; NULL is fine. */
 void lm_sasl_free(struct lm_sasl *s);
 
-/* The initial response (RFC 4422 §3.3), for protocols that send one with their command. False where
-** the server speaks first, or memory is short; then nothing has happened. */
+/* The initial response (RFC 4422 §3.3), for protocols that send one with their command. False
+** where the server speaks first, or memory is short; then nothing has happened. */
 bool lm_sasl_initial(struct lm_sasl *s, struct lm_str *response_out);
 
 /* Answers a challenge. The response is valid until the next call. A mechanism whose initial

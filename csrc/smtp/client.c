@@ -57,7 +57,7 @@ struct lm_smtpc {
   uint32_t last_id;
   uint32_t asking; /* AUTH that waits for an answer */
   uint32_t sasl_steps;
-  size_t moved;  /* octets of lent content handed on since the last event about it */
+  uint64_t told; /* how far the output was when the caller last heard of it */
   bool cut;      /* STARTTLS was granted and TLS is not in place */
   bool may_give; /* GO was told */
   bool quit;     /* QUIT was answered: what comes now is noise, and no end of stream a failure */
@@ -337,10 +337,11 @@ static void advance(struct lm_smtpc *s) {
 /* --- content ---------------------------------------------------------------------------------- */
 
 enum {
-  PIECE = 65536,     /* how much content is prepared at a time */
-  LEND_MIN = 16384,  /* shorter runs are copied, so that they leave together with what follows */
-  LOW_WATER = 16384, /* below this much output the caller is asked for more */
-  MOVED = 262144     /* how often the caller hears that a lent message moves on */
+  PIECE = 65536,      /* how much content is copied at a time */
+  LENT_MAX = 1048576, /* how much is lent at a time: fewer and larger sends cost less */
+  LEND_MIN = 16384,   /* shorter runs are copied, so that they leave together with what follows */
+  LOW_WATER = 16384,  /* below this much output the caller is asked for more */
+  MOVED = 262144      /* how often the caller hears that a lent message moves on */
 };
 
 static bool end_content(struct lm_smtpc *s) {
@@ -371,8 +372,9 @@ static bool put_content(struct lm_smtpc *s, struct lm_str piece) {
 static void send_text(struct lm_smtpc *s) {
   struct lm_smtp_txn *t = s->content;
   while (t->text.n && lm_wire_output(&s->wire).n < PIECE && s->wire.lent.n == 0) {
-    size_t n = t->text.n < PIECE ? t->text.n : PIECE, clean = 0;
+    size_t n = t->text.n < LENT_MAX ? t->text.n : LENT_MAX, clean = 0;
     if (t->text.n > LEND_MIN * 2) clean = lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n});
+    if (n > PIECE) n = PIECE;
     if (clean > t->text.n - LEND_MIN) clean = t->text.n - LEND_MIN;
     if (clean && t->text.p[clean - 1] == '\r') clean--;
     if (clean >= LEND_MIN) {
@@ -383,7 +385,6 @@ static void send_text(struct lm_smtpc *s) {
       return;
     }
     t->text = (struct lm_str){t->text.p + n, t->text.n - n};
-    s->moved += n;
   }
   if (t->text.n == 0 && s->wire.lent.n == 0) end_content(s);
 }
@@ -396,8 +397,8 @@ static bool send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   if (!s->content->streamed) {
     ev->kind = LM_SMTPC_MOVED;
     send_text(s);
-    if (s->moved < MOVED) return false;
-    s->moved = 0;
+    if (s->wire.gone - s->told < MOVED) return false;
+    s->told = s->wire.gone;
     return true;
   }
   ev->kind = LM_SMTPC_GO;
@@ -480,7 +481,7 @@ static bool reset_after(struct lm_smtpc *s, struct lm_smtp_txn *t, bool open) {
 /* 354: the content may go; where no recipient is left, only a dot (RFC 2920 §3.1). */
 static void begin_content(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   s->content = t;
-  s->moved = 0;
+  s->told = s->wire.gone;
   s->may_give = false;
   if (!t->refused) t->stage = LM_SMTP_AT_CONTENT;
   if (t->accepted && !t->refused) return;

@@ -146,10 +146,11 @@ function auth.credentials(pump, options)
   return { user = options.user, password = password, token = token, authzid = options.authzid }
 end
 
--- Answers a challenge, or cancels. Returns why it was cancelled.
-local function respond(pump, id, sasl, challenge)
+-- Answers a challenge, or cancels. Returns why it was cancelled. LOGIN sends the user's name first,
+-- which is no secret.
+local function respond(pump, id, sasl, challenge, user)
   local response, why = sasl:step(challenge)
-  if response then auth.mask(pump, response) end
+  if response and response ~= user then auth.mask(pump, response) end
   pump.session:answer(id, response, true)
   return why
 end
@@ -158,7 +159,8 @@ end
 -- @tparam number id the command (AUTH, AUTHENTICATE) whose events come in
 -- @tparam userdata sasl from `core.sasl`
 -- @tparam table ops `deadline`, absolute; `result(a, b, c, d, e)`: what "done" brought → true, or
---   nil and the fields of the error (text, code, response_code, kind …); `command`, its name
+--   nil and the fields of the error (text, code, response_code, kind …); `command`, its name;
+--   `user`, whose name is not masked
 -- @return true; or nil, err: kind "auth" with the peer's words
 function auth.exchange(pump, id, sasl, ops)
   local command = ops.command or "AUTH"
@@ -167,7 +169,7 @@ function auth.exchange(pump, id, sasl, ops)
     local kind, a, b, c, d, e = pump:wait(id, ops.deadline)
     if not kind then return nil, a end
     if kind == "ask" then
-      cancelled = respond(pump, id, sasl, a) or cancelled
+      cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)
       if ok and sasl:done() then return true end
@@ -203,6 +205,7 @@ function auth.run(pump, options, ops)
     if not sasl then return nil, pump:error("invalid", why, { command = ops.command or "AUTH" }) end
     local initial = ops.initial and sasl:initial() or nil
     if initial then auth.mask(pump, initial) end
+    ops.user = credentials.user
     local id
     id, err = ops.begin(name, initial)
     if id then ok, err = auth.exchange(pump, id, sasl, ops) end

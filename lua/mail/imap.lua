@@ -137,7 +137,7 @@ end
 -- LOGIN, the command, where no SASL mechanism serves.
 local function login_command(pump, deadline)
   return function(credentials)
-    local id, err = pump:begin("login", credentials.user or "", credentials.password or "")
+    local id, err = pump:begin("begin_login", credentials.user or "", credentials.password or "")
     if not id then return nil, err end
     while true do
       local kind, a, b, c, d = pump:wait(id, deadline)
@@ -161,7 +161,7 @@ local function login(pump, o, deadline)
       pseudo = { { name = "LOGIN-COMMAND", plaintext = true, offered = not session:has_capability("LOGINDISABLED") } },
     },
     pseudo = { ["LOGIN-COMMAND"] = login_command(pump, deadline) },
-    begin = function(mechanism, initial) return pump:begin("authenticate", mechanism, initial) end,
+    begin = function(mechanism, initial) return pump:begin("begin_authenticate", mechanism, initial) end,
     result = function(status, code, _, text)
       if status == "OK" then return true end
       return nil, { response_code = code, text = text }

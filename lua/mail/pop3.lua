@@ -2,7 +2,7 @@
 --
 -- The session is a userdata of the core; these methods share its metatable and wait through its pump.
 -- On a session without a transport (`pop3.session`) the same names only queue the command and return
--- its id, for those who drive it by hand: `feed`, `output`, `next`.
+-- its id, for those who drive it by hand: `feed`, `output`, `next` (`retr(n, "stream")` there).
 -- @module mail.pop3
 
 local core = require "mail.core"
@@ -159,13 +159,6 @@ local function end_sink(pump, id, sink)
   return true
 end
 
--- The deadline of the next piece: gaps count where the user set `data`, else the whole answer does.
-local function piece_deadline(pump, options, whole)
-  local timeout = options and options.timeout or pump.timeouts
-  if type(timeout) == "table" and timeout.data then return pump:data_deadline(options) end
-  return whole
-end
-
 -- Hands the pieces of a body to `sink` as they come. true | nil, err
 local function stream(pump, id, sink, options)
   local whole = pump:deadline(options)
@@ -180,7 +173,7 @@ local function stream(pump, id, sink, options)
         pump:abandon(id)
         return sink_failed(pump, why)
       end
-      deadline = piece_deadline(pump, options, whole)
+      deadline = pump:piece_deadline(options, whole)
     else
       pump:stream_end(id)
       if not kind then return named(pump, a, "RETR") end
@@ -210,8 +203,7 @@ end
 
 -- RETR as a string.
 local function fetch(pump, number, options)
-  local timeout = options and options.timeout or pump.timeouts
-  if type(timeout) == "table" and timeout.data then
+  if pump:gap(options) then
     local id, err = begin(pump, "retr", number, "stream")
     if not id then return nil, err end
     return collect(pump, id, options)
@@ -228,14 +220,14 @@ end
 -- @tparam[opt] table options
 -- @treturn string the message, or true with a sink; or nil, err (kind "io" where the sink stopped)
 function methods:retr(n, sink, options)
-  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_number(n, "retr")
+  local pump = Pump.of(self)
+  if not pump then return native.retr(self, n, type(sink) == "function" and "stream" or sink) end
+  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
   check_options(options, "retr")
   if sink ~= nil and type(sink) ~= "function" then
     error("pop3:retr: the sink must be a function, got " .. type(sink), 2)
   end
-  local pump = Pump.of(self)
-  if not pump then return native.retr(self, n, sink and "stream" or "whole") end
   if not sink then return fetch(pump, n, options) end
   local id, err = begin(pump, "retr", n, "stream")
   if not id then return nil, err end
@@ -311,7 +303,8 @@ end
 function methods:has(name)
   check_string(name, "has", "the name")
   local pump = Pump.of(self)
-  return pump ~= nil and pump.capabilities[name:upper()] ~= nil
+  local capabilities = pump and pump.capabilities
+  return capabilities ~= nil and capabilities[name:upper()] ~= nil
 end
 
 --- Ends the session: the deletions become final. The connection is closed whatever the answer.
@@ -399,6 +392,7 @@ end
 
 local function authenticate(pump, options, deadline)
   local offered = {}
+  pump.capabilities = pump.capabilities or {}
   local sasl = pump.capabilities.SASL
   for name in (type(sasl) == "string" and sasl or ""):gmatch("%S+") do offered[name:upper()] = true end
   local extra = {
@@ -502,7 +496,6 @@ function pop3.greet(pump, o, deadline)
   pump.capabilities = {}
   pump.secure = o.tls == "implicit"
   pump.allow_plaintext_login = o.allow_plaintext_login
-  pump.timeouts = o.timeout
   pump.message_limit = o.limits and o.limits.message or 67108864
   local kind, text, detail = pump:wait(0, deadline)
   if not kind then return nil, text end

@@ -35,9 +35,9 @@ end
 function Pump.new(fields)
   local self = setmetatable(fields, Pump)
   local timeout = fields.timeout or 30
-  if type(timeout) ~= "table" then timeout = { answer = timeout, data = timeout, connect = timeout } end
+  if type(timeout) ~= "table" then timeout = { answer = timeout } end
   self.answer_timeout = timeout.answer or 30
-  self.data_timeout = timeout.data or timeout.answer or 30
+  self.data_timeout = timeout.data
   self.timeout = nil
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
@@ -103,7 +103,7 @@ function Pump:fail(err)
     if self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
-  for _, waiter in pairs(self.waiters or {}) do waiter:set() end
+  for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end
   return nil, err
 end
 
@@ -122,11 +122,20 @@ function Pump:deadline(options)
   return self.host.now() + seconds
 end
 
---- The same for the next piece of a long transfer.
-function Pump:data_deadline(options)
-  local seconds = options and options.timeout or self.data_timeout
-  if type(seconds) == "table" then seconds = seconds.data or self.data_timeout end
-  return self.host.now() + seconds
+--- The seconds that may pass between two pieces of a long transfer, where the user bounds those gaps
+-- (`timeout = { data = … }`); nil where the whole answer is bounded.
+function Pump:gap(options)
+  local timeout = options and options.timeout
+  if timeout == nil then return self.data_timeout end
+  return type(timeout) == "table" and timeout.data or nil
+end
+
+--- The deadline of the next piece of a long transfer: by the gap, else that of the whole answer.
+-- @tparam ?table options
+-- @tparam number whole what `deadline` said when the answer began
+function Pump:piece_deadline(options, whole)
+  local gap = self:gap(options)
+  return gap and self.host.now() + gap or whole
 end
 
 -- Gives up on a command, unless it is only looked after now and then (`patient`). The session stays
@@ -149,7 +158,7 @@ function Pump:abandon(id)
   local queue = self.queues and self.queues[id]
   if queue then
     if queue.room then queue.room:set() end
-    self.queues[id] = nil
+    self:stream_end(id)
   end
   if self.waiters then self.waiters[id] = nil end
   if self.failure then return end
@@ -185,21 +194,50 @@ local function pop(self, id, queue)
   queue[queue.first] = nil
   queue.first = queue.first + 1
   queue.bytes = queue.bytes - event.bytes
+  self.kept = self.kept - event.bytes
   if queue.room and queue.bytes < HIGH_WATER / 2 then queue.room:set() end
   if queue.first > queue.last and not queue.owner then self.queues[id] = nil end
   return unpack(event, 1, event.n)
 end
 
-local function measure(a, b, c)
+local function measure(a, b, c, d)
   local n = 64
   if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
   if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
   if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
+  if type(d) == "string" then n = n + #d elseif type(d) == "table" then n = n + 1024 end
   return n
 end
 
--- Keeps an event for its owner and wakes it. Waits where that owner is far behind.
-local function keep(self, kind, id, a, b, c, d, e)
+-- A waiter: what a follower sleeps on, and the place for the event that it waits for. Used again,
+-- since every message sent through a busy session needs one.
+local function take_waiter(self, id)
+  local spare = self.spare_waiters
+  local waiter = spare and table.remove(spare) or { event = self.host.event() }
+  local waiters = self.waiters
+  if not waiters then
+    waiters = {}
+    self.waiters = waiters
+  end
+  waiters[id] = waiter
+  return waiter
+end
+
+local function drop_waiter(self, id, waiter)
+  local waiters = self.waiters
+  waiters[id] = nil
+  if not next(waiters) then self.waiters = nil end
+  waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = nil, nil, nil, nil, nil, nil
+  local spare = self.spare_waiters
+  if not spare then
+    spare = {}
+    self.spare_waiters = spare
+  end
+  if #spare < 16 then spare[#spare + 1] = waiter end
+end
+
+-- Keeps an event in its owner's queue. Returns what to wait for where that owner is far behind.
+local function enqueue(self, kind, id, a, b, c, d, e)
   local queues = self.queues
   if not queues then
     queues = {}
@@ -210,13 +248,12 @@ local function keep(self, kind, id, a, b, c, d, e)
     queue = { first = 1, last = 0, bytes = 0 }
     queues[id] = queue
   end
-  local bytes = measure(a, b, c)
+  local bytes = measure(a, b, c, d)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
+  self.kept = (self.kept or 0) + bytes
   queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
-  local waiter = self.waiters and self.waiters[id]
-  if waiter then waiter:set() end
-  if queue.bytes > self.backlog then
+  if self.kept > self.backlog then -- the sum: a server may spread its flood over many answers
     queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
       "limit passed: backlog (answers pile up while their reader is busy)") }
     self.session:abandon(id)
@@ -227,10 +264,22 @@ local function keep(self, kind, id, a, b, c, d, e)
   end
 end
 
+-- Gives an event to its owner: into its hands where it waits, else into its queue.
+local function deliver(self, kind, id, a, b, c, d, e)
+  local waiter = self.waiters and self.waiters[id]
+  if waiter and not waiter.kind then
+    waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = kind, a, b, c, d, e
+    waiter.event:set()
+    return
+  end
+  return enqueue(self, kind, id, a, b, c, d, e)
+end
+
 -- Wakes one of those who wait, so that it can lead.
 local function hand_over(self)
-  local _, waiter = next(self.waiters or {})
-  if waiter then waiter:set() end
+  for _, waiter in pairs(self.waiters or {}) do
+    if not waiter.kind then return waiter.event:set() end
+  end
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -248,12 +297,13 @@ end
 -- One event of the session for `id`, reading for everybody meanwhile.
 local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
+  local next_event = host.next
   self.leading = running() or true
   while true do
-    local kind, who, a, b, c, d, e = session:next()
+    local kind, who, a, b, c, d, e = next_event(conn, session)
     if self.log then self:drain_log() end
     if kind == "wait" then
-      local ok, why = host.turn(conn, session, deadline and deadline - host.now())
+      local ok, why = host.await(conn, who, deadline and deadline - host.now())
       if self.failure then
         self.leading = nil
         return self:failed()
@@ -279,7 +329,7 @@ local function lead(self, id, deadline, patient)
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
       self.leading = running() or true
     else
-      local room = keep(self, kind, who, a, b, c, d, e)
+      local room = deliver(self, kind, who, a, b, c, d, e)
       if room and not room:wait(deadline and deadline - host.now()) then
         self.leading = nil
         hand_over(self)
@@ -292,30 +342,21 @@ end
 -- Sleeps until somebody who leads has the event of `id`, or the lead is free.
 local function follow(self, id, deadline, patient)
   local host = self.host
-  local waiter = host.event()
-  self.waiters = self.waiters or {}
-  self.waiters[id] = waiter
+  local waiter = take_waiter(self, id)
   host.flush(self.conn, self.session)
   while true do
     local leader = self.leading
     -- Dead, or this very coroutine: an error was raised where it led.
     if not leader or leader == (running() or true) or (leader ~= true and status(leader) == "dead") then
-      self.waiters[id] = nil
-      if not next(self.waiters) then self.waiters = nil end
+      drop_waiter(self, id, waiter)
       return lead(self, id, deadline, patient)
     end
-    local ok, why = waiter:wait(deadline and deadline - host.now())
-    local queue = self.queues and self.queues[id]
-    if queue and queue.first <= queue.last then
-      self.waiters[id] = nil
-      if not next(self.waiters) then self.waiters = nil end
-      return pop(self, id, queue)
-    end
+    local ok, why = waiter.event:wait(deadline and deadline - host.now())
+    local kind, a, b, c, d, e = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e
+    if kind or self.failure or not ok then drop_waiter(self, id, waiter) end
+    if kind then return kind, a, b, c, d, e end
     if self.failure then return self:failed() end
-    if not ok then
-      self.waiters[id] = nil
-      return expired(self, id, why, patient)
-    end
+    if not ok then return expired(self, id, why, patient) end
   end
 end
 
@@ -342,7 +383,10 @@ end
 
 --- The stream is over.
 function Pump:stream_end(id)
-  if self.queues then self.queues[id] = nil end
+  local queue = self.queues and self.queues[id]
+  if not queue then return end
+  self.kept = (self.kept or 0) - queue.bytes
+  self.queues[id] = nil
 end
 
 --- Queues a command of the core: `session[method](session, …)`.

@@ -255,7 +255,7 @@ local function finish(pump, id, source, options)
       local given, err = content.give(pump, id, source)
       if not given then return nil, err end
     end
-    deadline = pump:data_deadline(options)
+    deadline = pump:piece_deadline(options, pump:deadline(options))
   end
 end
 

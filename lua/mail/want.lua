@@ -1,10 +1,28 @@
 --- Checks option tables: an unknown name or a wrong type is a bug in the program and raises.
 -- @module mail.want
 
+-- "string|table?" → { optional = true, string = true, table = true, words = "string|table" }
+local parsed = setmetatable({}, { __index = function(self, kinds)
+  local types = { words = kinds:gsub("%?$", ""), optional = kinds:sub(-1) == "?" or kinds == "any" }
+  for kind in types.words:gmatch("[^|]+") do types[kind] = true end
+  self[kinds] = types
+  return types
+end })
+
+-- The names that a spec demands; specs are made once, so this is too.
+local demanded = setmetatable({}, { __mode = "k", __index = function(self, spec)
+  local names = {}
+  for name, kinds in pairs(spec) do
+    if not parsed[kinds].optional then names[#names + 1] = name end
+  end
+  self[spec] = names
+  return names
+end })
+
 --- Checks `options` against `spec`.
 -- @tparam table options what the user gave
 -- @tparam table spec name → type: a Lua type name, several joined by `|`, with `?` behind where it
---   may be left out: `{ host = "string", port = "number?", log = "function|userdata?" }`
+--   may be left out, or "any": `{ host = "string", port = "number?", log = "function|userdata?" }`
 -- @tparam string what the name of the call, for the message
 -- @tparam[opt=1] number level whose line is blamed: 1 = the caller of the function that calls want
 -- @treturn table options
@@ -18,12 +36,13 @@ local function want(options, spec, what, level)
     if not kinds then
       error(("%s: unknown option '%s'"):format(what, tostring(name)), level)
     end
-    if kinds ~= "any" and not ("|" .. kinds:gsub("%?$", "") .. "|"):find("|" .. type(value) .. "|", 1, true) then
-      error(("%s: option '%s' must be %s, got %s"):format(what, name, (kinds:gsub("%?$", "")), type(value)), level)
+    local types = parsed[kinds]
+    if not types[type(value)] and not types.any then
+      error(("%s: option '%s' must be %s, got %s"):format(what, name, types.words, type(value)), level)
     end
   end
-  for name, kinds in pairs(spec) do
-    if options[name] == nil and kinds:sub(-1) ~= "?" and kinds ~= "any" then
+  for _, name in ipairs(demanded[spec]) do
+    if options[name] == nil then
       error(("%s: option '%s' is missing"):format(what, name), level)
     end
   end

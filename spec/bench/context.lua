@@ -21,9 +21,8 @@ end
 
 local function libraries()
   local folders = {}
-  for folder in shell.run(("find %s -maxdepth 5 -name '*.so*' -printf '%%h\\n' 2>/dev/null | sort -u || true"):format(PEERS)):gmatch("%S+") do
-    folders[#folders + 1] = folder
-  end
+  local found = ("find %s -maxdepth 5 -name '*.so*' -printf '%%h\\n' 2>/dev/null | sort -u || true"):format(PEERS)
+  for folder in shell.run(found):gmatch("%S+") do folders[#folders + 1] = folder end
   return ("LD_LIBRARY_PATH=%s"):format(table.concat(folders, ":"))
 end
 
@@ -84,13 +83,15 @@ end
 function Context:foreign(name, program, arguments, n)
   local unpacked = shell.run(("ls -d %s/*/usr/*bin/%s 2>/dev/null || true"):format(PEERS, program))
   local path = unpacked ~= "" and unpacked or shell.find(program)
-  return { name = name, role = "peer", env = self.peer_env, foreign = n, command = path and ("%s %s"):format(path, arguments) }
+  return { name = name, role = "peer", env = self.peer_env, foreign = n,
+           command = path and ("%s %s"):format(path, arguments) }
 end
 
 --- Starts one of our C servers beside the clients (beside = true) or on the other processor; ended
 -- by close() or stop().
 function Context:serve(program, arguments, beside)
-  local server = shell.serve(("taskset -c %d %s %s"):format(beside and 0 or self.spare, self.bin[program], arguments or ""))
+  local pin = beside and 0 or self.spare
+  local server = shell.serve(("taskset -c %d %s %s"):format(pin, self.bin[program], arguments or ""))
   self.servers[#self.servers + 1] = server
   return server
 end
@@ -121,8 +122,9 @@ function Context:dovecot()
       self.servers[#self.servers + 1] = server
       server.count = math.floor(10000 * scale)
       server.recorded = ("%s/metadata-%s"):format(shell.build, scale)
-      shell.run(("%s port=%d fetch='1:* (%s)'"):format(self.bin.imap_raw, server.ports.imap, self.METADATA))
-      shell.run(("%s port=%d fetch='1:* (%s)' record=%s"):format(self.bin.imap_raw, server.ports.imap, self.METADATA, server.recorded))
+      local fetch = ("%s port=%d fetch='1:* (%s)'"):format(self.bin.imap_raw, server.ports.imap, self.METADATA)
+      shell.run(fetch)
+      shell.run(fetch .. " record=" .. server.recorded)
     end
   end
   if self.mail_server then return self.mail_server end
@@ -138,9 +140,12 @@ function Context:contest(title, contestants, how)
   contest.print(title, contestants, how.columns or { "us", "rate", "rss" }, how.compare)
 end
 
---- A file name of this run's own folder, which close() removes.
+--- A file name of this run's own folder, which close() removes. It is in memory where there is
+-- room: what a peer pays for fsync is the disk's business.
 function Context:temporary(name)
-  self.folder = self.folder or shell.run("mktemp -d /tmp/lua-mail-bench.XXXXXX")
+  self.folder = self.folder or shell.run(
+    "mktemp -d -p $([ $(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1) -gt 1000000 ] 2>/dev/null"
+    .. " && echo /dev/shm || echo ${TMPDIR:-/tmp}) lua-mail-bench.XXXXXX")
   return self.folder .. "/" .. name
 end
 

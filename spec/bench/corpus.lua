@@ -31,16 +31,19 @@ local function generator(seed)
 end
 
 local CHARSETS = {
-  "us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "iso-8859-2", "windows-1252", "windows-1251", "koi8-r", "shift_jis", "gb2312",
+  "us-ascii", "utf-8", "iso-8859-1", "iso-8859-15", "iso-8859-2", "windows-1252", "windows-1251", "koi8-r",
+  "shift_jis", "gb2312",
 }
 
 local WORDS = {
-  "meeting", "report", "the", "invoice", "and", "for", "next", "week", "project", "review", "of", "delivery", "order", "with",
-  "update", "status", "plan", "garden", "house", "a", "winter", "number", "question", "answer", "to", "letter", "music", "train",
+  "meeting", "report", "the", "invoice", "and", "for", "next", "week", "project", "review", "of", "delivery",
+  "order", "with", "update", "status", "plan", "garden", "house", "a", "winter", "number", "question", "answer",
+  "to", "letter", "music", "train",
 }
 
 local NAMES = {
-  "Ann Example", "\"Bob, of Sales\"", "\"Cy \\\"the mill\\\" Miller\"", "=?utf-8?Q?Gr=C3=BC=C3=9Fe_Amt?=", "Dee", "\"Eve \\\"E.\\\" Adams\"",
+  "Ann Example", "\"Bob, of Sales\"", "\"Cy \\\"the mill\\\" Miller\"", "=?utf-8?Q?Gr=C3=BC=C3=9Fe_Amt?=", "Dee",
+  "\"Eve \\\"E.\\\" Adams\"",
   "=?iso-8859-1?Q?Fran=E7ois?=", "\"Gus (home)\"", "=?utf-8?B?0JjQstCw0L0=?=", "Hal 9000",
 }
 
@@ -118,7 +121,8 @@ function Maker:text_part(kind, size)
   local charset = random.pick(CHARSETS)
   local encoding = kind == "plain" and "7bit" or "quoted-printable"
   local subtype = random.below(3) == 0 and "html" or "plain"
-  return ("Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n"):format(subtype, charset, encoding)
+  local head = "Content-Type: text/%s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n"
+  return head:format(subtype, charset, encoding)
     .. cut(kind == "plain" and self.plain or self.quoted, random, size)
 end
 
@@ -146,7 +150,8 @@ function Maker:body(size)
   if size < 4000 then return self:text_part(random.below(2) == 0 and "plain" or "quoted", size) end
   if random.below(100) < 14 then return self:text_part("quoted", size) end
   local text = math.floor(size * (random.below(7) == 0 and 0.8 or 0.14))
-  local both = self:multipart("alternative", { self:text_part("plain", text / 4), self:text_part("quoted", text * 3 / 4) })
+  local both = self:multipart("alternative",
+    { self:text_part("plain", text / 4), self:text_part("quoted", text * 3 / 4) })
   local files = 1 + random.below(3)
   local each = (size - text) / files
   local parts = { both }
@@ -167,7 +172,9 @@ end
 
 function Maker:people(count)
   local list = {}
-  for i = 1, count do list[i] = ("%s <user%d@example.test>"):format(self.random.pick(NAMES), self.random.below(500)) end
+  for i = 1, count do
+    list[i] = ("%s <user%d@example.test>"):format(self.random.pick(NAMES), self.random.below(500))
+  end
   return table.concat(list, ",\r\n ")
 end
 
@@ -178,12 +185,12 @@ function Maker:message(number)
   local id = ("<%d.%d@example.test>"):format(number, random.below(1000000))
   local head = {
     "Return-Path: <bounce@example.test>",
-    ("Received: from mx%d.example.test (mx.example.test [192.0.2.%d])\r\n\tby mail.example.test with ESMTPS id %d"):format(
-      random.below(9), random.below(250), number),
+    ("Received: from mx%d.example.test (mx.example.test [192.0.2.%d])\r\n\tby mail.example.test with ESMTPS id %d")
+      :format(random.below(9), random.below(250), number),
     "From: " .. self:people(1),
     "To: " .. self:people(1 + random.below(3)),
     "Subject: " .. self:subject(number),
-    ("Date: %s, %d Nov 2026 %02d:%02d:00 +0100"):format("Mon", 1 + random.below(28), random.below(24), random.below(60)),
+    ("Date: Mon, %d Nov 2026 %02d:%02d:00 +0100"):format(1 + random.below(28), random.below(24), random.below(60)),
     "Message-ID: " .. id,
     "MIME-Version: 1.0",
   }
@@ -241,7 +248,8 @@ end
 
 if arg and arg[0] and arg[0]:match("corpus%.lua$") then
   local scale = tonumber((table.concat(arg, " "):match("%-%-scale=([%d.]+)"))) or 1
-  local count, octets, median = corpus.maildir(assert(arg[1], "usage: corpus.lua FOLDER [--scale=N]") .. "/Maildir", scale)
+  local folder = assert(arg[1], "usage: corpus.lua FOLDER [--scale=N]")
+  local count, octets, median = corpus.maildir(folder .. "/Maildir", scale)
   print(("%d messages, %.1f MB, median %.1f KB"):format(count, octets / 1e6, median / 1e3))
 end
 

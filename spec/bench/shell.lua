@@ -48,7 +48,9 @@ end
 
 --- Ends a process by its id and waits for it to be gone.
 function shell.stop(pid)
-  shell.run(("kill %s 2>/dev/null; n=0; while kill -0 %s 2>/dev/null && [ $n -lt 250 ]; do sleep 0.02; n=$((n+1)); done; true"):format(pid, pid))
+  local wait = "kill %s 2>/dev/null; n=0; "
+    .. "while kill -0 %s 2>/dev/null && [ $n -lt 250 ]; do sleep 0.02; n=$((n+1)); done"
+  shell.try(wait:format(pid, pid))
 end
 
 --- Ports of 127.0.0.1 that nothing listens on. For servers that cannot bind port 0 themselves.
@@ -72,8 +74,9 @@ local WARN = "-std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-pr
 -- nil and the compiler's words.
 function shell.compile(name, flags)
   local source, bin = ("spec/bench/c/%s.c"):format(name), ("%s/bin/%s"):format(shell.build, name)
-  local fresh = ("[ %s -nt %s ] && [ %s -nt spec/bench/c/bench.c ] && [ %s -nt spec/bench/c/bench.h ]"):format(bin, source, bin, bin)
-  local build = ("${CC:-cc} -O2 -D_GNU_SOURCE %s -o %s %s spec/bench/c/bench.c %s 2>&1"):format(WARN, bin, source, flags or "")
+  local common = "spec/bench/c/bench"
+  local fresh = ("[ %s -nt %s ] && [ %s -nt %s.c ] && [ %s -nt %s.h ]"):format(bin, source, bin, common, bin, common)
+  local build = ("${CC:-cc} -O2 -D_GNU_SOURCE %s -o %s %s %s.c %s 2>&1"):format(WARN, bin, source, common, flags or "")
   shell.run(("mkdir -p %s/bin"):format(shell.build))
   local ok, words = shell.try(("{ %s; } || %s"):format(fresh, build))
   if not ok then return nil, words end

@@ -21,7 +21,7 @@ base_dir = @FOLDER/run
 state_dir = @FOLDER/run
 log_path = @FOLDER/log
 instance_name = lua-mail-spec
-listen = @HOST
+listen = @LISTEN
 protocols = @PROTOCOLS
 hostname = localhost
 default_internal_user = @USER
@@ -143,7 +143,8 @@ function Dovecot:configuration()
   local mechanisms = options.mechanisms or "plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 apop"
   if options.client_certificate then mechanisms = mechanisms .. " external" end
   local text = { fill(COMMON, {
-    FOLDER = k.folder, HOST = self.host, PROTOCOLS = "imap pop3 lmtp" .. (relay and " submission" or ""),
+    FOLDER = k.folder, LISTEN = "127.0.0.1" .. (options.plaintext == false and ", 127.0.0.2" or ""),
+    PROTOCOLS = "imap pop3 lmtp" .. (relay and " submission" or ""),
     USER = k.user, GROUP = k.group, MECHANISMS = mechanisms, NOPLAIN = options.plaintext == false and "yes" or "no",
     LIBEXEC = k.found.root and fill("libexec_dir = @D/root/usr/lib/dovecot\n"
       .. "mail_plugin_dir = @D/root/usr/lib/dovecot/modules", { D = k.folder }) or "",

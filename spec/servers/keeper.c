@@ -310,27 +310,27 @@ static void expand(char **argv) {
   if (getenv("KEEPER_PRELOAD")) setenv("LD_PRELOAD", in_folder(getenv("KEEPER_PRELOAD")), 1);
 }
 
-static void choose_user(void) {
+static const struct passwd *choose_user(void) {
   const char *given = getenv("KEEPER_USER");
-  struct passwd *user = geteuid() != 0 ? getpwuid(geteuid())
-                        : given        ? getpwuid((uid_t)atol(given))
-                                       : getpwnam("nobody");
-  if (user == NULL) {
-    answer(false, "the user of this process has no name");
-    exit(1);
-  }
+  const struct passwd *user = geteuid() != 0 ? getpwuid(geteuid())
+                              : given        ? getpwuid((uid_t)atol(given))
+                                             : getpwnam("nobody");
+  if (user == NULL) return NULL;
   uid = user->pw_uid;
   gid = geteuid() != 0 ? getegid() : user->pw_gid;
-  {
-    struct group *group = getgrgid(gid);
-    answer(true, "%s %d %s %d %s", user->pw_name, (int)uid, group ? group->gr_name : "-", (int)gid,
-           folder);
-  }
+  return user;
+}
+
+static void introduce(const struct passwd *user) {
+  struct group *group = getgrgid(gid);
+  answer(true, "%s %d %s %d %s", user->pw_name, (int)uid, group ? group->gr_name : "-", (int)gid,
+         folder);
 }
 
 int main(int argc, char **argv) {
   char path[sizeof folder + 8];
   struct sigaction action;
+  const struct passwd *user = choose_user();
   int fd;
   (void)argc;
   for (fd = 3; fd < 1024; fd++) close(fd); /* pipes of other keepers must not live on in this one */
@@ -343,11 +343,12 @@ int main(int argc, char **argv) {
   sigaction(SIGHUP, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
   umask(022);
+  if (user == NULL) return answer(false, "the user of this process has no name"), 1;
   if (mkdtemp(folder) == NULL || chmod(folder, 0755) != 0) return answer(false, "mkdtemp: %m"), 1;
   expand(argv);
   sprintf(path, "%s/orders", folder);
   if (mkfifo(path, 0600) != 0 || (fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) < 0) return 1;
-  choose_user();
+  introduce(user);
   serve(fd);
   stop_all();
   for (fd = 0; fd < 50 && nftw(folder, remove_one, 16, FTW_PHYS | FTW_DEPTH) == 0; fd++) nap(2);

@@ -13,7 +13,7 @@ packages() {  # one line for each purpose and packager; luajit2 is Debian's main
   test.deb)  echo lua-busted luajit2 libluajit2-5.1-dev openssl ;;
   all.deb)   echo lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev ;;
   check.deb) echo lua-check clang-format binutils ;;
-  bench.deb) echo libcurl4-openssl-dev libetpan-dev mpop python3 ;;
+  bench.deb) echo python3 ;;  # the peers themselves are unpacked under build/bench
   fuzz.deb)  echo clang ;;
   doc.deb)   echo lua-ldoc ;;
   build.brew) echo lua pkgconf openssl@3 zlib c-ares libidn2 ;;

@@ -55,17 +55,20 @@ local function code_only(text)
   return (text:gsub("/%*.-%*/", blank):gsub("//[^\n]*", blank):gsub('"[^"\n]*"', blank))
 end
 
+-- session.h is what the parts of one session share, beside the grammar of their folder.
 local function is_session(path)
   local name = path:match "([^/]+)%.[ch]$"
-  return name:find "^client" or name:find "^server" or name:find "^ext"
+  return name:find "^client" or name:find "^server" or name:find "^session" or name:find "^ext"
 end
 
 local function check_project_include(where, folder, path, target)
   local other = target:match "^([^/]+)/" or folder
   if not LAYER[other] then return breach(where, 'includes "%s", which is in no layer', target) end
   if other == folder then
-    if folder ~= "bind" and target:find "/?client%.h$" or target:find "/?server%.h$" then
-      if not is_session(path) then breach(where, "grammar includes the session %s", target) end
+    local name = target:match "([^/]+)%.h$"
+    local session = name == "client" or name == "server"
+    if folder ~= "bind" and session and not is_session(path) then
+      breach(where, "grammar includes the session %s", target)
     end
   elseif other == "base" then
     return
@@ -167,6 +170,7 @@ local BAD = {
 }
 local GOOD = {
   ["csrc/imap/client.c"] = '#include "imap/client.h"\n#include "mime/b.h"\n#include <string.h>\n/* lua_call( */\n',
+  ["csrc/pop3/session.h"] = '#include "pop3/client.h"\n',
   ["csrc/bind/b.c"] = '#include "tls/tls.h"\n#include "imap/client.h"\n#include <lua.h>\n#include <stdio.h>\n',
   ["csrc/os/b.c"] = '#include "base/lm.h"\n#include <sys/socket.h>\nstatic int n;\nint lm_o(void) { return ++n; }\n',
   ["csrc/base/u.c"] = 'static const char *const t[] = {"a"};\nconst char *lm_u(int i);\n'

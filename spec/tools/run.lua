@@ -156,7 +156,7 @@ local function sources(lua)
   if have "luacheck" then step("luacheck", "luacheck -q .") else skip("luacheck", "not on this machine") end
   if not have "clang-format" then return skip("clang-format", "not on this machine") end
   step("clang-format", "find csrc spec -name '*.[ch]' | xargs -r clang-format --dry-run -Werror 2>&1 "
-    .. "| grep error: && exit 1 || :")
+    .. "| sed -n 's/:.*error:.*//p' | sort | uniq -c | grep . && exit 1 || :")
 end
 
 local function check(lua)

@@ -37,7 +37,7 @@ local function lua_functions(lines, add)
   local open = {}
   for i, line in ipairs(lines) do
     local indent = line:match "^%s*"
-    local code = line:gsub("%-%-.*$", "")
+    local code = line:gsub("%b\"\"", '""'):gsub("%-%-.*$", "")
     if code:find "%f[%w_]function%f[^%w_][^)]*%)%s*$" then
       open[indent] = { at = i, name = code:match "function%s+([%w_.:]+)" or code:match "([%w_.]+)%s*=%s*function"
         or "anonymous" }
@@ -81,7 +81,8 @@ end
 local function selftest()
   local c = { "static int f(int a,", "             int b) {", "  return a;", "}", "",
     "static const struct x t[] = {", "  {1},", "};", "enum e {", "  A", "};", "void g(void) {", "}" }
-  local lua = { "local function a(x)", "  b(function()", "    return x", "  end)", "end", "M.c = function(y)", "end" }
+  local lua = { 'error("a function expected", 2)', "local function a(x)", "  b(function()", "    return x", "  end)",
+    "end", "M.c = function(y)", "end" }
   local got = {}
   local function add(name, size) got[#got + 1] = name .. "=" .. size end
   c_functions(c, add)

@@ -42,7 +42,7 @@ local function open(pump, message, options, level)
   local source, size, first, err = content.open(pump, message, options.size, level + 1)
   if not source then return nil, err end
   if size then return { source = source, size = size } end
-  source.held = first ~= "" and first or nil
+  source.held = first .. (source.held or "") -- what `open` read ahead, and what it kept of that piece
   source.first = nil
   local file
   file, size = spool(pump, source)
@@ -84,7 +84,7 @@ local function wait(pump, id, literal, options)
     if kind == "go" then
       local ok, err = give(pump, id, literal)
       if not ok then return nil, err end
-      deadline = pump:data_deadline(options)
+      deadline = pump:piece_deadline(options, pump:deadline(options))
     end
   end
 end

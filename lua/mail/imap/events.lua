@@ -92,8 +92,6 @@ end
 -- --- IDLE -----------------------------------------------------------------------------------------
 
 local function leave(state)
-  if state.over then return end
-  state.over = true
   local pump = state.pump
   pump.idling = nil
   if state.off then state.off() end
@@ -112,11 +110,11 @@ end
 local function idle_next(state)
   local pump = state.pump
   local now = pump.host.now
-  while not state.over do
+  while true do
     local kind, a, b, c, d, e = pump:wait(state.id, until_when(state, state.rearm), true)
     if kind == "done" then
-      leave(state)
-      if a ~= "OK" then return nil, pump.refusal(pump, "IDLE", a, b, c, d) end
+      if a == "OK" then return nil end
+      return nil, pump.refusal(pump, "IDLE", a, b, c, d)
     elseif kind then
       local event = events.from(kind, a, b, c, d, e)
       if event then
@@ -127,34 +125,31 @@ local function idle_next(state)
       pump.session:idle_rearm()
       state.rearm = now() + REARM
     else
-      leave(state)
       return nil, a.kind ~= "timeout" and a or nil
     end
   end
 end
 
+local Idle = iterator.class(idle_next, leave)
+
 -- The next event by NOOP, for servers without IDLE: what it brings arrives through a handler.
 local function poll_next(state)
   local pump, host = state.pump, state.pump.host
-  while not state.over do
+  while true do
     if state.queue[1] then return table.remove(state.queue, 1) end
     if pump.failure then return nil, pump.failure end
-    if state.ends and host.now() >= state.ends then
-      leave(state)
-      return nil
-    end
+    if state.ends and host.now() >= state.ends then return nil end
     if host.now() >= state.poll then
       state.poll = host.now() + POLL
       local ok, err = state.session:noop()
-      if not ok then
-        leave(state)
-        return nil, err
-      end
+      if not ok then return nil, err end
     else
       host.sleep(until_when(state, state.poll) - host.now())
     end
   end
 end
+
+local Poll = iterator.class(poll_next, leave)
 
 local TYPES = { "exists", "expunge", "vanished", "flags", "alert", "bye", "recent" }
 
@@ -186,17 +181,17 @@ function events.idle(session, options)
   local now = pump.host.now()
   local state = { pump = pump, session = session, ends = options.timeout and now + options.timeout }
   if session:has("IDLE") then
-    local id, err = pump:begin("idle")
+    local id, err = pump:begin("begin_idle")
     if not id then return nil, err end
     state.id, state.rearm = id, now + REARM
     pump.idling = true
     pump:flush()
-    return iterator.new(function() return idle_next(state) end, function() leave(state) end)
+    return iterator.results(setmetatable(state, Idle))
   end
   state.poll = now
   pump.idling = true
   listen(state)
-  return iterator.new(function() return poll_next(state) end, function() leave(state) end)
+  return iterator.results(setmetatable(state, Poll))
 end
 
 return events

@@ -104,7 +104,6 @@ local function finish(state)
   end
   state.ids = {}
   state.pieces = {}
-  state.over = true
 end
 
 -- True where `message` is a change of flags that came in between, not an answer.
@@ -126,18 +125,17 @@ local function pour(state, message, section, bytes)
   return true
 end
 
--- The next message, or nil at the end, or nil, err.
+-- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
+-- the time of one.
 local function next_message(state)
   local pump = state.pump
-  while not state.over do
+  local whole = pump:deadline(state.options)
+  while true do
     local ok, why = fill(state)
     if not ok then return nil, why end
     local id = state.ids[1]
-    if not id then
-      state.over = true
-      return nil
-    end
-    local kind, a, b, c, d = pump:wait(id, pump:data_deadline(state.options))
+    if not id then return nil end
+    local kind, a, b, c, d = pump:wait(id, pump:piece_deadline(state.options, whole))
     if not kind then
       finish(state)
       return nil, a
@@ -152,7 +150,6 @@ local function next_message(state)
       state.message, state.section = a, b
     elseif kind == "data" then
       ok, why = pour(state, state.message, state.section, a)
-      if ok and b then ok, why = pour(state, state.message, state.section, nil) end
       if not ok then return nil, why end
     elseif kind == "done" then
       table.remove(state.ids, 1)
@@ -165,12 +162,15 @@ local function next_message(state)
   end
 end
 
+local Messages = iterator.class(next_message, finish)
+
 --- Begins a fetch.
 -- @tparam userdata session
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
 -- @tparam table items names of API §5 or items as the standard writes them
--- @tparam ?table options `seq`, `sink` function(message, section, chunk; nil at a section's end),
---   `changed_since` (modification sequence), `timeout`
+-- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies
+--   in pieces, `message` being what came before them; a section is whole when its message is yielded;
+--   returning nil, err or false stops the fetch (kind "io"); `changed_since` (modification sequence), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err
 function fetch.start(session, set, items, options, level)
@@ -188,7 +188,7 @@ function fetch.start(session, set, items, options, level)
   }
   local ok, err = fill(state)
   if not ok then return nil, err end
-  return iterator.new(function() return next_message(state) end, function() finish(state) end)
+  return iterator.results(setmetatable(state, Messages))
 end
 
 --- The same, collected into an array.

@@ -22,10 +22,10 @@ Ahead.__index = Ahead
 
 -- `items` is the listing, in order; `at` the index of the message that the user has now.
 local function new_ahead(pump, items)
-  local gaps = type(pump.timeouts) == "table" and pump.timeouts.data -- only a streamed body has any
+  local gaps = pump:gap() -- only a streamed body has any
   return setmetatable({
     pump = pump, items = items, at = 0, asked = 0, ids = {}, count = 0, bytes = 0,
-    limit = pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
+    limit = pump.capabilities and pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
   }, Ahead)
 end
 
@@ -119,8 +119,10 @@ end
 --- The message, parsed (API §6).
 function Message:message(options)
   local found, message = pcall(require, "mail.message")
-  if not found then
+  if not found and tostring(message):find("module 'mail.message' not found", 1, true) then
     return nil, self[AHEAD].pump:error("unsupported", "mail.message is not there")
+  elseif not found then
+    error(message, 0)
   end
   local body, err = self:retr(options)
   if not body then return nil, err end

@@ -1,8 +1,8 @@
 /* Peer: libetpan fetching metadata into its structures, or whole messages, a hundred a command.
 **
 ** Options: port= tls=1 user= password= n= per=100 what=meta|body
-**          replay=FILE (no socket): its parser fed from memory with a recorded answer of the same metadata, cut into
-**          answers of `per` messages; the stream's read and write are then the only work beside the parser.
+** replay=FILE (no socket): its parser fed from memory with a recorded answer of the same metadata,
+** cut into answers of `per` messages; the stream's read and write are then the only work beside it.
 */
 #include <libetpan/libetpan.h>
 #include <stdio.h>

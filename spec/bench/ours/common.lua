@@ -43,8 +43,9 @@ end
 --- Connect options for a server of the benchmarks.
 function common.server()
   return {
-    host = "127.0.0.1", port = options.port, tls = options.tls == 1 and "implicit" or "none", ssl = { ca_file = options.ca },
-    user = options.user, password = options.password, allow_plaintext_login = options.user and true or nil, timeout = 60,
+    host = "127.0.0.1", port = options.port, timeout = 60,
+    tls = options.tls == 1 and "implicit" or "none", ssl = { ca_file = options.ca },
+    user = options.user, password = options.password, allow_plaintext_login = options.user and true or nil,
   }
 end
 

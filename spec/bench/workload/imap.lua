@@ -41,8 +41,8 @@ local function parse(ctx, w)
 end
 
 return {
-  { name = "imap-meta", title = "UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE of the corpus", run = metadata,
-    goal = "goal 7 us into tables" },
+  { name = "imap-meta", title = "UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE of the corpus",
+    run = metadata, goal = "goal 7 us into tables" },
   { name = "imap-body", title = "whole messages, plain", run = body, goal = "goal 9.5 us, 5 MB" },
   { name = "imap-body-tls", title = "whole messages, TLS", run = body, tls = true, goal = "goal parity, 42-50 us" },
   { name = "imap-parse", title = "the recorded metadata, parsed from memory", run = parse,

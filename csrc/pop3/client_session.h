@@ -1,11 +1,11 @@
 /*
-** session.h: what the files of the POP3 client share; no business of anybody else.
+** client_session.h: what the files of the POP3 client share; no business of anybody else.
 **
-** client.c reads replies and moves through the states, body.c takes what follows a status line,
-** send.c queues and sends commands and is the only one that writes to the wire.
+** client.c reads replies and moves through the states, client_body.c takes what follows a status
+** line, client_send.c queues and sends commands and is the only one that writes to the wire.
 */
-#ifndef LM_POP3_SESSION_H
-#define LM_POP3_SESSION_H
+#ifndef LM_POP3_CLIENT_SESSION_H
+#define LM_POP3_CLIENT_SESSION_H
 
 #include "base/dot.h"
 #include "pop3/client.h"
@@ -63,7 +63,7 @@ struct lm_pop3c {
   size_t line_n;  /* octets of its last line so far */
 };
 
-/* --- send.c ---------------------------------------------------------------------------------- */
+/* --- client_send.c --------------------------------------------------------------------------- */
 
 /* Puts what may travel now on the wire. */
 void lm_pop3_send_waiting(struct lm_pop3c *s);
@@ -81,7 +81,7 @@ bool lm_pop3_verb_is_secret(enum lm_pop3_verb verb);
 struct lm_pop3_cmd *lm_pop3_pop(struct lm_pop3_list *list);
 void lm_pop3_cmd_free(struct lm_pop3_cmd *c);
 
-/* --- body.c ---------------------------------------------------------------------------------- */
+/* --- client_body.c --------------------------------------------------------------------------- */
 
 /* The status line was +OK and lines follow. */
 void lm_pop3_body_begin(struct lm_pop3c *s);

@@ -1,10 +1,10 @@
 /*
-** send.c: the commands of POP3: what they look like, when they may be given, when they travel.
+** client_send.c: the commands of POP3: how they look, when they may be given, when they travel.
 **
 ** queue() alone makes command lines and refuses what would break one in two; transmit() and
 ** lm_pop3_send_response() alone write to the wire.
 */
-#include "pop3/session.h"
+#include "pop3/client_session.h"
 
 #include <stdlib.h>
 #include <string.h>

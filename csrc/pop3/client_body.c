@@ -1,12 +1,12 @@
 /*
-** body.c: the lines behind a status line: messages, lists, capabilities (RFC 1939 §3).
+** client_body.c: the lines behind a status line: messages, lists, capabilities (RFC 1939 §3).
 **
 ** The dots come off in place, in the input buffer, so a body that fits in there is handed over as
 ** one view and never copied. What is larger moves to a buffer of its own in large pieces, or, when
 ** streamed, to the caller.
 ** Invariant: the input begins with `kept` octets of text, made of its first `mark` octets.
 */
-#include "pop3/session.h"
+#include "pop3/client_session.h"
 
 #include <string.h>
 

@@ -1,0 +1,232 @@
+/*
+** bodystructure.c: BODY and BODYSTRUCTURE of a FETCH answer.
+**
+** The parts wait in a queue (`todo`) to be made sense of, so nesting costs no stack.
+*/
+#include "imap/bodystructure.h"
+
+#include <string.h>
+
+#include "imap/scan.h"
+
+/* One part under way: the fields not yet taken, and the end of the queue. */
+struct reader {
+  struct lm_cursor *c;
+  const struct lm_imap_value *v;
+  struct lm_imap_part *last;
+};
+
+static bool no_room(struct lm_cursor *c) {
+  return lm_cursor_fail(c, LM_E_MEMORY, "room for a body structure");
+}
+
+/* --- fields: each takes its place in the order, whatever stands there ----------------------------- */
+
+static struct lm_str text(struct reader *r) {
+  const struct lm_imap_value *here = r->v;
+  if (here) r->v = here->next;
+  return lm_imap_text(here);
+}
+
+static const struct lm_imap_value *list(struct reader *r) {
+  const struct lm_imap_value *here = r->v;
+  if (here) r->v = here->next;
+  return here && here->kind == LM_VALUE_LIST ? here : NULL;
+}
+
+/* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil; names in lower case */
+static bool parameters(struct reader *r, const struct lm_imap_value **out) {
+  const struct lm_imap_value *all = list(r);
+  struct lm_imap_value *name = all ? all->u.list.first : NULL;
+  *out = all;
+  for (; name; name = name->next ? name->next->next : NULL) {
+    if (lm_imap_text(name).n && !lm_imap_lower(r->c, name->u.text, &name->u.text)) return false;
+  }
+  return true;
+}
+
+static bool lower_text(struct reader *r, struct lm_str *out) {
+  *out = text(r);
+  return out->n == 0 || lm_imap_lower(r->c, *out, out);
+}
+
+/* A size of -1 or NIL is no size: spec/wire/imap/quirk-bodystructure-sizes.wire */
+static bool number(struct reader *r, uint64_t *out) {
+  const struct lm_imap_value *here = r->v;
+  if (here) r->v = here->next;
+  if (here == NULL || here->kind != LM_VALUE_NUMBER) return false;
+  *out = here->u.number;
+  return true;
+}
+
+static bool next_is(const struct reader *r, enum lm_imap_kind kind) {
+  return r->v && r->v->kind == kind;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static char *lower_to(char *to, struct lm_str s) {
+  size_t i;
+  for (i = 0; i < s.n; i++) to[i] = lm_lower(s.p[i]);
+  return to + s.n;
+}
+
+/* "type/subtype" in lower case. */
+static bool media_type(struct reader *r, struct lm_imap_part *part, struct lm_str type,
+                       struct lm_str subtype) {
+  char *p = lm_arena_alloc(r->c->arena, type.n + 1 + subtype.n), *q;
+  if (p == NULL) return no_room(r->c);
+  q = lower_to(p, type);
+  *q++ = '/';
+  q = lower_to(q, subtype);
+  part->type = (struct lm_str){p, (size_t)(q - p)};
+  return true;
+}
+
+/* `prefix` "." `n`, or `n` alone. */
+static bool section(struct reader *r, struct lm_imap_part *part, struct lm_str prefix, uint32_t n) {
+  char digits[10], *p = lm_arena_alloc(r->c->arena, prefix.n + 1 + sizeof digits), *q = p;
+  size_t i = sizeof digits;
+  if (p == NULL) return no_room(r->c);
+  if (prefix.n) {
+    memcpy(q, prefix.p, prefix.n);
+    q += prefix.n;
+    *q++ = '.';
+  }
+  do {
+    digits[--i] = (char)('0' + n % 10);
+  } while (n /= 10);
+  memcpy(q, digits + i, sizeof digits - i);
+  part->section = (struct lm_str){p, (size_t)(q - p) + sizeof digits - i};
+  return true;
+}
+
+/* What the sections of a multipart's children begin with: a multipart that is a whole message
+** has no number of its own (RFC 9051 §6.4.5.1). */
+static struct lm_str prefix_of(const struct lm_imap_part *part) {
+  if (part->parent == NULL) return LM_STR("");
+  return part->parent->multipart ? part->section : part->parent->section;
+}
+
+/* --- the tree ---------------------------------------------------------------------------------- */
+
+static struct lm_imap_part *new_part(struct reader *r, const struct lm_imap_value *raw,
+                                     struct lm_imap_part *parent) {
+  struct lm_imap_part *part = lm_arena_zero(r->c->arena, sizeof *part);
+  if (part == NULL) {
+    no_room(r->c);
+    return NULL;
+  }
+  part->raw = raw;
+  part->parent = parent;
+  if (r->last) r->last->todo = part;
+  r->last = part;
+  return part;
+}
+
+/* True for "(" body ... subtype, and for the multipart without parts that some servers send as
+** "(" subtype "(" parameters: spec/wire/imap/quirk-multipart-empty.wire */
+static bool is_multipart(const struct lm_imap_value *first) {
+  if (first == NULL) return false;
+  return first->kind == LM_VALUE_LIST || (first->next && first->next->kind == LM_VALUE_LIST);
+}
+
+/* body-fld-dsp = "(" string SP body-fld-param ")" / nil */
+static bool disposition(struct reader *r, struct lm_imap_part *part) {
+  const struct lm_imap_value *dsp = list(r);
+  struct reader in = {r->c, dsp ? dsp->u.list.first : NULL, NULL};
+  return lower_text(&in, &part->disposition) && parameters(&in, &part->disposition_parameters);
+}
+
+/* body-fld-dsp [SP body-fld-lang [SP body-fld-loc *(SP body-extension)]] */
+static bool extension_data(struct reader *r, struct lm_imap_part *part) {
+  if (!disposition(r, part)) return false;
+  if (r->v && r->v->kind != LM_VALUE_NIL) part->language = r->v;
+  if (r->v) r->v = r->v->next;
+  part->location = text(r);
+  return true;
+}
+
+/* body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart] */
+static bool multipart(struct reader *r, struct lm_imap_part *part) {
+  struct lm_str prefix = prefix_of(part), subtype;
+  struct lm_imap_part **tail = &part->child;
+  for (; next_is(r, LM_VALUE_LIST); r->v = r->v->next) {
+    struct lm_imap_part *child = new_part(r, r->v, part);
+    if (child == NULL || !section(r, child, prefix, ++part->children)) return false;
+    *tail = child;
+    tail = &child->next;
+  }
+  subtype = text(r);
+  if (!media_type(r, part, LM_STR("multipart"), subtype.n ? subtype : LM_STR("mixed"))) {
+    return false;
+  }
+  return parameters(r, &part->parameters) && extension_data(r, part);
+}
+
+/* body-type-msg: envelope SP body SP body-fld-lines; left out where the server left it out. */
+static bool message(struct reader *r, struct lm_imap_part *part) {
+  const struct lm_imap_value *envelope = list(r), *body = list(r);
+  part->envelope = lm_arena_alloc(r->c->arena, sizeof *part->envelope);
+  if (part->envelope == NULL) return no_room(r->c);
+  if (!lm_imap_envelope_of(r->c, envelope, part->envelope)) return false;
+  if (body && (part->child = new_part(r, body, part)) == NULL) return false;
+  part->children = body != NULL;
+  part->has_lines = number(r, &part->lines);
+  return true;
+}
+
+/* body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part] */
+static bool single(struct reader *r, struct lm_imap_part *part) {
+  struct lm_str type = text(r), subtype = text(r);
+  if (type.n == 0) type = LM_STR("application");
+  if (subtype.n == 0) subtype = LM_IS(type, "text") ? LM_STR("plain") : LM_STR("octet-stream");
+  if (!media_type(r, part, type, subtype)) return false;
+  if (!parameters(r, &part->parameters)) return false;
+  part->id = text(r);
+  part->description = text(r);
+  if (!lower_text(r, &part->encoding)) return false;
+  part->has_size = number(r, &part->size);
+  if (LM_IS(type, "message") && next_is(r, LM_VALUE_LIST)) {
+    if (!message(r, part)) return false;
+  } else if (LM_IS(type, "text") && !next_is(r, LM_VALUE_STRING)) {
+    part->has_lines = number(r, &part->lines);
+  }
+  part->md5 = text(r);
+  return extension_data(r, part);
+}
+
+/* The section of a body that is a whole message: the root, or the message in a message/rfc822. */
+static bool whole_section(struct reader *r, struct lm_imap_part *part) {
+  struct lm_str around = part->parent ? part->parent->section : LM_STR("");
+  char *p;
+  if (!part->multipart) return section(r, part, around, 1);
+  part->section = LM_STR("TEXT");
+  if (around.n == 0) return true;
+  if ((p = lm_arena_alloc(r->c->arena, around.n + 5)) == NULL) return no_room(r->c);
+  memcpy(p, around.p, around.n);
+  memcpy(p + around.n, ".TEXT", 5);
+  part->section = (struct lm_str){p, around.n + 5};
+  return true;
+}
+
+static bool make_sense(struct reader *r, struct lm_imap_part *part) {
+  r->v = part->raw->u.list.first;
+  part->multipart = is_multipart(r->v);
+  if (part->section.p == NULL && !whole_section(r, part)) return false;
+  return part->multipart ? multipart(r, part) : single(r, part);
+}
+
+bool lm_imap_bodystructure(struct lm_cursor *c, struct lm_imap_part **out) {
+  struct lm_imap_value *raw = lm_arena_zero(c->arena, sizeof *raw);
+  struct reader r = {c, NULL, NULL};
+  struct lm_imap_part *part;
+  if (raw == NULL) return no_room(c);
+  if (lm_peek(c) != '(') return lm_cursor_fail(c, LM_E_PROTOCOL, "body structure");
+  if (!lm_imap_value(c, raw)) return false;
+  if ((*out = new_part(&r, raw, NULL)) == NULL) return false;
+  for (part = *out; part; part = part->todo) {
+    if (!make_sense(&r, part)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,190 @@
+/*
+** queue.c: which command may go out now, and how far.
+**
+** The only place that writes to the wire. A command stops where the server must say "+", where the
+** caller's own octets go, and where the caller hands octets over.
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include "imap/session.h"
+
+/* --- the trace ------------------------------------------------------------------------------------- */
+
+static void trace_lines(struct lm_imapc *s, struct lm_str text) {
+  struct lm_cursor c = lm_cursor(text);
+  while (!lm_at_end(&c)) {
+    struct lm_str line = lm_until(&c, '\n');
+    lm_accept(&c, '\n');
+    if (line.n && line.p[line.n - 1] == '\r') line.n--;
+    lm_wire_trace(&s->wire, 'C', line);
+  }
+}
+
+/* Of a secret command only tag and verb are told. */
+static void trace_secret(struct lm_imapc *s, struct lm_str text) {
+  struct lm_cursor c = lm_cursor(text);
+  char line[64];
+  struct lm_str tag = lm_until(&c, ' '), verb;
+  lm_accept(&c, ' ');
+  verb = lm_until(&c, ' ');
+  if (tag.n + verb.n + 5 > sizeof line || lm_at_end(&c)) {
+    lm_wire_trace(&s->wire, 'C', LM_STR("***"));
+    return;
+  }
+  memcpy(line, tag.p, tag.n + 1 + verb.n);
+  memcpy(line + tag.n + 1 + verb.n, " ***", 4);
+  lm_wire_trace(&s->wire, 'C', imapc_str(line, tag.n + 1 + verb.n + 4));
+}
+
+bool imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret) {
+  if (s->wire.trace && text.n) (secret ? trace_secret : trace_lines)(s, text);
+  if (secret) s->wire.secret = true;
+  return lm_wire_put(&s->wire, text);
+}
+
+/* --- order ------------------------------------------------------------------------------------------- */
+
+void imapc_remove(struct lm_imapc *s, struct imapc_cmd *cmd) {
+  struct imapc_cmd **p = &s->first, *before = NULL;
+  while (*p != cmd) {
+    before = *p;
+    p = &before->next;
+  }
+  *p = cmd->next;
+  if (s->last == cmd) s->last = before;
+  if (s->send == cmd) s->send = cmd->next;
+  if (cmd->phase != PHASE_SENT) s->queued -= lm_buf_len(&cmd->text);
+  imapc_cmd_free(cmd);
+}
+
+/* RFC 9051 §5.5: what is in flight beside it must not make it, or its answer, ambiguous. */
+static bool may_start(const struct lm_imapc *s, const struct imapc_cmd *cmd) {
+  const struct imapc_cmd *other;
+  for (other = s->first; other != s->send; other = other->next) {
+    if ((cmd->verb->flags | other->verb->flags) & CMD_ALONE) return false;
+    if ((cmd->verb->flags & CMD_BY_SEQ) && !(other->verb->flags & CMD_QUIET)) return false;
+  }
+  return true;
+}
+
+/* --- writing ----------------------------------------------------------------------------------------- */
+
+static struct lm_str until_stop(const struct imapc_cmd *cmd) {
+  bool stops = cmd->stop_i < cmd->stop_n;
+  size_t end = stops ? cmd->stops[cmd->stop_i].at : cmd->text.end;
+  return imapc_str(cmd->text.p + cmd->text.start, end - cmd->text.start);
+}
+
+/* Everything of it is on the wire: its text is not needed any more. */
+static void sent(struct lm_imapc *s, struct imapc_cmd *cmd) {
+  if (cmd->options & LM_IMAPC_SECRET) lm_buf_wipe(&cmd->text);
+  lm_buf_free(&cmd->text);
+  cmd->phase = PHASE_SENT;
+  if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
+    s->caps_renewed = false;
+  }
+  s->send = cmd->next;
+}
+
+static void at_stop(struct lm_imapc *s, struct imapc_cmd *cmd, const struct imapc_stop *stop) {
+  cmd->stop_i++;
+  if (stop->kind == STOP_WAIT) {
+    cmd->phase = PHASE_WAIT;
+  } else if (stop->kind == STOP_CONTENT) {
+    cmd->phase = PHASE_CONTENT;
+    cmd->content = stop->size;
+  } else {
+    lm_wire_trace(&s->wire, 'C', LM_STR("(literal)"));
+    lm_wire_lend(&s->wire, stop->lent);
+  }
+}
+
+/* Writes up to the next stop. `start` is moved by hand: stops are offsets into the text. */
+static bool write_some(struct lm_imapc *s, struct imapc_cmd *cmd) {
+  struct lm_str text = until_stop(cmd);
+  if (!imapc_emit(s, text, (cmd->options & LM_IMAPC_SECRET) != 0)) return false;
+  s->queued -= text.n;
+  cmd->text.start += text.n;
+  if (cmd->stop_i < cmd->stop_n) {
+    at_stop(s, cmd, &cmd->stops[cmd->stop_i]);
+  } else {
+    sent(s, cmd);
+  }
+  return true;
+}
+
+static enum lm_status go(struct lm_imapc *s, struct imapc_cmd *cmd, struct lm_imapc_event *ev) {
+  if (s->told_go == cmd->id) return LM_WAIT;
+  s->told_go = cmd->id;
+  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_GO, .id = cmd->id};
+  return LM_EVENT;
+}
+
+enum lm_status imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
+  if (s->hold || s->state == IMAPC_GREETING || s->over) return LM_WAIT;
+  if (!imapc_idle_write(s)) return lm_wire_failed(&s->wire) ? LM_FAIL : LM_WAIT;
+  while (s->send && s->wire.lent.n == 0) {
+    struct imapc_cmd *cmd = s->send;
+    if (cmd->phase == PHASE_QUEUED) {
+      if (!may_start(s, cmd)) return LM_WAIT;
+      cmd->phase = PHASE_WRITING;
+    }
+    if (cmd->phase == PHASE_WAIT) return LM_WAIT;
+    if (cmd->phase == PHASE_CONTENT) return go(s, cmd, ev);
+    if (!write_some(s, cmd)) return LM_FAIL;
+  }
+  return LM_WAIT;
+}
+
+/* --- streamed literals ------------------------------------------------------------------------------- */
+
+static struct imapc_cmd *content_of(struct lm_imapc *s, uint32_t id) {
+  struct imapc_cmd *cmd = s->send;
+  s->refusal = NULL;
+  if (lm_wire_failed(&s->wire)) {
+    imapc_refuse(s, "session has failed");
+  } else if (cmd == NULL || cmd->id != id || cmd->phase != PHASE_CONTENT) {
+    imapc_refuse(s, "no content was asked for");
+  } else {
+    return cmd;
+  }
+  return NULL;
+}
+
+bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
+  struct imapc_cmd *cmd = content_of(s, id);
+  if (cmd == NULL) return false;
+  if (s->wire.lent.n) return imapc_refuse(s, "output is pending") != 0;
+  if (bytes.n > cmd->content) return imapc_refuse(s, "more content than announced") != 0;
+  if (bytes.n) lm_wire_lend(&s->wire, bytes);
+  cmd->content -= bytes.n;
+  s->told_go = 0;
+  return true;
+}
+
+bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
+  struct imapc_cmd *cmd = content_of(s, id);
+  if (cmd == NULL) return false;
+  if (cmd->content) return imapc_refuse(s, "less content than announced") != 0;
+  cmd->phase = PHASE_WRITING;
+  s->told_go = 0;
+  lm_wire_trace(&s->wire, 'C', LM_STR("(content)"));
+  return true;
+}
+
+/* --- giving up --------------------------------------------------------------------------------------- */
+
+void lm_imapc_abandon(struct lm_imapc *s, uint32_t id) {
+  struct imapc_cmd *cmd = imapc_find(s, id);
+  if (id != 0 && id == s->idle_id) lm_imapc_idle_end(s, id);
+  if (id != 0 && id == s->body_id) s->body_quiet = true;
+  if (cmd == NULL || lm_wire_failed(&s->wire)) return;
+  if (cmd->phase == PHASE_QUEUED) {
+    imapc_remove(s, cmd);
+  } else if (cmd->phase == PHASE_SENT && !cmd->asked) {
+    cmd->abandoned = true;
+  } else {
+    lm_wire_fail(&s->wire, LM_E_CLOSED, "the rest of a command that was given up", LM_NOSTR);
+  }
+}

@@ -1,0 +1,102 @@
+-- Which mechanism is chosen, and what is refused before anything is sent.
+
+local auth = require "mail.auth"
+local core = require "mail.core"
+
+local USER = { name = "USER", plaintext = true, offered = true }
+local APOP = { name = "APOP", plaintext = false, offered = true, on_demand = true }
+
+local function choose(offered, options, secure, pseudo)
+  local set = {}
+  for name in offered:gmatch "%S+" do set[name] = true end
+  local name, err = auth.choose(set, options, { protocol = "pop3", secure = secure, pseudo = pseudo })
+  return name or err.kind
+end
+
+describe("the choice of a mechanism", function()
+  local with = { user = "ann", password = "secret" }
+
+  it("is the strongest that both sides have", function()
+    assert.equal("PLAIN", choose("LOGIN PLAIN X-NEW", with, true))
+    assert.equal("LOGIN", choose("LOGIN X-NEW", with, true))
+    assert.equal("PLAIN", choose("PLAIN", with, true, { USER }))
+    assert.equal("USER", choose("X-NEW", with, true, { USER, APOP }))
+    assert.equal("unsupported", choose("X-NEW", with, true))
+    assert.equal("unsupported", choose("", with, true, { APOP }))
+  end)
+
+  it("is never one in clear without TLS, unless that was permitted", function()
+    assert.equal("tls", choose("PLAIN LOGIN", with, false))
+    assert.equal("tls", choose("", with, false, { USER }))
+    assert.equal("tls", choose("X-NEW", with, false))
+    local permitted = { user = "ann", password = "secret", allow_plaintext_login = true }
+    assert.equal("PLAIN", choose("PLAIN LOGIN", permitted, false))
+    assert.equal("USER", choose("", permitted, false, { USER }))
+  end)
+
+  it("is the one that was asked for, or an error", function()
+    local function asking(name, secure, allow)
+      return choose("PLAIN", { user = "a", password = "b", mechanism = name, allow_plaintext_login = allow }, secure,
+        { USER, APOP })
+    end
+    assert.equal("PLAIN", asking("plain", true))
+    assert.equal("unsupported", asking("LOGIN", true))
+    assert.equal("unsupported", asking("SCRAM-SHA-256", true))
+    assert.equal("APOP", asking("APOP", false))
+    assert.equal("USER", asking("USER", true))
+    assert.equal("tls", asking("USER", false))
+    assert.equal("tls", asking("PLAIN", false))
+    assert.equal("PLAIN", asking("PLAIN", false, true))
+  end)
+
+  it("leaves EXTERNAL to those who gave no secret, and tokens to mechanisms that take them", function()
+    assert.equal("EXTERNAL", choose("EXTERNAL PLAIN", { user = "ann" }, true))
+    assert.equal("PLAIN", choose("EXTERNAL PLAIN", with, true))
+    assert.equal("unsupported", choose("EXTERNAL PLAIN", { user = "ann", token = "t" }, true))
+  end)
+
+  it("raises for a name that is none", function()
+    assert.has_no.errors(function() auth.check("SCRAM-SHA-256", {}, "x") end)
+    assert.has_no.errors(function() auth.check("USER", { "USER" }, "x") end)
+    assert.has_no.errors(function() auth.check(nil, {}, "x") end)
+    assert.has_error(function() auth.check("PLIAN", { "USER" }, "x") end)
+  end)
+end)
+
+describe("a SASL exchange", function()
+  it("speaks the mechanisms", function()
+    local plain = core.sasl("PLAIN", { user = "tim", password = "tanstaaf", authzid = "ann" })
+    assert.is_false(plain:done())
+    assert.equal("ann\0tim\0tanstaaf", plain:initial())
+    assert.is_true(plain:done())
+    local login = core.sasl("login", { user = "tim", password = "tanstaaf" })
+    assert.is_nil(login:initial())
+    assert.equal("tim", login:step "Username:")
+    assert.equal("tanstaaf", login:step(nil))
+    local response, why = login:step "more"
+    assert.is_nil(response)
+    assert.is_string(why)
+    login:free()
+    assert.has_error(function() login:step "" end)
+  end)
+
+  it("refuses what cannot be sent", function()
+    for _, bad in ipairs { { user = "a\0b", password = "c" }, { user = "a", password = "b\0" }, { password = "b" } } do
+      local exchange, why = core.sasl("PLAIN", bad)
+      assert.is_nil(exchange)
+      assert.is_string(why)
+    end
+    assert.has_error(function() core.sasl("NONE", {}) end)
+    assert.has_error(function() core.sasl("PLAIN", { user = 5 }) end)
+  end)
+
+  it("lists its mechanisms, strongest first", function()
+    local list = core.sasl_mechanisms()
+    local names = {}
+    for i, mechanism in ipairs(list) do
+      names[i] = mechanism.name
+      assert.is_boolean(mechanism.plaintext)
+    end
+    assert.equal("EXTERNAL PLAIN LOGIN", table.concat(names, " "))
+  end)
+end)
