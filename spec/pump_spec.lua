@@ -154,6 +154,30 @@ describe("several coroutines on one session", function()
     end)
   end)
 
+  it("are told when another one says QUIT", function()
+    loop.run(function()
+      local s = scripted.serve(function(peer)
+        hello(peer)
+        peer:expect "^VRFY a$"
+        loop.sleep(0.005)
+        peer:send "252 a\r\n"
+        peer:expect "^QUIT$"
+        peer:send "221 bye\r\n"
+      end)
+      local smtp = open(s.port)
+      local first = loop.spawn(function()
+        assert(smtp:verify("a"))
+        return smtp:noop() -- queued behind QUIT
+      end)
+      loop.sleep(0)
+      local last = loop.spawn(function() return smtp:quit() end)
+      assert.is_true(last:join())
+      local ok, err = first:join()
+      assert.is_nil(ok)
+      assert.equal("closed", err.kind)
+    end)
+  end)
+
   it("may be used from the main thread between tasks", function()
     local s = scripted.serve(echo)
     local smtp = open(s.port)

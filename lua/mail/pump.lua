@@ -58,7 +58,7 @@ function Pump.open(session, transport, host, options)
   local loop = require "mail.loop"
   options = options or {}
   return Pump.new {
-    session = session, protocol = getmetatable(session).__name:match("%a+$"), conn = stream.conn(transport),
+    session = session, protocol = getmetatable(session).__name:match("%a+$"), conn = stream.conn(transport, session),
     host = stream.host(host and loop.adapter(host, 2) or loop.host()), timeout = options.timeout, log = options.log,
     place = options.place or "transport",
   }

@@ -41,8 +41,9 @@ local function send(conn, session, timeout)
   return moved
 end
 
-local function turn(conn, session, timeout)
-  if send(conn, session, timeout) then return true end
+local function await(conn, _, timeout)
+  local session = conn.session
+  if send(conn, session, timeout) or session:is_freed() then return true end
   local bytes, why = conn.transport:read(timeout)
   if session:is_freed() then return true end
   if bytes then
@@ -53,11 +54,15 @@ local function turn(conn, session, timeout)
   return broken(conn, session, why)
 end
 
+local function next_event(_, session)
+  return session:next()
+end
+
 --- An adapter for `mail.pump` whose connections are transport objects.
 -- @tparam table loop an adapter of `mail.loop`: `now()` and `event()` are used
 -- @treturn table host
 function stream.host(loop)
-  local host = setmetatable({ turn = turn, flush = send }, { __index = loop })
+  local host = setmetatable({ next = next_event, await = await, flush = send }, { __index = loop })
   function host.close(conn)
     if conn.closed then return end
     conn.closed = true
@@ -66,9 +71,9 @@ function stream.host(loop)
   return host
 end
 
---- A transport object as a connection.
-function stream.conn(transport)
-  return setmetatable({ transport = transport }, Conn)
+--- A transport object as the connection of one session.
+function stream.conn(transport, session)
+  return setmetatable({ transport = transport, session = session }, Conn)
 end
 
 return stream
