@@ -30,8 +30,7 @@ static int checkms(lua_State *L, int i) {
 
 static unsigned checkwant(lua_State *L, int i) {
   const char *s = luaL_checkstring(L, i);
-  unsigned want =
-      (strchr(s, 'r') ? LM_POLL_READ : 0u) | (strchr(s, 'w') ? LM_POLL_WRITE : 0u);
+  unsigned want = (strchr(s, 'r') ? LM_POLL_READ : 0u) | (strchr(s, 'w') ? LM_POLL_WRITE : 0u);
   luaL_argcheck(L, want, i, "'r', 'w' or 'rw' expected");
   return want;
 }
@@ -106,8 +105,8 @@ static int newconn(lua_State *L) {
   return 1;
 }
 
-/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", or "pause" (let others
-** run). Sends and reads as far as that goes without waiting. */
+/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let others
+** run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as that goes without waiting. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
@@ -125,6 +124,7 @@ static int conn_next(lua_State *L) {
     case LM_NET_READ: what = "r"; break;
     case LM_NET_READWRITE: what = "rw"; break;
     case LM_NET_PAUSE: what = "pause"; break;
+    case LM_NET_ENDED: what = "end"; break;
     default: break;
     }
   }
@@ -268,8 +268,8 @@ static const luaL_Reg poller_methods[] = {
     {"park", park}, {"unpark", unpark}, {"forget", forget}, {"wait", wait}, {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
 static const luaL_Reg conn_methods[] = {
-    {"next", conn_next},     {"flush", flush},       {"recv", conn_recv},  {"send", conn_send},
-    {"fd", conn_fd},    {"why", conn_why},      {"name", conn_name},  {"octets", conn_octets},
+    {"next", conn_next},   {"flush", flush},      {"recv", conn_recv}, {"send", conn_send},
+    {"fd", conn_fd},       {"why", conn_why},     {"name", conn_name}, {"octets", conn_octets},
     {"accept", os_accept}, {"close", conn_close}, {NULL, NULL}};
 static const luaL_Reg conn_meta[] = {{"__gc", conn_close}, {NULL, NULL}};
 static const luaL_Reg poller_functions[] = {{"poller", newpoller}, {NULL, NULL}};
