@@ -105,8 +105,8 @@ static int newconn(lua_State *L) {
   return 1;
 }
 
-/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", or "pause" (let others
-** run). Sends and reads as far as that goes without waiting. */
+/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let others
+** run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as that goes without waiting. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
@@ -124,6 +124,7 @@ static int conn_next(lua_State *L) {
     case LM_NET_READ: what = "r"; break;
     case LM_NET_READWRITE: what = "rw"; break;
     case LM_NET_PAUSE: what = "pause"; break;
+    case LM_NET_ENDED: what = "end"; break;
     default: break;
     }
   }

@@ -127,7 +127,12 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
   moved = send_pending(n, l);
   if (n->broken && !w->eof) n->readable = true;
   if (n->readable && !w->eof && read_once(n, l)) moved = true;
-  if (moved || w->eof) return LM_NET_MOVED;
+  if (moved) return LM_NET_MOVED;
+  if (w->eof) {
+    if (n->told) return LM_NET_ENDED;
+    n->told = true;
+    return LM_NET_MOVED;
+  }
   n->burst = 0;
   n->asked = lm_wire_output(w).n && !n->broken ? ASKED_READWRITE : ASKED_READ;
   return n->asked == ASKED_READWRITE ? LM_NET_READWRITE : LM_NET_READ;

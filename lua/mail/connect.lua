@@ -84,7 +84,12 @@ function connect.options(argument, protocol, extra)
   for name, kinds in pairs(extra or {}) do allowed[name] = kinds end
   if type(argument) == "string" then argument = { host = argument } end
   want(argument, allowed, protocol .. ".connect", 2)
-  if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 2) end
+  if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 3) end
+  if argument.limits then
+    -- The core knows its names; better now than when the connection stands.
+    local ok, why = pcall(core[protocol .. "_session"], argument.limits)
+    if not ok then error(("%s.connect: %s"):format(protocol, why), 3) end
+  end
   for name, value in pairs(argument) do o[name] = value end
   if o.host:find("://", 1, true) then
     local url, why = parse_url(o.host, protocol)

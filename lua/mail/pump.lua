@@ -48,6 +48,24 @@ function Pump.new(fields)
   return self
 end
 
+--- Drives a session over a transport object of one's own (see mail.io.stream): afterwards its methods
+-- wait on that. What a protocol says first is its own affair: `mail.smtp.greet(pump, options, deadline)`.
+-- @tparam userdata session of `mail.smtp.session`, `mail.pop3.session`, `mail.imap.session`
+-- @tparam table transport `read`, `write`, `close`
+-- @tparam[opt] table host an adapter of `mail.loop`, for its clock and its events (default: the one in use)
+-- @tparam[opt] table options `timeout`, `log`, `place` (words for tostring)
+-- @treturn Pump
+function Pump.open(session, transport, host, options)
+  local stream = require "mail.io.stream"
+  local loop = require "mail.loop"
+  options = options or {}
+  return Pump.new {
+    session = session, protocol = getmetatable(session).__name:match("%a+$"), conn = stream.conn(transport, session),
+    host = stream.host(host and loop.adapter(host, 2) or loop.host()), timeout = options.timeout, log = options.log,
+    place = options.place or "transport",
+  }
+end
+
 -- --- errors ---------------------------------------------------------------------------------------
 
 --- An error object with this session's protocol, and without its secrets.
