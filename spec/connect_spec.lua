@@ -33,7 +33,7 @@ describe("options", function()
     for _, row in ipairs {
       { "imap", "imaps://h.example", "h.example", 993, "implicit" },
       { "imap", "imap://h.example:143/", "h.example", 143, "starttls" },
-      { "imap", "imap://ann@h.example", "h.example", 993, "implicit", "ann" },
+      { "imap", "imap://ann@h.example", "h.example", 143, "starttls", "ann" },
       { "imap", "IMAPS://ann:s%40c:ret@h.example:1/INBOX?x#y", "h.example", 1, "implicit", "ann", "s@c:ret" },
       { "imap", "imaps://ann;AUTH=*@h.example/", "h.example", 993, "implicit", "ann" },
       { "imap", "imaps://a%40b.example:x@[::1]:99/", "::1", 99, "implicit", "a@b.example", "x" },

@@ -463,12 +463,12 @@ describe("a message", function()
           local bytes = peer:some()
           if not bytes then return end
           size = size + #bytes
-          if size < 7000000 then loop.sleep(0.002) end -- what lies in the system's buffers is not slow
+          if size < 7000000 then loop.sleep(0.004) end -- what lies in the system's buffers is not slow
         end
         peer:send "250 ok\r\n"
         peer:rest()
       end), function(port)
-        local smtp = assert(mail.smtp.connect(options(port, { timeout = { connect = 10, answer = 0.3, data = 0.3 } })))
+        local smtp = assert(mail.smtp.connect(options(port, { timeout = { connect = 10, answer = 0.9, data = 0.9 } })))
         local source = function()
           if at >= #text then return nil end
           at = at + 50000

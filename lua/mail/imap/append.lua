@@ -39,7 +39,7 @@ end
 -- The literal: a string, or a source and its size; or nil, err. Raises where it is neither.
 local function open(pump, message, options, level)
   if type(message) == "string" then return { text = crlf(message) } end
-  local source, size, first, err = content.open(pump, message, options.size, level + 1)
+  local source, size, first, err = content.open(pump, message, options.size, "imap:append", level + 1)
   if not source then return nil, err end
   if size then return { source = source, size = size } end
   source.held = first .. (source.held or "") -- what `open` read ahead, and what it kept of that piece
@@ -47,7 +47,7 @@ local function open(pump, message, options, level)
   local file
   file, size = spool(pump, source)
   if not file then return nil, size end
-  source, size = content.open(pump, file, size, level + 1)
+  source, size = content.open(pump, file, size, "imap:append", level + 1)
   return { source = source, size = size, file = file }
 end
 
