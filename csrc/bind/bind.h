@@ -74,5 +74,4 @@ void lm_checklimits(lua_State *L, int i, struct lm_limits *out);
 /* A failure as two values: kind of the public API, one readable line. Returns 2. */
 int lm_push_error(lua_State *L, const struct lm_error *e);
 
-
 #endif

@@ -212,9 +212,18 @@ static int is_freed(lua_State *L) {
 }
 
 static const luaL_Reg box_methods[] = {
-    {"feed", feed},         {"feed_eof", feed_eof}, {"output", output},   {"next", next},
-    {"wants", wants},       {"failure", failure},   {"relax", relax},     {"abandon", abandon},
-    {"trace", trace},       {"state", state},       {"free", release},    {"is_freed", is_freed},
+    {"feed", feed},
+    {"feed_eof", feed_eof},
+    {"output", output},
+    {"next", next},
+    {"wants", wants},
+    {"failure", failure},
+    {"relax", relax},
+    {"abandon", abandon},
+    {"trace", trace},
+    {"state", state},
+    {"free", release},
+    {"is_freed", is_freed},
     {"start_tls", lm_box_start_tls},
     {"tls_info", lm_box_tls_info},
     {"tls_session", lm_box_tls_session},
