@@ -5,6 +5,7 @@
 ** reads and writes the link's outer wire in place.
 */
 #include "bind/bind.h"
+#include "bind/open.h"
 #include "bind/l_tls.h"
 
 #include <stdlib.h>
@@ -180,9 +181,9 @@ static int trace(lua_State *L) {
   return 1;
 }
 
-/* state([table]) -> the table that the Lua side keeps with this session */
-static int state(lua_State *L) {
-  lm_checkself(L);
+/* core.session_state(session [, table]) -> the table that the Lua side keeps with this session */
+static int session_state(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TUSERDATA);
   if (!lua_isnoneornil(L, 2)) {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
@@ -221,7 +222,6 @@ static const luaL_Reg box_methods[] = {
     {"relax", relax},
     {"abandon", abandon},
     {"trace", trace},
-    {"state", state},
     {"free", release},
     {"is_freed", is_freed},
     {"start_tls", lm_box_start_tls},
@@ -234,6 +234,7 @@ static const luaL_Reg box_methods[] = {
     {NULL, NULL},
 };
 
+static const luaL_Reg box_functions[] = {{"session_state", session_state}, {NULL, NULL}};
 static const luaL_Reg box_meta[] = {{"__gc", release}, {NULL, NULL}};
 
 void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods) {
@@ -243,4 +244,8 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
   lua_pushboolean(L, 1);
   lua_rawsetp(L, -2, &box_key);
   lua_pop(L, 1);
+}
+
+void lm_open_box(lua_State *L) {
+  luaL_setfuncs(L, box_functions, 0);
 }

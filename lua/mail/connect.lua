@@ -136,6 +136,10 @@ end
 -- @tparam table o from `connect.options`
 -- @treturn userdata the session; or nil, err
 function connect.open(protocol, o)
+  if o.proxy then
+    local message = "proxies are not supported yet, and the connection is not made without"
+    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
+  end
   local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
   local deadline = host.now() + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)

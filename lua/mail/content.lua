@@ -69,6 +69,7 @@ local function failed(pump, source, why)
 end
 
 --- Opens content and reads its first piece, by which the extensions that it needs are told.
+-- @tparam Pump pump the session's
 -- @param message an open file, a source function (ltn12), or an object with `source()`
 -- @tparam ?number size octets, where the caller knows
 -- @tparam number level whose line is blamed where `message` is none of these

@@ -436,6 +436,7 @@ end
 -- @tparam string name
 -- @tparam table items of "messages", "recent", "uidnext", "uidvalidity", "unseen", "deleted", "size",
 --   "highestmodseq", "appendlimit", "mailboxid"
+-- @tparam[opt] table options `timeout` for this call
 -- @treturn table figures by those names, and name; or nil, err
 function Session:status(name, items, options)
   string_argument(name, "status: a mailbox")
@@ -683,6 +684,7 @@ end
 --- Removes messages that are marked \Deleted.
 -- @param[opt] set only these UIDs (UID EXPUNGE, RFC 4315); left out: all that are marked, whoever
 --   marked them
+-- @tparam[opt] table options `timeout` for this call
 -- @treturn boolean true; or nil, err: kind "unsupported" where a set is given and the server lacks UIDPLUS
 function Session:expunge(set, options)
   local pump = Pump.of(self)
@@ -775,6 +777,7 @@ end
 
 --- Sends a line as it stands, without literals.
 -- @tparam string line `"UID FETCH 1:3 (FLAGS)"`
+-- @tparam[opt] table options `timeout` for this call
 -- @treturn table `{status=, code=, text=}`; and the array of untagged responses; or nil, err where no
 --   answer came
 function Session:command_line(line, options)

@@ -125,7 +125,20 @@ local function fire_timers()
   end
 end
 
+-- A task may die in its wait: Lua 5.1 refuses to yield across a C call. Nothing may wake it then.
+local function forget_wait(task)
+  task.parked, task.deadline = nil, nil
+  local fd = task.fd
+  if not fd then return end
+  task.fd = nil
+  if waiting[fd] == task then
+    waiting[fd] = nil
+    poller:unpark(fd)
+  end
+end
+
 local function finish(task, ok, ...)
+  if task.parked then forget_wait(task) end
   live[task.co] = nil
   live_count = live_count - 1
   task.done = true

@@ -8,6 +8,7 @@
 -- Invariant: `leading` is the coroutine that may call session:next(), or nil.
 -- @module mail.pump
 
+local core = require "mail.core"
 local Err = require "mail.err"
 local tls = require "mail.tls"
 
@@ -15,6 +16,7 @@ local Pump = {}
 Pump.__index = Pump
 Pump.__name = "mail.pump"
 
+local session_state = core.session_state
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running = coroutine.running
 local status = coroutine.status
@@ -24,7 +26,7 @@ local HIGH_WATER = 1048576
 
 --- The pump of a session.
 function Pump.of(session)
-  local pump = session:state()
+  local pump = session_state(session)
   -- Lua 5.1 gives every userdata an environment: without a pump it is the globals.
   if getmetatable(pump) == Pump then return pump end
 end
@@ -41,7 +43,7 @@ function Pump.new(fields)
   self.timeout = nil
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
-  self.session:state(self)
+  session_state(self.session, self)
   if self.log then self.session:trace() end
   return self
 end
@@ -299,6 +301,7 @@ local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
   local next_event = host.next
   self.leading = running() or true
+  self.due = deadline
   while true do
     local kind, who, a, b, c, d, e = next_event(conn, session)
     if self.log then self:drain_log() end
@@ -358,6 +361,11 @@ local function follow(self, id, deadline, patient)
     if self.failure then return self:failed() end
     if not ok then return expired(self, id, why, patient) end
   end
+end
+
+--- Seconds until the call that reads now must have its answer; nil where nobody reads.
+function Pump:seconds_left()
+  return self.leading and self.due and self.due - self.host.now() or nil
 end
 
 --- The next event of command `id`.

@@ -15,17 +15,19 @@ function descriptors.count()
   return n
 end
 
--- Runs it on a stack of its own, on which nothing is left lying, and collects the garbage.
+-- Runs it on a stack of its own, on which nothing is left lying, and collects the garbage: what
+-- finalizers let go of falls only in a later cycle.
 local function run(fn)
   coroutine.wrap(fn)()
-  for _ = 1, 3 do collectgarbage() end
+  for _ = 1, 4 do collectgarbage() end
   return descriptors.count()
 end
 
 --- Asserts that `fn` leaves none behind, garbage collected.
 function descriptors.steady(fn)
   local before = run(fn)
-  assert.equal(before, run(fn))
+  local after = run(fn)
+  assert.is_true(after <= before, ("%s descriptors before, %s after"):format(before, after))
 end
 
 return descriptors
