@@ -58,9 +58,11 @@ describe("options", function()
       { { host = "h", port = "x" }, "'port' must be number" }, { { host = "h", port = 0 }, "'port'" },
       { { host = "h", port = 70000 }, "'port'" }, { { host = "h", port = 1.5 }, "'port'" },
       { { host = "h", tls = "maybe" }, "'tls' must be" }, { { host = "" }, "'host'" }, { { host = "a b" }, "'host'" },
-      { { host = "a\r\nb" }, "'host'" }, { { host = "a\0b" }, "'host'" }, { { host = "h", timeout = "1" }, "'timeout'" },
+      { { host = "a\r\nb" }, "'host'" }, { { host = "a\0b" }, "'host'" },
+      { { host = "h", timeout = "1" }, "'timeout'" },
       { "http://h.example/", "scheme" }, { "imaps://h.example/", "scheme" }, { "smtps://", "host" },
-      { { host = "h", ssl = { verfy = true } }, "verfy" }, { { host = "h", ssl = { min_version = "9" } }, "min_version" },
+      { { host = "h", ssl = { verfy = true } }, "verfy" },
+      { { host = "h", ssl = { min_version = "9" } }, "min_version" },
       { { host = "h", mechanism = "PLIAN" }, "PLIAN" }, { { host = "h", limits = { lines = 5 } }, "lines" },
     } do
       local ok, err = pcall(function() mail.smtp.connect(row[1]) end)
@@ -81,7 +83,8 @@ describe("the connection", function()
       peer:send "250 mx\r\n"
       peer:rest()
     end, function(port)
-      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none", local_address = "127.0.0.3" })
+      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none",
+        local_address = "127.0.0.3" })
       smtp:close()
       return smtp
     end)
