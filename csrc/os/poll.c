@@ -175,10 +175,9 @@ static int collect(struct lm_poll *p, int ms) {
   for (i = 0; i < p->nslots; i++) {
     uint8_t want = p->slots[i].want;
     if (want == 0) continue;
-    grown[used++] = (struct pollfd){(int)i,
-                                    (short)((want & LM_POLL_READ ? POLLIN : 0) |
-                                            (want & LM_POLL_WRITE ? POLLOUT : 0)),
-                                    0};
+    grown[used++] = (struct pollfd){
+        (int)i, (short)((want & LM_POLL_READ ? POLLIN : 0) | (want & LM_POLL_WRITE ? POLLOUT : 0)),
+        0};
   }
   n = poll(grown, used, ms);
   for (i = 0; n > 0 && i < used; i++) {
@@ -206,5 +205,5 @@ int lm_poll_one(int fd, unsigned want, int ms) {
   int n;
   one.events = (short)((want & LM_POLL_READ ? POLLIN : 0) | (want & LM_POLL_WRITE ? POLLOUT : 0));
   n = poll(&one, 1, ms);
-  return n < 0 && errno == EINTR ? 0 : n;
+  return n < 0 && errno == EINTR ? 1 : n; /* a signal is no time-out: let the caller look */
 }

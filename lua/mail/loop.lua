@@ -95,6 +95,18 @@ local function wake(task, reason)
   if task.co then push(task) end
 end
 
+-- Drops entries at the top whose tasks no longer wait for any time, so that nobody waits for them.
+local function drop_stale_timers()
+  while timers > 0 do
+    local task = owners[1]
+    if task.timer == times[1] then
+      if task.parked and task.deadline then return end
+      task.timer = nil
+    end
+    pop_timer()
+  end
+end
+
 local function fire_timers()
   local at = now()
   while timers > 0 and times[1] <= at do
@@ -185,6 +197,7 @@ end
 function loop.step(seconds, options)
   local budget = options and options.budget
   local stop_at = budget and now() + budget
+  if head > tail then drop_stale_timers() end
   if head <= tail then
     seconds = 0
   elseif timers > 0 then
@@ -226,8 +239,7 @@ local function wait(task, timeout)
     if task.ignored > CANCEL_PATIENCE then
       error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
     end
-    task.parked = nil
-    yield() -- `resumed` queues it
+    yield() -- unparked: its turn comes again
     return "cancelled"
   end
   park(task, timeout and now() + timeout)
@@ -240,7 +252,9 @@ end
 -- @treturn task with `task:join()` and `task:cancel()`
 function loop.spawn(fn, ...)
   if type(fn) ~= "function" then error("mail.loop.spawn: a function expected, got " .. type(fn), 2) end
-  local task = setmetatable({ co = create(fn), start = pack(...) }, Task)
+  local ok, co = pcall(create, fn)
+  if not ok then co = create(function(...) return fn(...) end) end -- PUC 5.1 takes no C function
+  local task = setmetatable({ co = co, start = pack(...) }, Task)
   live[task.co] = task
   live_count = live_count + 1
   push(task)
@@ -275,7 +289,8 @@ function Task:cancel()
   if self.done or self.cancelled then return end
   self.cancelled = true
   if self.start then
-    self.co = coroutine.create(function()
+    live[self.co] = nil
+    self.co = create(function()
       error(Err.new { kind = "cancelled", message = "the task was cancelled before it began" }, 0)
     end)
     self.start = nil
@@ -283,6 +298,23 @@ function Task:cancel()
   else
     wake(self, "cancelled")
   end
+end
+
+-- Cancels every task. They are gathered first: to cancel one may change the table of the living.
+local function cancel_all()
+  local all = {}
+  for _, task in pairs(live) do all[#all + 1] = task end
+  for _, task in ipairs(all) do task:cancel() end
+end
+
+-- The loop itself cannot go on: no task is left behind to haunt the next run.
+local function abort()
+  cancel_all()
+  for _ = 1, 2 * CANCEL_PATIENCE do
+    if live_count == 0 then break end
+    run_ready()
+  end
+  failed = {}
 end
 
 --- Runs the loop until `fn` and every task have ended.
@@ -298,10 +330,11 @@ function loop.run(fn, ...)
     while live_count > 0 do
       loop.step()
       if main.done and #failed > 0 then
-        for _, task in pairs(live) do task:cancel() end
+        cancel_all()
       end
     end
   end)
+  if not ok then abort() end
   loop.main = nil
   if not ok then error(err, 0) end
   if main.error then
@@ -372,8 +405,7 @@ end
 
 -- Lets every other task have its turn.
 function native.pause()
-  local task = current()
-  if task then yield() end -- `resumed` queues it
+  if current() then yield() end
 end
 
 local Event = {}

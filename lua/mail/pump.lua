@@ -327,7 +327,8 @@ local function follow(self, id, deadline, patient)
   host.flush(self.conn, self.session)
   while true do
     local leader = self.leading
-    if not leader or (leader ~= true and status(leader) == "dead") then
+    -- Dead, or this very coroutine: an error was raised where it led.
+    if not leader or leader == (running() or true) or (leader ~= true and status(leader) == "dead") then
       drop_waiter(self, id, waiter)
       return lead(self, id, deadline, patient)
     end

@@ -408,7 +408,7 @@ local fields = {
 
 local mt = class.extend(core.smtp_class, Session, fields)
 function mt.__tostring(session)
-  return connect.describe(session, "smtp")
+  return connect.describe(session)
 end
 
 --- Replies in `bytes`, as a session would see them; without a connection (API §7).

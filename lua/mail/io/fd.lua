@@ -12,8 +12,13 @@ local fd = {}
 -- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
 -- is "done" or "fail". Returns its answer behind "done", or nil, error.
 local function drive(host, step, deadline, kind)
+  local known
   while true do
     local answer, a, what, seconds = step()
+    if answer == "wait" and a and a ~= known then
+      host.forget(a) -- a new descriptor, whatever the loop knew under its number
+      known = a
+    end
     if answer == "done" then return a end
     if answer == "fail" then
       return nil, Err.new { kind = kind, message = a, temporary = what ~= false }
@@ -53,6 +58,8 @@ local function connect(host, name, port, options, deadline)
   socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect")
   finish(host, dial)
   if not socket then return nil, err end
+  -- Its number may be that of a connection which was collected without being closed.
+  host.forget(socket)
   return core.conn(socket)
 end
 

@@ -1,0 +1,30 @@
+--- How many descriptors this process holds, for specs that prove that nothing leaks. Linux only.
+local assert = require "luassert"
+
+local descriptors = {}
+
+--- Their count; nil where the system does not tell.
+function descriptors.count()
+  local stat = io.open "/proc/self/stat"
+  if not stat then return nil end
+  local pid = stat:read "*n"
+  stat:close()
+  local list = io.popen("ls /proc/" .. ("%d"):format(pid) .. "/fd | wc -l")
+  local n = list:read "*n"
+  list:close()
+  return n
+end
+
+--- Asserts that `fn` leaves none behind, garbage collected.
+function descriptors.steady(fn)
+  fn()
+  collectgarbage()
+  collectgarbage()
+  local before = descriptors.count()
+  fn()
+  collectgarbage()
+  collectgarbage()
+  assert.equal(before, descriptors.count())
+end
+
+return descriptors
