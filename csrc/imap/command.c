@@ -156,6 +156,10 @@ static const char *why_not(const struct lm_imapc *s, const struct imapc_verb *ve
   if (lm_wire_failed(&s->wire)) return "session has failed";
   if (s->state == IMAPC_LOGOUT || s->over) return "session is over";
   if (!is_verb(name)) return "command is no atom";
+  if (LM_IS(name, "IDLE")) return "IDLE is a mode, not a command";
+  if (verb->effect == EFFECT_LOGIN && (s->known & KNOWS_NO_LOGIN)) {
+    return "the server forbids LOGIN (LOGINDISABLED)";
+  }
   if (!state_is_open(s) && (verb->states & 1u << s->state) == 0) {
     return verb->states == IN_SELECTED && s->state == IMAPC_AUTHENTICATED
                ? "no mailbox is selected"
@@ -176,6 +180,9 @@ void lm_imapc_begin(struct lm_imapc *s, struct lm_str verb, unsigned options) {
   s->building = cmd;
   cmd->verb = find_verb(verb);
   cmd->options = options;
+  if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
+    cmd->options |= LM_IMAPC_SECRET;
+  }
   cmd->id = s->ids + 1;
   s->refusal = why_not(s, cmd->verb, verb);
   if (s->refusal) return;
@@ -357,8 +364,7 @@ uint32_t lm_imapc_end(struct lm_imapc *s) {
 }
 
 uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str password) {
-  lm_imapc_begin(s, LM_STR("LOGIN"), LM_IMAPC_SECRET);
-  if (s->known & KNOWS_NO_LOGIN) imapc_refuse(s, "the server forbids LOGIN (LOGINDISABLED)");
+  lm_imapc_begin(s, LM_STR("LOGIN"), 0);
   if (lm_str_breaks_line(user) || lm_str_breaks_line(password)) {
     imapc_refuse(s, "CR, LF or NUL in a user name or password");
   }
@@ -369,7 +375,7 @@ uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str pa
 
 uint32_t lm_imapc_authenticate(struct lm_imapc *s, struct lm_str mechanism, struct lm_str initial) {
   struct lm_buf *b;
-  lm_imapc_begin(s, LM_STR("AUTHENTICATE"), LM_IMAPC_SECRET);
+  lm_imapc_begin(s, LM_STR("AUTHENTICATE"), 0);
   if (!is_verb(mechanism)) imapc_refuse(s, "mechanism is no atom");
   lm_imapc_text(s, mechanism);
   if (initial.p == NULL || s->refusal) return lm_imapc_end(s);

@@ -1,0 +1,172 @@
+/*
+** imap_words_test.c: sets, mailbox names, and the forms in which text is written.
+*/
+#include <stdio.h>
+#include <string.h>
+
+#include "imap/put.h"
+#include "imap/scan.h"
+#include "imap/seqset.h"
+#include "imap/utf7.h"
+
+static int bad;
+
+static struct lm_str str(const char *s) {
+  return (struct lm_str){s, strlen(s)};
+}
+
+static void expect(const char *what, const char *in, bool ok, struct lm_str got, const char *want) {
+  if (ok == (want != NULL) && (!ok || lm_str_eq(got, str(want)))) return;
+  printf("%s(%s): got %.*s, want %s\n", what, in, ok ? (int)got.n : 9, ok ? got.p : "a refusal",
+         want ? want : "a refusal");
+  bad = 1;
+}
+
+static const struct {
+  const char *in, *want; /* want NULL: refused */
+} sets[] = {
+    {"1", "1"},          {"4:1", "1:4"},     {"1:4,2,5", "1:5"},   {"9,1:3,2:6", "1:6,9"},
+    {"*", "*"},          {"*:3", "3:*"},     {"5:*,1,7", "1,5:*,7"}, {"1:*,1:*", "1:*"},
+    {"*,*", "*"},        {"4294967295", "4294967295"}, {"4294967294:4294967295,1", "1,4294967294:4294967295"},
+    {"1:4294967295,4294967295", "1:4294967295"},
+    {"4294967296", NULL}, {"0", NULL},        {"1:", NULL},         {":1", NULL},
+    {"", NULL},          {"1,", NULL},       {",1", NULL},         {"1 2", NULL},
+    {"1:2:3", NULL},     {"-1", NULL},       {"a", NULL},          {"1\r\n", NULL},
+};
+
+static void check_sets(void) {
+  size_t i;
+  for (i = 0; i < sizeof sets / sizeof *sets; i++) {
+    struct lm_seqset set = {NULL, 0, 0};
+    struct lm_buf b = {NULL, 0, 0, 0};
+    bool ok = lm_seqset_parse(&set, str(sets[i].in)) == LM_SEQSET_OK;
+    lm_seqset_sort(&set);
+    lm_seqset_format(&set, &b);
+    expect("set", sets[i].in, ok, lm_buf_str(&b), sets[i].want);
+    if (ok != lm_seqset_valid(str(sets[i].in))) bad = printf("valid(%s) disagrees\n", sets[i].in);
+    lm_seqset_free(&set);
+    lm_buf_free(&b);
+  }
+}
+
+static const struct {
+  const char *utf8, *utf7;
+} names[] = {
+    {"INBOX", "INBOX"},
+    {"", ""},
+    {"R&D", "R&-D"},
+    {"été", "&AOk-t&AOk-"},
+    {"~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"},
+    {"\xF0\x9F\x98\x80", "&2D3eAA-"},
+    {"a\tb", "a&AAk-b"},
+    {"\xC3\xA9&", "&AOk-&-"},
+    {"\xC3", NULL},
+    {"\xED\xA0\x80", NULL},
+    {"\xC0\xAF", NULL},
+    {"a\nb", NULL},
+};
+
+static const char *const not_utf7[] = {
+    "R&D", "&", "&AOk", "&AOk-&AOk-", "&AGE-", "&AOl", "&AOm-", "\xC3\xA9", "&2D0-", "&3gA-", "a\tb", "&A/k-",
+};
+
+static void check_names(void) {
+  size_t i;
+  for (i = 0; i < sizeof names / sizeof *names; i++) {
+    struct lm_buf b = {NULL, 0, 0, 0};
+    bool ok = lm_utf7_encode(&b, str(names[i].utf8)) == LM_UTF7_OK;
+    expect("utf7_encode", names[i].utf8, ok, lm_buf_str(&b), names[i].utf7);
+    lm_buf_free(&b);
+    if (names[i].utf7 == NULL) continue;
+    ok = lm_utf7_decode(&b, str(names[i].utf7)) == LM_UTF7_OK;
+    expect("utf7_decode", names[i].utf7, ok, lm_buf_str(&b), names[i].utf8);
+    lm_buf_free(&b);
+  }
+  for (i = 0; i < sizeof not_utf7 / sizeof *not_utf7; i++) {
+    struct lm_buf b = {NULL, 0, 0, 0};
+    bool ok = lm_utf7_decode(&b, str(not_utf7[i])) == LM_UTF7_OK;
+    expect("utf7_decode", not_utf7[i], ok, lm_buf_str(&b), NULL);
+    lm_buf_free(&b);
+  }
+}
+
+static const struct {
+  const char *in;
+  bool utf8;
+  enum lm_put_form astring, string;
+} forms[] = {
+    {"INBOX", false, LM_PUT_ATOM, LM_PUT_QUOTED},   {"", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a b", false, LM_PUT_QUOTED, LM_PUT_QUOTED},   {"nil", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a]", false, LM_PUT_ATOM, LM_PUT_QUOTED},      {"a*", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"\xC3\xA9", false, LM_PUT_LITERAL, LM_PUT_LITERAL}, {"\xC3\xA9", true, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a\r", true, LM_PUT_LITERAL, LM_PUT_LITERAL},  {"a\n", true, LM_PUT_LITERAL, LM_PUT_LITERAL},
+    {"a\"\\", false, LM_PUT_QUOTED, LM_PUT_QUOTED}, {"a{1}", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+};
+
+static void check_forms(void) {
+  size_t i;
+  for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+    struct lm_str s = str(forms[i].in);
+    if (lm_put_astring_form(s, forms[i].utf8) == forms[i].astring &&
+        lm_put_string_form(s, forms[i].utf8) == forms[i].string) {
+      continue;
+    }
+    bad = printf("form of %s\n", forms[i].in);
+  }
+}
+
+/* What is written is read back as it was. */
+static void check_round_trip(void) {
+  static const char *const texts[] = {"plain", "a \"b\" \\c\\\\", "", "sixteen octets..", "0123456789\"01234567890123"};
+  struct lm_arena a = {NULL, 0};
+  size_t i;
+  for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+    struct lm_buf b = {NULL, 0, 0, 0};
+    struct lm_cursor c;
+    struct lm_str got = LM_NOSTR;
+    bool ok;
+    lm_put_quoted(&b, str(texts[i]));
+    lm_buf_put(&b, " NIL NIL NIL NIL NIL", 20);
+    c = lm_cursor(lm_buf_str(&b));
+    c.arena = &a;
+    ok = lm_imap_string(&c, &got);
+    expect("quoted", texts[i], ok, got, texts[i]);
+    lm_buf_free(&b);
+  }
+  lm_arena_free(&a);
+}
+
+static const struct {
+  int64_t seconds;
+  const char *text;
+} dates[] = {
+    {0, "\"01-Jan-1970 00:00:00 +0000\""},          {837596665, "\"17-Jul-1996 09:44:25 +0000\""},
+    {951782400, "\"29-Feb-2000 00:00:00 +0000\""},  {-1, "\"31-Dec-1969 23:59:59 +0000\""},
+    {4107542399, "\"28-Feb-2100 23:59:59 +0000\""}, {4107542400, "\"01-Mar-2100 00:00:00 +0000\""},
+    {253402300799, "\"31-Dec-9999 23:59:59 +0000\""}, {253402300800, NULL}, {-62135596801, NULL},
+};
+
+static void check_dates(void) {
+  size_t i;
+  for (i = 0; i < sizeof dates / sizeof *dates; i++) {
+    struct lm_buf b = {NULL, 0, 0, 0};
+    struct lm_cursor c;
+    int64_t back = 0;
+    bool ok = lm_put_date_time(&b, dates[i].seconds);
+    expect("date", "", ok, lm_buf_str(&b), dates[i].text);
+    c = lm_cursor(lm_buf_str(&b));
+    if (ok && (!lm_imap_date_time(&c, &back) || back != dates[i].seconds)) {
+      bad = printf("date %s is read as %lld\n", dates[i].text, (long long)back);
+    }
+    lm_buf_free(&b);
+  }
+}
+
+int main(void) {
+  check_sets();
+  check_names();
+  check_forms();
+  check_round_trip();
+  check_dates();
+  return bad != 0;
+}
