@@ -81,6 +81,7 @@ static void sent(struct lm_imapc *s, struct imapc_cmd *cmd) {
   if (cmd->options & LM_IMAPC_SECRET) lm_buf_wipe(&cmd->text);
   lm_buf_free(&cmd->text);
   cmd->phase = PHASE_SENT;
+  cmd->sent_at = s->wire.queued;
   if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
     s->caps_renewed = false;
   }
@@ -170,6 +171,11 @@ bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
   s->told_go = 0;
   lm_wire_trace(&s->wire, 'C', LM_STR("(content)"));
   return true;
+}
+
+bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id) {
+  const struct imapc_cmd *cmd = imapc_find(s, id);
+  return cmd && cmd->phase == PHASE_SENT && s->wire.gone >= cmd->sent_at;
 }
 
 /* --- giving up --------------------------------------------------------------------------------------- */

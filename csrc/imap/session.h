@@ -72,6 +72,7 @@ struct imapc_cmd {
   uint32_t stop_n, stop_i; /* how many; how many are behind us */
   struct lm_buf initial;   /* AUTHENTICATE: base64 that answers the first challenge */
   uint64_t content;        /* PHASE_CONTENT: octets still to come */
+  uint64_t sent_at;        /* PHASE_SENT: where in the stream it ends */
   uint32_t id;
   uint32_t steps; /* challenges so far */
   enum imapc_phase phase;
