@@ -71,7 +71,7 @@ end
 local function begin(state)
   local pump = state.pump
   local id, err = run.begin(pump, state.verb, state.stream, "set", state.pieces[state.next_piece], "text",
-    state.items, state.modifiers and "text", state.modifiers)
+    state.items)
   if not id then return nil, err end
   state.next_piece = state.next_piece + 1
   state.ids[#state.ids + 1] = id
@@ -220,6 +220,7 @@ function fetch.start(pump, set, items, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
   local text, rich, headers = item_list(items, level + 1)
+  local more = modifiers(options)
   local canonical, why = core.seqset(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
   if options.partial and not options.partial:find(PARTIAL) then
@@ -230,9 +231,9 @@ function fetch.start(pump, set, items, options, level)
     return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
   end
   local state = {
-    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = text, rich = rich, headers = headers,
+    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text, rich = rich, headers = headers,
     pieces = run.pieces(canonical), next_piece = 1, ids = {}, options = options,
-    sink = options.sink, stream = options.sink ~= nil, modifiers = modifiers(options),
+    sink = options.sink, stream = options.sink ~= nil,
   }
   local ok, err = fill(state)
   if not ok then

@@ -64,8 +64,10 @@ local function select(pump, name, options, readonly)
   options = options or {}
   local box = { name = name, exists = 0, flags = {}, readonly = readonly }
   pump.mailbox, pump.opening = nil, box
+  local arguments = { "mailbox", name }
+  if pump.session:has_capability("CONDSTORE") then arguments[3], arguments[4] = "text", "(CONDSTORE)" end
   local ok, code, value = run.call(pump, options, filler(pump, box), readonly and "EXAMINE" or "SELECT",
-    "mailbox", name)
+    unpack(arguments))
   if pump.opening == box then pump.opening = nil end
   if not ok then return nil, code end
   if codes[code] then codes[code](box, value) end
@@ -216,11 +218,12 @@ local function list_command(session, pattern, options, figures)
     out[#out + 1] = "mailbox"
     out[#out + 1] = value
   end
-  if extended and session:has_capability("SPECIAL-USE") then returns[#returns + 1] = "SPECIAL-USE" end
+  if extended and session:has_capability("SPECIAL-USE") then returns[1] = "CHILDREN SPECIAL-USE" end
   if figures and (session:has_capability("LIST-STATUS") or session:has_capability("IMAP4REV2")) then
     returns[#returns + 1] = "STATUS " .. figures
   end
-  if #returns > 0 and verb == "LIST" then
+  -- An empty pattern asks for the delimiter, and only the plain LIST knows that (RFC 5258 §3).
+  if #returns > 0 and verb == "LIST" and pattern ~= "" then
     out[#out + 1] = "text"
     out[#out + 1] = "RETURN (" .. table.concat(returns, " ") .. ")"
   end

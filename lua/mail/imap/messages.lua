@@ -107,6 +107,13 @@ local function store(pump, set, options, text)
   return { modified = modified }
 end
 
+-- What was opened with EXAMINE keeps nothing; servers take a STORE there and ignore it.
+local function keeps_nothing(pump)
+  local box = pump.mailbox
+  if not (box and box.readonly and next(box.permanent_flags) == nil) then return nil end
+  return pump:error("rejected", "the mailbox is open read-only", { command = "STORE", response_code = "READ-ONLY" })
+end
+
 --- Changes flags (RFC 9051 §6.4.6).
 -- @param set
 -- @tparam table change `{add={…}}`, `{remove={…}}` or `{flags={…}}`
@@ -119,7 +126,8 @@ function messages:store(set, change, options)
   local flags, sign = store_change(change)
   local pump = run.pump(self, "store")
   local list, err = run.flags(pump, flags, "store")
-  if not list then return nil, err end
+  err = err or pump.failure or keeps_nothing(pump)
+  if err then return nil, err end
   options = options or {}
   return store(pump, canonical, options, sign .. "FLAGS" .. (options.silent and ".SILENT" or "") .. " " .. list)
 end
