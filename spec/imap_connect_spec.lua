@@ -46,8 +46,8 @@ describe("IMAP connect", function()
   end
 
   real("by URL, with options beside it", function()
-    local user = dovecot:add_user(nil, "s:e@c%r")
-    local url = ("imaps://%s:%s@localhost:%d/"):format(user.name, "s%3Ae%40c%25r", dovecot.ports.imaps)
+    local user = dovecot:add_user(nil, "s/e@c%r")
+    local url = ("imaps://%s:%s@localhost:%d/"):format(user.name, "s%2Fe%40c%25r", dovecot.ports.imaps)
     local session = assert(imap.connect { host = url, ssl = { ca_file = dovecot.ca_file } })
     assert.is_true(session:logout())
     local none, err = imap.connect(url)

@@ -231,7 +231,8 @@ function fetch.start(pump, set, items, options, level)
     return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
   end
   local state = {
-    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text, rich = rich, headers = headers,
+    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,
+    rich = rich, headers = headers,
     pieces = run.pieces(canonical), next_piece = 1, ids = {}, options = options,
     sink = options.sink, stream = options.sink ~= nil,
   }
