@@ -160,6 +160,7 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
   if (bytes.n > cmd->content) return imapc_refuse(s, "more content than announced") != 0;
   if (bytes.n) lm_wire_lend(&s->wire, bytes);
   cmd->content -= bytes.n;
+  s->told_go = 0; /* and GO again, once they are out */
   return true;
 }
 
