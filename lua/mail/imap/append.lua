@@ -161,57 +161,54 @@ end
 -- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
 local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
 
--- The command's arguments behind the mailbox's name; or nil, err.
-local function put_arguments(pump, out, options, literal)
+-- The command's typed arguments; or nil, err.
+local function arguments_of(pump, call, literal)
+  local out = { "mailbox", call.mailbox }
   local function put(kind, value)
     out[#out + 1] = kind
     out[#out + 1] = value
   end
-  if options.flags then
-    local flags, err = run.flags(pump, options.flags, "append")
-    if not flags then return nil, err end
-    put("text", flags)
-  end
-  if type(options.date) == "number" then
-    put("date", options.date)
-  elseif options.date and options.date:find(DATE_TIME) then
-    put("text", '"' .. options.date .. '"')
-  elseif options.date then
-    return nil, pump:error("invalid", "bad date '" .. options.date .. "'", { command = "APPEND" })
+  local date = call.options.date
+  if call.flags then put("text", call.flags) end
+  if type(date) == "number" then
+    put("date", date)
+  elseif date and date:find(DATE_TIME) then
+    put("text", '"' .. date .. '"')
+  elseif date then
+    return nil, pump:error("invalid", "bad date '" .. date .. "'", { command = "APPEND" })
   end
   if literal.text then put("literal", literal.text) else put("stream", literal.size) end
-  return true
+  return out
 end
 
-local function send(pump, mailbox, literal, options)
-  local arguments = { "mailbox", mailbox }
-  local ok, err = put_arguments(pump, arguments, options, literal)
-  if not ok then return nil, err end
+local function send(pump, call, literal)
+  local arguments, err = arguments_of(pump, call, literal)
+  if not arguments then return nil, err end
   local id
   id, err = run.begin(pump, "APPEND", false, unpack(arguments))
   if not id then return nil, err end
-  return finish(pump, id, literal, options)
+  return finish(pump, id, literal, call.options)
 end
 
 --- Appends one message.
 -- @tparam table pump
--- @tparam string mailbox UTF-8
+-- @tparam table call `mailbox` (UTF-8), `flags` (as text, or nil), and the user's `options`: `date`
+--   (seconds since 1970, or a date-time as the standard writes it), `size` of a source in octets,
+--   `timeout`
 -- @param message a string, an open file, a source function or a mail.message: lines may end in LF,
 --   and are stored with CRLF. A source whose `size` is given is sent octet for octet; one without is
 --   put down in a temporary file first, since IMAP tells the size before the message.
--- @tparam table options `flags` (array), `date` (seconds since 1970, or a date-time as the standard
---   writes it), `size` of a source in octets, `timeout`
 -- @tparam number level whose line is blamed where `message` is none
 -- @treturn table `{uidvalidity=, uid=}`, empty where the server does not tell (UIDPLUS); or nil, err:
 --   `err.response_code` "TRYCREATE" where the mailbox is not there; kind "unknown" where the
 --   connection died after the last octet; kind "io" where the message cannot be read (the session is
 --   closed then, if it was being sent)
-function append.run(pump, mailbox, message, options, level)
+function append.run(pump, call, message, level)
   if pump.failure then return nil, pump.failure end
-  local literal, err = open(pump, message, options, level + 1)
+  local literal, err = open(pump, message, call.options, level + 1)
   if not literal then return nil, err end
   local result
-  result, err = send(pump, mailbox, literal, options)
+  result, err = send(pump, call, literal)
   if literal.file then literal.file:close() end
   return result, err
 end

@@ -29,7 +29,9 @@ end
 
 --- An event of the core as a table for users; nil where it is none of theirs.
 function events.from(kind, a, b, c, d, e, f)
-  if kind == "fetch" then
+  if kind == "fetch" and not a.flags then
+    return { type = "fetch", seq = a.seq, uid = a.uid, modseq = a.modseq, message = a }
+  elseif kind == "fetch" then
     return { type = "flags", seq = a.seq, uid = a.uid, flags = a.flags, modseq = a.modseq, message = a }
   elseif kind == "bye" then
     return { type = "bye", text = a, code = b }

@@ -229,7 +229,14 @@ end
 function messages:append(mailbox, message, options)
   run.text(mailbox, "append", "a mailbox")
   run.options(options, "append", append.OPTIONS)
-  local result, err = append.run(run.pump(self, "append"), mailbox, message, options or {}, 2)
+  local pump = run.pump(self, "append")
+  local flags, err
+  if options and options.flags then
+    flags, err = run.flags(pump, options.flags, "append")
+    if not flags then return nil, err end
+  end
+  local result
+  result, err = append.run(pump, { mailbox = mailbox, flags = flags, options = options or {} }, message, 2)
   return result, err
 end
 
