@@ -116,7 +116,7 @@ env:
 	@echo "export LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)'"
 doc:
 	$(DEPS) doc
-	ldoc -q -d build/doc -p lua-mail -f markdown lua
+	ldoc -q --fatalwarnings -d build/doc -p lua-mail -f backtick lua
 install: all
 	@for f in $(LUAFILES:lua/%=%); do mkdir -p "$(DESTDIR)$(LUADIR)/$${f%/*}" && \
 	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f" || exit 1; done

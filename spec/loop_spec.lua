@@ -235,6 +235,18 @@ describe("tasks", function()
     assert.same({ "other", 1, 2 }, log)
   end)
 
+  it("that die in a wait are not woken", function()
+    -- Lua 5.1 cannot yield across the C call that a `for` makes; later Luas can, and simply sleep.
+    local ok = pcall(loop.run, function()
+      for item in function() loop.sleep(0.01) end do assert.is_nil(item) end
+    end)
+    assert.are.equal(waits_in_pcall, ok)
+    assert.are.equal("next", loop.run(function()
+      loop.sleep(0.02)
+      return "next"
+    end))
+  end)
+
   it("must be functions", function()
     local ok, err = pcall(function() loop.spawn(1) end)
     assert.is_false(ok)

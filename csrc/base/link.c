@@ -25,8 +25,7 @@ bool lm_link_turn(struct lm_link *l) {
   bool ended = l->wire->eof || lm_wire_failed(l->wire);
   for (i = n; i-- > 0;) l->filter[i]->turn(l->filter[i], inner_of(l, i));
   for (i = 0; n > 1 && i < n; i++) l->filter[i]->turn(l->filter[i], inner_of(l, i));
-  return lm_buf_len(&l->wire->in) != before ||
-         ended != (l->wire->eof || lm_wire_failed(l->wire));
+  return lm_buf_len(&l->wire->in) != before || ended != (l->wire->eof || lm_wire_failed(l->wire));
 }
 
 bool lm_link_insert(struct lm_link *l, struct lm_filter *f) {

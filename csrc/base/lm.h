@@ -68,20 +68,20 @@ struct lm_limits {
   size_t sasl_steps;  /* challenges of one authentication: endless 334 or "+" */
 };
 
-#define LM_LIMITS_DEFAULT                                                                         \
-  {                                                                                               \
-    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,      \
-    .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100, .queue = 16777216,      \
-    .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                     \
+#define LM_LIMITS_DEFAULT                                                                          \
+  {                                                                                                \
+    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,       \
+    .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100, .queue = 16777216,       \
+    .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                      \
   }
 
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
-  LM_COMMENT_DEPTH = 100,  /* nested comments: deeper ones are text, not comments */
-  LM_ADDRESSES = 1000000,  /* of one list: "a,a,a," costs 50 times its size in memory */
-  LM_LOCAL_PART = 64,      /* octets, RFC 5321 §4.5.3.1.1 */
-  LM_DOMAIN = 255,         /* octets, RFC 5321 §4.5.3.1.2 */
-  LM_MAILBOX = 254         /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
+  LM_COMMENT_DEPTH = 100, /* nested comments: deeper ones are text, not comments */
+  LM_ADDRESSES = 1000000, /* of one list: "a,a,a," costs 50 times its size in memory */
+  LM_LOCAL_PART = 64,     /* octets, RFC 5321 §4.5.3.1.1 */
+  LM_DOMAIN = 255,        /* octets, RFC 5321 §4.5.3.1.2 */
+  LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
 
 #endif

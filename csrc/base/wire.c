@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRAIN_MIN = 4096, GRAIN_MAX = 262144 };
+enum { GRAIN_MIN = LM_WIRE_LITTLE, GRAIN_MAX = 262144 };
 
 void lm_wire_init(struct lm_wire *w) {
   memset(w, 0, sizeof *w);
@@ -52,13 +52,19 @@ char *lm_wire_room(struct lm_wire *w, size_t *got_out) {
   return p;
 }
 
+/* A read that filled its room promises more. */
+static void widen(struct lm_wire *w, size_t n) {
+  if (n >= w->grain && w->grain < GRAIN_MAX) w->grain *= 4;
+}
+
 void lm_wire_fed(struct lm_wire *w, size_t n) {
   lm_buf_added(&w->in, n);
-  if (n >= w->grain && w->grain < GRAIN_MAX) w->grain *= 4;
+  widen(w, n);
 }
 
 bool lm_wire_feed(struct lm_wire *w, struct lm_str s) {
   if (lm_wire_failed(w)) return false;
+  widen(w, s.n);
   if (lm_buf_put(&w->in, s.p, s.n)) return true;
   lm_wire_fail(w, LM_E_MEMORY, "room for input", LM_NOSTR);
   return false;

@@ -50,6 +50,14 @@ void lm_wire_sent(struct lm_wire *w, size_t n);
 ** grows while reads fill it, to 256 KiB. */
 char *lm_wire_room(struct lm_wire *w, size_t *got_out);
 
+enum { LM_WIRE_LITTLE = 4096 };
+
+/* True where reads have been short: then a driver had better read LM_WIRE_LITTLE bytes elsewhere and
+** lm_wire_feed them, since an idle session should hold no buffer. */
+static inline bool lm_wire_expects_little(const struct lm_wire *w) {
+  return w->grain == LM_WIRE_LITTLE;
+}
+
 /* `n` bytes were read into the room. */
 void lm_wire_fed(struct lm_wire *w, size_t n);
 

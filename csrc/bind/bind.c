@@ -105,7 +105,8 @@ void lm_checklimits(lua_State *L, int i, struct lm_limits *out) {
     size_t *field = lua_type(L, -2) == LUA_TSTRING ? find_limit(out, lua_tostring(L, -2)) : NULL;
     lua_Number n = lua_tonumber(L, -1);
     if (field == NULL) {
-      luaL_error(L, "unknown limit '%s'", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
+      luaL_error(L, "unknown limit '%s'",
+                 lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
     }
     if (!lua_isnumber(L, -1) || !(n >= 0) || n > 9007199254740992.0) {
       luaL_error(L, "limit '%s' must be a number of 0 or more", lua_tostring(L, -2));

@@ -52,6 +52,9 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
 ** link.wire. */
 struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt);
 
+/* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. */
+enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out);
+
 /* Any session at `i`, of whatever class; an argument error otherwise. */
 struct lm_box *lm_checkbox(lua_State *L, int i);
 
@@ -70,6 +73,5 @@ void lm_checklimits(lua_State *L, int i, struct lm_limits *out);
 
 /* A failure as two values: kind of the public API, one readable line. Returns 2. */
 int lm_push_error(lua_State *L, const struct lm_error *e);
-
 
 #endif

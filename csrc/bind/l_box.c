@@ -5,6 +5,7 @@
 ** reads and writes the link's outer wire in place.
 */
 #include "bind/bind.h"
+#include "bind/open.h"
 #include "bind/l_tls.h"
 
 #include <stdlib.h>
@@ -103,21 +104,21 @@ static int output(lua_State *L) {
   return 1;
 }
 
+enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
+  for (;;) {
+    enum lm_status status = b->type->next(L, b, n_out);
+    if (status != LM_WAIT || b->link.filter[0] == NULL || !lm_link_turn(&b->link)) return status;
+  }
+}
+
 /* next() -> kind, ... */
 static int next(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  for (;;) {
-    int n = 0;
-    enum lm_status status = b->type->next(L, b, &n);
-    if (status == LM_EVENT) return n;
-    if (status == LM_FAIL) {
-      lua_pushliteral(L, "fail");
-      return 1;
-    }
-    if (b->link.filter[0] == NULL || !lm_link_turn(&b->link)) break;
+  int n = 0;
+  switch (lm_box_next(L, lm_boxself(L), &n)) {
+  case LM_EVENT: return n;
+  case LM_FAIL: lua_pushliteral(L, "fail"); return 1;
+  default: lua_pushliteral(L, "wait"); return 1;
   }
-  lua_pushliteral(L, "wait");
-  return 1;
 }
 
 /* wants() -> "read" | "readwrite": what the transport should wait for */
@@ -180,9 +181,9 @@ static int trace(lua_State *L) {
   return 1;
 }
 
-/* state([table]) -> the table that the Lua side keeps with this session */
-static int state(lua_State *L) {
-  lm_checkself(L);
+/* core.session_state(session [, table]) -> the table that the Lua side keeps with this session */
+static int session_state(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TUSERDATA);
   if (!lua_isnoneornil(L, 2)) {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
@@ -212,9 +213,17 @@ static int is_freed(lua_State *L) {
 }
 
 static const luaL_Reg box_methods[] = {
-    {"feed", feed},         {"feed_eof", feed_eof}, {"output", output},   {"next", next},
-    {"wants", wants},       {"failure", failure},   {"relax", relax},     {"abandon", abandon},
-    {"trace", trace},       {"state", state},       {"free", release},    {"is_freed", is_freed},
+    {"feed", feed},
+    {"feed_eof", feed_eof},
+    {"output", output},
+    {"next", next},
+    {"wants", wants},
+    {"failure", failure},
+    {"relax", relax},
+    {"abandon", abandon},
+    {"trace", trace},
+    {"free", release},
+    {"is_freed", is_freed},
     {"start_tls", lm_box_start_tls},
     {"tls_info", lm_box_tls_info},
     {"tls_session", lm_box_tls_session},
@@ -225,6 +234,7 @@ static const luaL_Reg box_methods[] = {
     {NULL, NULL},
 };
 
+static const luaL_Reg box_functions[] = {{"session_state", session_state}, {NULL, NULL}};
 static const luaL_Reg box_meta[] = {{"__gc", release}, {NULL, NULL}};
 
 void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods) {
@@ -234,4 +244,8 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
   lua_pushboolean(L, 1);
   lua_rawsetp(L, -2, &box_key);
   lua_pop(L, 1);
+}
+
+void lm_open_box(lua_State *L) {
+  luaL_setfuncs(L, box_functions, 0);
 }

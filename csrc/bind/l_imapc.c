@@ -100,9 +100,9 @@ static int push_fields(lua_State *L, struct lm_box *b, const struct lm_imapc_eve
 }
 
 static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
-  static const char *const kinds[] = {"greeting", "untagged", "fetch",    "body",     "data", "done",
-                                      "ask",      "go",       "idling",   "starttls", "compress",
-                                      "bye"};
+  static const char *const kinds[] = {"greeting", "untagged", "fetch",    "body",
+                                      "data",     "done",     "ask",      "go",
+                                      "idling",   "starttls", "compress", "bye"};
   struct lm_imapc_event ev;
   enum lm_status status = lm_imapc_next(b->session, &ev);
   if (status == LM_EVENT) {
@@ -117,13 +117,24 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
 /* --- submit ----------------------------------------------------------------------------------------- */
 
 enum argument {
-  A_TEXT, A_SET, A_NUMBER, A_ASTRING, A_STRING, A_MAILBOX, A_LITERAL, A_LITERAL8, A_STREAM,
-  A_STREAM8, A_DATE, A_OPEN, A_CLOSE
+  A_TEXT,
+  A_SET,
+  A_NUMBER,
+  A_ASTRING,
+  A_STRING,
+  A_MAILBOX,
+  A_LITERAL,
+  A_LITERAL8,
+  A_STREAM,
+  A_STREAM8,
+  A_DATE,
+  A_OPEN,
+  A_CLOSE
 };
 
-static const char *const argument_names[] = {
-    "text",    "set",    "number",  "astring", "string", "mailbox", "literal", "literal8",
-    "stream",  "stream8", "date",   "open",    "close",  NULL};
+static const char *const argument_names[] = {"text",    "set",     "number",   "astring", "string",
+                                             "mailbox", "literal", "literal8", "stream",  "stream8",
+                                             "date",    "open",    "close",    NULL};
 
 /* A whole number of 0 or more that is exact. */
 static uint64_t checksize(lua_State *L, int i) {

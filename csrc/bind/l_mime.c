@@ -5,11 +5,13 @@
 ** It is emptied at the end of a call, or else at the beginning of the next. No function here calls
 ** back into Lua, so none runs inside another.
 */
+#include "base/chars.h"
 #include "bind/bind.h"
 #include "bind/open.h"
 #include "mime/addr.h"
 #include "mime/charset.h"
 #include "mime/date.h"
+#include "mime/header.h"
 #include "mime/idn.h"
 #include "mime/recipients.h"
 #include "mime/word2047.h"
@@ -242,6 +244,51 @@ static int decode_words(lua_State *L) {
   return done(a, 1);
 }
 
+static void push_lower(lua_State *L, struct lm_str s) {
+  luaL_Buffer b;
+  size_t i;
+  luaL_buffinit(L, &b);
+  for (i = 0; i < s.n; i++) luaL_addchar(&b, lm_lower(s.p[i]));
+  luaL_pushresult(&b);
+}
+
+/* The value of a field without the space behind its colon, unfolded and decoded. */
+static bool decoded_value(struct lm_arena *a, struct lm_str value, struct lm_str *out) {
+  while (value.n && lm_is(value.p[0], LM_SPACE)) value = (struct lm_str){value.p + 1, value.n - 1};
+  return lm_word2047_decode(a, value, out);
+}
+
+/* header_fields(text) -> {{name=, value= (UTF-8, on one line)}..., [name in lower case] = value of the
+** first field of that name} */
+static int header_fields(lua_State *L) {
+  struct lm_arena *a = scratch(L);
+  struct lm_header_walk w = lm_header_walk(lm_checkstr(L, 1));
+  struct lm_header_field field;
+  int n = 0;
+  lua_newtable(L);
+  while (lm_header_next(&w, &field)) {
+    struct lm_str value;
+    if (!decoded_value(a, field.value, &value)) return no_memory(L);
+    lua_createtable(L, 0, 2);
+    lm_pushstr(L, field.name);
+    lua_setfield(L, -2, "name");
+    lm_pushstr(L, value);
+    lua_setfield(L, -2, "value");
+    lua_rawseti(L, -2, ++n);
+    push_lower(L, field.name);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      lm_pushstr(L, value);
+      lua_rawset(L, -3);
+    } else {
+      lua_pop(L, 2);
+    }
+  }
+  return done(a, 1);
+}
+
 /* encode_words(text) -> encoded words */
 static int encode_words(lua_State *L) {
   struct lm_arena *a = scratch(L);
@@ -354,6 +401,7 @@ static const luaL_Reg functions[] = {{"address_parse", address_parse},
                                      {"address_phrase", address_phrase},
                                      {"envelope_of", envelope_of},
                                      {"decode_words", decode_words},
+                                     {"header_fields", header_fields},
                                      {"encode_words", encode_words},
                                      {"to_utf8", to_utf8},
                                      {"is_utf8", is_utf8},

@@ -30,8 +30,7 @@ static int checkms(lua_State *L, int i) {
 
 static unsigned checkwant(lua_State *L, int i) {
   const char *s = luaL_checkstring(L, i);
-  unsigned want =
-      (strchr(s, 'r') ? LM_POLL_READ : 0u) | (strchr(s, 'w') ? LM_POLL_WRITE : 0u);
+  unsigned want = (strchr(s, 'r') ? LM_POLL_READ : 0u) | (strchr(s, 'w') ? LM_POLL_WRITE : 0u);
   luaL_argcheck(L, want, i, "'r', 'w' or 'rw' expected");
   return want;
 }
@@ -106,17 +105,32 @@ static int newconn(lua_State *L) {
   return 1;
 }
 
-/* turn(session) -> nil where bytes moved | "r" | "rw": wait for that | "pause": let others run */
-static int turn(lua_State *L) {
+/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let others
+** run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as that goes without waiting. */
+static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
+  const char *what = NULL;
   if (n->fd < 0) return luaL_error(L, "connection is closed");
-  switch (lm_net_turn(n, &b->link)) {
-  case LM_NET_READ: lua_pushliteral(L, "r"); return 1;
-  case LM_NET_READWRITE: lua_pushliteral(L, "rw"); return 1;
-  case LM_NET_PAUSE: lua_pushliteral(L, "pause"); return 1;
-  default: return 0;
+  while (what == NULL) {
+    int values = 0;
+    enum lm_status status = lm_box_next(L, b, &values);
+    if (status == LM_EVENT) return values;
+    if (status == LM_FAIL) {
+      lua_pushliteral(L, "fail");
+      return 1;
+    }
+    switch (lm_net_turn(n, &b->link)) {
+    case LM_NET_READ: what = "r"; break;
+    case LM_NET_READWRITE: what = "rw"; break;
+    case LM_NET_PAUSE: what = "pause"; break;
+    case LM_NET_ENDED: what = "end"; break;
+    default: break;
+    }
   }
+  lua_pushliteral(L, "wait");
+  lua_pushstring(L, what);
+  return 2;
 }
 
 /* flush(session) -> true where nothing is left to send */
@@ -254,8 +268,8 @@ static const luaL_Reg poller_methods[] = {
     {"park", park}, {"unpark", unpark}, {"forget", forget}, {"wait", wait}, {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
 static const luaL_Reg conn_methods[] = {
-    {"turn", turn},     {"flush", flush},       {"recv", conn_recv},  {"send", conn_send},
-    {"fd", conn_fd},    {"why", conn_why},      {"name", conn_name},  {"octets", conn_octets},
+    {"next", conn_next},   {"flush", flush},      {"recv", conn_recv}, {"send", conn_send},
+    {"fd", conn_fd},       {"why", conn_why},     {"name", conn_name}, {"octets", conn_octets},
     {"accept", os_accept}, {"close", conn_close}, {NULL, NULL}};
 static const luaL_Reg conn_meta[] = {{"__gc", conn_close}, {NULL, NULL}};
 static const luaL_Reg poller_functions[] = {{"poller", newpoller}, {NULL, NULL}};

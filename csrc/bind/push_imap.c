@@ -8,21 +8,66 @@
 /* --- keys ---------------------------------------------------------------------------------------- */
 
 enum key {
-  K_SEQ = 1, K_UID, K_FLAGS, K_INTERNALDATE, K_SIZE, K_MODSEQ, K_ENVELOPE, K_BODYSTRUCTURE, K_BODY,
-  K_BINARY, K_RAW, K_DEFECTS, K_STREAMED, K_DATE, K_SUBJECT, K_FROM, K_SENDER, K_REPLY_TO, K_TO,
-  K_CC, K_BCC, K_IN_REPLY_TO, K_MESSAGE_ID, K_NAME, K_ADDRESS, K_GROUP, K_MEMBERS, K_TYPE,
-  K_PARAMETERS, K_PARTS, K_SECTION, K_LINES, K_ENCODING, K_ID, K_DESCRIPTION, K_MD5,
-  K_DISPOSITION, K_LANGUAGE, K_LOCATION, K_KIND, K_TAG, K_NUMBER, K_VALUE, K_CODE, K_CODE_VALUE,
-  K_TEXT, KEYS
+  K_SEQ = 1,
+  K_UID,
+  K_FLAGS,
+  K_INTERNALDATE,
+  K_SIZE,
+  K_MODSEQ,
+  K_ENVELOPE,
+  K_BODYSTRUCTURE,
+  K_BODY,
+  K_BINARY,
+  K_RAW,
+  K_DEFECTS,
+  K_STREAMED,
+  K_DATE,
+  K_SUBJECT,
+  K_FROM,
+  K_SENDER,
+  K_REPLY_TO,
+  K_TO,
+  K_CC,
+  K_BCC,
+  K_IN_REPLY_TO,
+  K_MESSAGE_ID,
+  K_NAME,
+  K_ADDRESS,
+  K_GROUP,
+  K_MEMBERS,
+  K_TYPE,
+  K_PARAMETERS,
+  K_PARTS,
+  K_SECTION,
+  K_LINES,
+  K_ENCODING,
+  K_ID,
+  K_DESCRIPTION,
+  K_MD5,
+  K_DISPOSITION,
+  K_LANGUAGE,
+  K_LOCATION,
+  K_KIND,
+  K_TAG,
+  K_NUMBER,
+  K_VALUE,
+  K_CODE,
+  K_CODE_VALUE,
+  K_TEXT,
+  KEYS
 };
 
 static const char *const names[KEYS] = {
-    NULL, "seq", "uid", "flags", "internaldate", "size", "modseq", "envelope", "bodystructure",
-    "body", "binary", "raw", "defects", "streamed", "date", "subject", "from", "sender", "reply_to",
-    "to", "cc", "bcc", "in_reply_to", "message_id", "name", "address", "group", "members", "type",
-    "parameters", "parts", "section", "lines", "encoding", "id", "description", "md5",
-    "disposition", "language", "location", "kind", "tag", "number", "value", "code", "code_value",
-    "text",
+    NULL,          "seq",     "uid",         "flags",         "internaldate",
+    "size",        "modseq",  "envelope",    "bodystructure", "body",
+    "binary",      "raw",     "defects",     "streamed",      "date",
+    "subject",     "from",    "sender",      "reply_to",      "to",
+    "cc",          "bcc",     "in_reply_to", "message_id",    "name",
+    "address",     "group",   "members",     "type",          "parameters",
+    "parts",       "section", "lines",       "encoding",      "id",
+    "description", "md5",     "disposition", "language",      "location",
+    "kind",        "tag",     "number",      "value",         "code",
+    "code_value",  "text",
 };
 
 static char keys_key; /* its address finds the array in the registry */
@@ -111,7 +156,10 @@ static void push_list(lua_State *L, const struct lm_imap_value *list) {
   bool fields = v && v->key.n;
   int n = 0;
   luaL_checkstack(L, 8, "IMAP data");
-  lua_createtable(L, numbers ? (int)v->u.numbers.n : fields ? 0 : (int)list->count,
+  lua_createtable(L,
+                  numbers  ? (int)v->u.numbers.n
+                  : fields ? 0
+                           : (int)list->count,
                   fields ? (int)list->count : 0);
   for (; v; v = v->next) {
     if (v->kind == LM_VALUE_NUMBERS) {
@@ -237,17 +285,33 @@ static int count_envelope(const struct lm_imap_envelope *e) {
   return n;
 }
 
-static void push_envelope(struct to t, const struct lm_imap_envelope *e) {
+/* Fields from ... bcc. Lists that are one in C are one table: sender and reply_to of most mail. */
+static void put_address_lists(struct to t, const struct lm_imap_envelope *e) {
   int i;
-  lua_createtable(t.L, 0, count_envelope(e));
-  put_nstr(t, K_DATE, e->date);
-  put_nstr(t, K_SUBJECT, e->subject);
+  lua_pushnil(t.L); /* below the envelope: the table of from */
+  lua_insert(t.L, -2);
   for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
     if (e->list[i] == NULL) continue;
     key(t, (enum key)(K_FROM + i));
-    push_addresses(t, e->list[i]);
+    if (i != LM_IMAP_FROM && e->list[i] == e->list[LM_IMAP_FROM]) {
+      lua_pushvalue(t.L, -3);
+    } else {
+      push_addresses(t, e->list[i]);
+    }
+    if (i == LM_IMAP_FROM) {
+      lua_pushvalue(t.L, -1);
+      lua_replace(t.L, -5);
+    }
     set(t);
   }
+  lua_remove(t.L, -2);
+}
+
+static void push_envelope(struct to t, const struct lm_imap_envelope *e) {
+  lua_createtable(t.L, 0, count_envelope(e));
+  put_nstr(t, K_DATE, e->date);
+  put_nstr(t, K_SUBJECT, e->subject);
+  put_address_lists(t, e);
   put_nstr(t, K_IN_REPLY_TO, e->in_reply_to);
   put_nstr(t, K_MESSAGE_ID, e->message_id);
 }
@@ -489,8 +553,8 @@ static void put_data(struct to t, const struct lm_imap_resp *r) {
 }
 
 void lm_imap_push_resp(lua_State *L, const struct lm_imap_resp *r) {
-  static const struct lm_str kinds[] = {
-      LM_NAME("continue"), LM_NAME("untagged"), LM_NAME("tagged")};
+  static const struct lm_str kinds[] = {LM_NAME("continue"), LM_NAME("untagged"),
+                                        LM_NAME("tagged")};
   struct to t = begin(L);
   lua_createtable(L, 0, 6);
   put_str(t, K_KIND, kinds[r->kind]);

@@ -220,31 +220,60 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum imapc_effect effe
   return LM_IMAPC_DONE;
 }
 
-/* True where the command may be answered now: all of it is out, or the server refuses it in the
-** middle. */
-static bool may_be_answered(const struct imapc_cmd *cmd, enum lm_imap_status status) {
-  if (cmd->phase == PHASE_SENT) return true;
-  return (cmd->phase == PHASE_WAIT || cmd->phase == PHASE_CONTENT) && status != LM_IMAP_OK;
+/* A refusal while octets of a literal are under way: they were announced, so the server will read
+** them, and the session must send them all to stay in step. Until then the answer is put aside. */
+static enum lm_status put_aside(struct lm_imapc *s, struct imapc_cmd *cmd) {
+  if (s->early_id) return imapc_fail_seen(s, "one answer to a command", s->line);
+  if (!lm_buf_put(&cmd->early, s->line.p, s->line.n)) {
+    return imapc_fail(s, LM_E_MEMORY, "room for an answer");
+  }
+  s->early_id = cmd->id;
+  return LM_WAIT;
+}
+
+static enum lm_status end_command(struct lm_imapc *s, struct imapc_cmd *cmd,
+                                  struct lm_imap_resp *resp, struct lm_imapc_event *ev) {
+  uint32_t id = cmd->id;
+  bool quiet = cmd->abandoned;
+  enum lm_imapc_kind kind;
+  kind = take_effect(s, cmd->verb->effect, resp->status == LM_IMAP_OK);
+  imapc_remove(s, cmd);
+  return quiet && kind == LM_IMAPC_DONE ? LM_WAIT : tell(ev, kind, id, resp);
 }
 
 static enum lm_status on_tagged(struct lm_imapc *s, struct lm_imap_resp *resp,
                                 struct lm_imapc_event *ev) {
   uint32_t id = tag_number(s, resp->tag);
   struct imapc_cmd *cmd = id ? imapc_find(s, id) : NULL;
-  enum lm_imapc_kind kind;
-  bool quiet;
+  bool refused = resp->status != LM_IMAP_OK;
   s->count = 0;
   learn(s, resp);
   if (id && id == s->idle_tag && s->idle != IDLE_OFF) return imapc_idle_answer(s, resp, ev);
-  if (cmd == NULL || !may_be_answered(cmd, resp->status)) {
-    return imapc_fail_seen(s, "tag of a command that was sent", resp->tag);
+  if (cmd && (cmd->phase == PHASE_SENT || (cmd->phase == PHASE_WAIT && refused))) {
+    return end_command(s, cmd, resp, ev);
   }
-  /* the octets announced can neither be sent nor taken back: no later command would be in step */
-  if (cmd->phase == PHASE_CONTENT) s->over = true;
-  quiet = cmd->abandoned;
-  kind = take_effect(s, cmd->verb->effect, resp->status == LM_IMAP_OK);
-  imapc_remove(s, cmd);
-  return quiet && kind == LM_IMAPC_DONE ? LM_WAIT : tell(ev, kind, id, resp);
+  if (cmd && refused && (cmd->phase == PHASE_WRITING || cmd->phase == PHASE_CONTENT)) {
+    return put_aside(s, cmd);
+  }
+  return imapc_fail_seen(s, "tag of a command that was sent", resp->tag);
+}
+
+/* The answer that was put aside, once all octets are out. */
+enum lm_status imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev) {
+  struct imapc_cmd *cmd = imapc_find(s, s->early_id);
+  struct lm_imap_resp *resp;
+  struct lm_imap_how how = {s->utf8};
+  struct lm_cursor c;
+  if (cmd == NULL || cmd->phase != PHASE_SENT) return LM_WAIT;
+  s->early_id = 0;
+  c = lm_cursor(lm_arena_copy(&s->arena, lm_buf_str(&cmd->early)));
+  c.arena = &s->arena;
+  c.limits = &s->limits;
+  resp = lm_arena_alloc(&s->arena, sizeof *resp);
+  if (resp == NULL || c.begin == NULL || !lm_imap_resp(&c, &how, resp)) {
+    return imapc_fail(s, LM_E_MEMORY, "room for an answer");
+  }
+  return end_command(s, cmd, resp, ev);
 }
 
 /* --- the greeting --------------------------------------------------------------------------------------- */

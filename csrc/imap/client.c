@@ -143,6 +143,7 @@ static enum lm_status framed(struct lm_imapc *s, struct lm_str text, struct lm_i
   if (s->wire.trace) trace(s, text);
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
   lm_wire_take(&s->wire, (size_t)(c.p - c.begin));
+  s->line = text;
   if (!rest) return imapc_answer(s, resp, ev);
   s->pieces = NULL;
   if (s->body_quiet) return LM_WAIT;
@@ -184,8 +185,11 @@ static enum lm_status body(struct lm_imapc *s, struct lm_imapc_event *ev) {
   s->body_left -= in.n;
   lm_wire_take(&s->wire, in.n);
   if (!s->body_told || s->body_quiet) return LM_EVENT;
-  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DATA, .id = s->body_id, .resp = s->pieces,
-                                .data = in, .last = s->body_left == 0};
+  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DATA,
+                                .id = s->body_id,
+                                .resp = s->pieces,
+                                .data = in,
+                                .last = s->body_left == 0};
   ev->section = s->pieces->fetch->last_section;
   return LM_EVENT;
 }
@@ -263,11 +267,9 @@ static enum lm_status step(struct lm_imapc *s, struct lm_imapc_event *ev, bool *
     *told_out = got != LM_EVENT || (s->body_told && !s->body_quiet);
     return got;
   }
-  if (s->over && s->state != IMAPC_LOGOUT) {
-    return imapc_fail(s, LM_E_PROTOCOL, "an answer after the literal, not in it");
-  }
   if (s->idle_over) return imapc_idle_owed(s, ev);
   if ((got = imapc_write(s, ev)) != LM_WAIT) return got;
+  if (s->early_id && (got = imapc_answer_early(s, ev)) != LM_WAIT) return got;
   return s->hold ? LM_WAIT : take(s, ev, told_out);
 }
 

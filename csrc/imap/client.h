@@ -54,11 +54,12 @@ enum lm_imapc_kind {
   LM_IMAPC_DATA,     /* data, last: octets of that section, in place, never empty */
   LM_IMAPC_DONE,     /* resp: status OK, NO or BAD; code, code_value, text. The command is over. */
   LM_IMAPC_ASK,      /* AUTHENTICATE: data is a challenge, decoded; answer or cancel */
-  LM_IMAPC_GO,       /* the streamed literal of the command may be sent: content, content_end */
+  LM_IMAPC_GO,       /* octets of the streamed literal may be sent: content, or content_end; comes
+                     ** again whenever what was handed over has left */
   LM_IMAPC_IDLING,   /* IDLE was accepted (again) */
   LM_IMAPC_STARTTLS, /* OK to STARTTLS: nothing more is read until lm_imapc_secured */
   LM_IMAPC_COMPRESS, /* OK to COMPRESS: the same */
-  LM_IMAPC_BYE       /* resp: the server ends the session; commands in flight may still be answered */
+  LM_IMAPC_BYE /* resp: the server ends the session; commands in flight may still be answered */
 };
 
 struct lm_imapc_event {
@@ -121,7 +122,7 @@ uint32_t lm_imapc_end(struct lm_imapc *s);
 /* Why the last call was refused; a literal. */
 const char *lm_imapc_refusal(const struct lm_imapc *s);
 
-/* Octets of the streamed literal: lent, valid until lm_wire_output is empty. False: refused (not
+/* Octets of the streamed literal, once for each LM_IMAPC_GO: lent, valid until lm_wire_output is empty. False: refused (not
 ** asked for, more than announced, or output still pending). */
 bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes);
 

@@ -19,14 +19,15 @@ enum { COPY_MAX = 4096 }; /* literals up to this size are copied rather than len
 
 #define IN_NOT_AUTH (1u << IMAPC_NOT_AUTHENTICATED)
 #define IN_SELECTED (1u << IMAPC_SELECTED)
-#define IN_AUTH     (1u << IMAPC_AUTHENTICATED | IN_SELECTED)
-#define IN_ANY      (IN_NOT_AUTH | IN_AUTH)
-#define ALONE       (CMD_ALONE | CMD_ENTERS)
-#define BY_SEQ      (CMD_QUIET | CMD_BY_SEQ)
-#define G_SELECT    (LM_IMAP_G_MAILBOX | LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE | LM_IMAP_G_FETCH | GROUP_EARLIER)
-#define G_MOVE      (LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE)
-#define G_FETCH     (LM_IMAP_G_FETCH | GROUP_EARLIER)
-#define G_ALL       0xffffu
+#define IN_AUTH (1u << IMAPC_AUTHENTICATED | IN_SELECTED)
+#define IN_ANY (IN_NOT_AUTH | IN_AUTH)
+#define ALONE (CMD_ALONE | CMD_ENTERS)
+#define BY_SEQ (CMD_QUIET | CMD_BY_SEQ)
+#define G_SELECT                                                                                   \
+  (LM_IMAP_G_MAILBOX | LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE | LM_IMAP_G_FETCH | GROUP_EARLIER)
+#define G_MOVE (LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE)
+#define G_FETCH (LM_IMAP_G_FETCH | GROUP_EARLIER)
+#define G_ALL 0xffffu
 
 /* clang-format off */
 static const struct imapc_verb verbs[] = {
@@ -106,6 +107,7 @@ void imapc_cmd_free(struct imapc_cmd *cmd) {
   }
   lm_buf_free(&cmd->text);
   lm_buf_free(&cmd->initial);
+  lm_buf_free(&cmd->early);
   free(cmd->stops);
   free(cmd);
 }

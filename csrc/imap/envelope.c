@@ -13,32 +13,31 @@
 #endif
 
 #ifdef __SSE2__
-/* True where `s` is plain printable ASCII without "=": nothing in it wants decoding. Looks at up to
-** 15 bytes in front of its end twice. */
-static bool is_plain(struct lm_str s) {
-  const __m128i equal = _mm_set1_epi8('='), space = _mm_set1_epi8(' ');
+/* A bit for each of 16 bytes that is "=", a control or 8-bit (below the space: signed). */
+static inline unsigned odd_mask(const char *p) {
+  __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+  return (unsigned)_mm_movemask_epi8(
+      _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')), _mm_cmplt_epi8(v, _mm_set1_epi8(' '))));
+}
+
+static size_t skip_plain(const char *p, size_t n) {
   size_t i = 0;
-  while (i + 16 <= s.n) {
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-    __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(v, equal), _mm_cmplt_epi8(v, space));
-    if (_mm_movemask_epi8(odd) != 0) return false; /* 8-bit bytes are below the space: signed */
-    i += 16;
-    if (i < s.n && i + 16 > s.n) i = s.n - 16;
-  }
-  for (; i < s.n; i++) {
-    if (s.p[i] == '=' || (signed char)s.p[i] < ' ') return false;
-  }
-  return true;
+  while (n - i >= 16 && odd_mask(p + i) == 0) i += 16;
+  return i;
 }
 #else
-static bool is_plain(struct lm_str s) {
-  size_t i;
-  for (i = 0; i < s.n; i++) {
-    if (s.p[i] == '=' || (signed char)s.p[i] < ' ') return false;
-  }
-  return true;
+static size_t skip_plain(const char *p, size_t n) {
+  (void)p, (void)n;
+  return 0;
 }
 #endif
+
+/* True where `s` is plain printable ASCII without "=": nothing in it wants decoding. */
+static bool is_plain(struct lm_str s) {
+  size_t i = s.n ? skip_plain(s.p, s.n) : 0;
+  while (i < s.n && s.p[i] != '=' && (signed char)s.p[i] >= ' ') i++;
+  return i == s.n;
+}
 
 /* The text may hold encoded words: makes it UTF-8. Nothing is copied where there is nothing to do. */
 static bool decode(struct lm_cursor *c, struct lm_str *s) {
@@ -54,8 +53,9 @@ static bool decoded(struct lm_cursor *c, struct lm_str *out) {
 static bool address(struct lm_cursor *c, struct lm_imap_address *out) {
   struct lm_str adl;
   return lm_expect(c, '(', "address") && decoded(c, &out->name) && lm_imap_sp(c) &&
-         lm_imap_envelope_string(c, &adl) && lm_imap_sp(c) && lm_imap_envelope_string(c, &out->mailbox) &&
-         lm_imap_sp(c) && lm_imap_envelope_string(c, &out->host) && lm_expect(c, ')', "end of address");
+         lm_imap_envelope_string(c, &adl) && lm_imap_sp(c) &&
+         lm_imap_envelope_string(c, &out->mailbox) && lm_imap_sp(c) &&
+         lm_imap_envelope_string(c, &out->host) && lm_expect(c, ')', "end of address");
 }
 
 /* env-from = "(" 1*address ")" / nil; an empty list and spaces between addresses pass. */
@@ -77,15 +77,36 @@ static bool addresses(struct lm_cursor *c, struct lm_imap_address **out) {
   return true;
 }
 
+/* Sender and reply-to are most often the same octets as from: then they are the same list. */
+static bool same_as(struct lm_cursor *c, struct lm_str text) {
+  if (text.n <= 3 || (size_t)(c->end - c->p) < text.n || memcmp(c->p, text.p, text.n) != 0) {
+    return false;
+  }
+  c->p += text.n;
+  return true;
+}
+
+static bool address_lists(struct lm_cursor *c, struct lm_imap_envelope *e) {
+  struct lm_str from = {c->p, 0};
+  int i;
+  for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
+    if ((i == LM_IMAP_SENDER || i == LM_IMAP_REPLY_TO) && same_as(c, from)) {
+      e->list[i] = e->list[LM_IMAP_FROM];
+    } else if (!addresses(c, &e->list[i])) {
+      return false;
+    }
+    if (i == LM_IMAP_FROM) from.n = (size_t)(c->p - from.p);
+    if (!lm_imap_sp(c)) return false;
+  }
+  return true;
+}
+
 /* envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP
 **            env-cc SP env-bcc SP env-in-reply-to SP env-message-id ")" */
 static bool envelope(struct lm_cursor *c, struct lm_imap_envelope *e) {
-  int i;
   if (!lm_expect(c, '(', "envelope") || !lm_imap_envelope_string(c, &e->date)) return false;
   if (!lm_imap_sp(c) || !decoded(c, &e->subject) || !lm_imap_sp(c)) return false;
-  for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
-    if (!addresses(c, &e->list[i]) || !lm_imap_sp(c)) return false;
-  }
+  if (!address_lists(c, e)) return false;
   return lm_imap_envelope_string(c, &e->in_reply_to) && lm_imap_sp(c) &&
          lm_imap_envelope_string(c, &e->message_id) && lm_expect(c, ')', "end of envelope");
 }

@@ -31,7 +31,7 @@ enum lm_imap_addresses {
 struct lm_imap_envelope {
   struct lm_str date;
   struct lm_str subject;
-  struct lm_imap_address *list[LM_IMAP_ADDRESS_LISTS];
+  struct lm_imap_address *list[LM_IMAP_ADDRESS_LISTS]; /* sender and reply_to may be from itself */
   struct lm_str in_reply_to;
   struct lm_str message_id;
 };

@@ -13,11 +13,8 @@
 #include "imap/utf7.h"
 
 static const struct lm_imap_ext *const records[] = {
-    &lm_imap_ext_base,
-    &lm_imap_ext_condstore,
-    &lm_imap_ext_uidplus,
-    &lm_imap_ext_esearch,
-    &lm_imap_ext_objectid,
+    &lm_imap_ext_base,    &lm_imap_ext_condstore, &lm_imap_ext_uidplus,
+    &lm_imap_ext_esearch, &lm_imap_ext_objectid,
 };
 
 enum { RECORDS = sizeof records / sizeof *records };
@@ -34,6 +31,18 @@ const struct lm_imap_item *lm_imap_find_item(struct lm_str name) {
     const struct lm_imap_item *item = records[i]->items;
     for (; item && item->name.n; item++) {
       if (same(item->name, name)) return item;
+    }
+  }
+  return NULL;
+}
+
+const struct lm_imap_item *lm_imap_match_item(struct lm_str text) {
+  const struct lm_imap_item *item = lm_imap_ext_base.items;
+  for (; item->name.n; item++) {
+    size_t n = item->name.n;
+    if (item->name.p[0] == text.p[0] && n < text.n && (text.p[n] == ' ' || text.p[n] == '[') &&
+        memcmp(item->name.p, text.p, n) == 0) {
+      return item;
     }
   }
   return NULL;

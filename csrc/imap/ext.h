@@ -57,6 +57,11 @@ struct lm_imap_ext {
 
 /* Looks a name up, in any case; NULL where no record has it. */
 const struct lm_imap_item *lm_imap_find_item(struct lm_str name);
+
+/* The item of the base protocol with which `text` (not empty) begins, in upper case and whole; NULL
+** says nothing. */
+const struct lm_imap_item *lm_imap_match_item(struct lm_str text);
+
 const struct lm_imap_data *lm_imap_find_data(struct lm_str name);
 const struct lm_imap_code *lm_imap_find_code(struct lm_str name);
 

@@ -168,9 +168,17 @@ static bool salvage(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str 
   return lm_imap_back(c, name.p) && give_up(c, f);
 }
 
-static bool parse_item(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str name) {
-  const struct lm_imap_item *item = lm_imap_find_item(name);
-  return item ? item->parse(c, f) : generic(c, name, &f->other);
+/* Takes the name of an item, and reads its value by the rule of that name. */
+static bool parse_item(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str *name_out) {
+  const struct lm_imap_item *item = lm_imap_match_item(lm_rest(c));
+  if (item) {
+    *name_out = (struct lm_str){c->p, item->name.n};
+    c->p += item->name.n;
+    return item->parse(c, f);
+  }
+  *name_out = item_name(c);
+  item = lm_imap_find_item(*name_out);
+  return item ? item->parse(c, f) : generic(c, *name_out, &f->other);
 }
 
 /* What an item that failed half-way has left behind. */
@@ -183,9 +191,8 @@ static void drop_section(struct lm_imap_fetch *f, struct lm_imap_section *last) 
 /* msg-att item; false where the session must fail. */
 static bool item(struct lm_cursor *c, struct lm_imap_fetch *f) {
   struct lm_imap_section *last = f->last_section;
-  struct lm_str name = item_name(c);
-  if (parse_item(c, f, name) &&
-      (lm_at_end(c) || *c->p == ' ' || *c->p == ')')) {
+  struct lm_str name;
+  if (parse_item(c, f, &name) && (lm_at_end(c) || *c->p == ' ' || *c->p == ')')) {
     return true;
   }
   if (f->last_section != last) drop_section(f, last);

@@ -80,7 +80,7 @@ static enum lm_frame_state classify(struct lm_str line) {
   bool untagged = tag.n == 1 && tag.p[0] == '*';
   bool code = line.n && line.p[0] == '[';
   if (is_status(w)) return code ? LM_FRAME_CODE : LM_FRAME_TEXT;
-  if (!untagged) return LM_FRAME_TEXT; /* "+" resp-text, or no response at all */
+  if (!untagged) return LM_FRAME_TEXT;            /* "+" resp-text, or no response at all */
   if (w.n && w.p[0] == '[') return LM_FRAME_CODE; /* Exchange: "* [COPYUID ...]" */
   if (is_number(w) && LM_IS(word(&line), "FETCH")) return LM_FRAME_FETCH;
   return LM_FRAME_DATA;
@@ -132,8 +132,8 @@ static bool may_announce(struct lm_imap_frame *f, struct lm_str line) {
 ** in place, or LM_FRAME_BODY. */
 static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line, const char *open,
                                     const struct lm_limits *limits) {
-  bool body = f->state == LM_FRAME_FETCH &&
-              names_body((struct lm_str){line.p, (size_t)(open - line.p)});
+  bool body =
+      f->state == LM_FRAME_FETCH && names_body((struct lm_str){line.p, (size_t)(open - line.p)});
   if (!digits(open + 1, line.p + line.n - 1, &f->literal)) {
     return refuse(f, LM_FRAME_BAD, "literal size of 63 bits");
   }

@@ -148,8 +148,8 @@ static bool other_data(struct lm_cursor *c, struct lm_imap_resp *out, struct lm_
   return (lm_imap_at_end(c) || lm_imap_values(c, &out->value)) && lm_imap_end(c);
 }
 
-static bool known_data(struct lm_cursor *c, const struct lm_imap_how *how,
-                       struct lm_imap_resp *out, const struct lm_imap_data *known) {
+static bool known_data(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_resp *out,
+                       const struct lm_imap_data *known) {
   out->group = known->group;
   out->name = known->name;
   if (known->parse && !known->parse(c, how, &out->value)) return false;
@@ -158,8 +158,7 @@ static bool known_data(struct lm_cursor *c, const struct lm_imap_how *how,
 
 /* response-data = "*" SP (resp-cond-state / resp-cond-bye / mailbox-data / message-data /
 **                 capability-data ...) CRLF */
-static bool untagged(struct lm_cursor *c, const struct lm_imap_how *how,
-                     struct lm_imap_resp *out) {
+static bool untagged(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_resp *out) {
   const struct lm_imap_data *known;
   const struct lm_imap_code *known_code;
   struct lm_str name;

@@ -27,13 +27,13 @@ struct lm_imap_resp {
   struct lm_str tag;        /* tagged */
   struct lm_str name;       /* upper case: "OK", "FETCH", "LIST" */
   bool has_number;
-  uint32_t number;               /* "* 3 EXISTS" */
-  struct lm_str code;            /* upper case; n is 0 where there is none */
+  uint32_t number;                 /* "* 3 EXISTS" */
+  struct lm_str code;              /* upper case; n is 0 where there is none */
   struct lm_imap_value code_value; /* NIL where it has no arguments; one string where unknown */
-  struct lm_str text;            /* resp-text, or what follows "+" */
-  struct lm_imap_value value;    /* untagged data other than FETCH; NIL where there is none */
-  struct lm_imap_fetch *fetch;   /* FETCH */
-  bool cut;                      /* FETCH: ends in the announcement of a body (LM_FETCH_CUT) */
+  struct lm_str text;              /* resp-text, or what follows "+" */
+  struct lm_imap_value value;      /* untagged data other than FETCH; NIL where there is none */
+  struct lm_imap_fetch *fetch;     /* FETCH */
+  bool cut;                        /* FETCH: ends in the announcement of a body (LM_FETCH_CUT) */
 };
 
 /* Parses a response, line end included. The cursor needs arena and limits. False: the cursor says

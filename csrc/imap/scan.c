@@ -143,7 +143,8 @@ bool lm_imap_string(struct lm_cursor *c, struct lm_str *out) {
 
 bool lm_imap_nil(struct lm_cursor *c) {
   const char *p = c->p;
-  if (p == c->end || (*p | 32) != 'n' || c->end - p < 3 || (p[1] | 32) != 'i' || (p[2] | 32) != 'l') return false;
+  if (p == c->end || (*p | 32) != 'n' || c->end - p < 3 || (p[1] | 32) != 'i' || (p[2] | 32) != 'l')
+    return false;
   if (c->end - p > 3 && lm_is(p[3], LM_IMAP_ASTR)) return false;
   c->p += 3;
   return true;
@@ -253,7 +254,8 @@ static bool date_time(const char *p, int64_t *out) {
   if (day < 1 || day > 31 || month == 0 || year < 1 || h < 0 || h > 23 || m < 0 || m > 59) {
     return false;
   }
-  if (s < 0 || s > 60 || zh < 0 || zm < 0 || zm > 59 || (p[21] != '+' && p[21] != '-')) return false;
+  if (s < 0 || s > 60 || zh < 0 || zm < 0 || zm > 59 || (p[21] != '+' && p[21] != '-'))
+    return false;
   zone = (zh * 60 + zm) * 60;
   *out = days(year, month, day) * 86400 + h * 3600 + m * 60 + s + (p[21] == '-' ? zone : -zone);
   return true;

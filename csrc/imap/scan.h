@@ -22,8 +22,8 @@ static inline bool lm_imap_short_quoted(struct lm_cursor *c, struct lm_str *out)
   unsigned mask;
   if (c->end - from < 18) return false;
   v = _mm_loadu_si128((const __m128i *)(const void *)from);
-  mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                                  _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+  mask = (unsigned)_mm_movemask_epi8(
+      _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
   if (mask == 0) return false;
   out->p = from;
   out->n = (size_t)__builtin_ctz(mask);

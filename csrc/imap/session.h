@@ -71,6 +71,7 @@ struct imapc_cmd {
   struct imapc_stop *stops;
   uint32_t stop_n, stop_i; /* how many; how many are behind us */
   struct lm_buf initial;   /* AUTHENTICATE: base64 that answers the first challenge */
+  struct lm_buf early;     /* a refusal that came while its octets were still being sent */
   uint64_t content;        /* PHASE_CONTENT: octets still to come */
   uint64_t sent_at;        /* PHASE_SENT: where in the stream it ends */
   uint32_t id;
@@ -87,11 +88,11 @@ struct imapc_cmd {
 enum imapc_idle { IDLE_OFF, IDLE_STARTING, IDLE_ON, IDLE_ENDING };
 
 enum imapc_known { /* what the capabilities say about how we write */
-  KNOWS_IDLE = 1 << 0,
-  KNOWS_PLUS = 1 << 1,
-  KNOWS_MINUS = 1 << 2,
-  KNOWS_SASL_IR = 1 << 3,
-  KNOWS_NO_LOGIN = 1 << 4
+                   KNOWS_IDLE = 1 << 0,
+                   KNOWS_PLUS = 1 << 1,
+                   KNOWS_MINUS = 1 << 2,
+                   KNOWS_SASL_IR = 1 << 3,
+                   KNOWS_NO_LOGIN = 1 << 4
 };
 
 struct lm_imapc {
@@ -103,7 +104,8 @@ struct lm_imapc {
   struct imapc_cmd *send;         /* the first that is not wholly written */
   struct imapc_cmd *building;     /* between begin and end */
   const char *refusal;
-  char *caps; /* owned; upper case, spaces between */
+  struct lm_str line; /* the response being acted on, as it came */
+  char *caps;         /* owned; upper case, spaces between */
   uint32_t caps_n;
   uint32_t ids;   /* the last one given */
   uint32_t count; /* untagged responses since the last command ended */
@@ -123,12 +125,13 @@ struct lm_imapc {
   enum lm_imapc_state state;
   unsigned known;    /* enum imapc_known */
   uint32_t told_go;  /* the command whose GO event is out */
+  uint32_t early_id; /* the command whose refusal waits in `early`, or 0 */
   char prefix[8];    /* of tags; NUL at its end */
   bool prefix_fixed; /* a tag was used */
   bool caps_renewed; /* since the login was sent */
   bool utf8;         /* UTF8=ACCEPT or IMAP4rev2 is enabled */
   bool hold;         /* a layer change: read nothing, write nothing */
-  bool over;         /* LOGOUT was answered, or the answer came in the middle of a literal */
+  bool over;         /* LOGOUT was answered */
 };
 
 static inline struct lm_str imapc_str(const char *p, size_t n) {
@@ -152,7 +155,9 @@ void imapc_forget_caps(struct lm_imapc *s);
 enum lm_status imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev);
 void imapc_remove(struct lm_imapc *s, struct imapc_cmd *cmd);
 bool imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret);
-static inline bool imapc_in_flight(const struct lm_imapc *s) { return s->first != s->send; }
+static inline bool imapc_in_flight(const struct lm_imapc *s) {
+  return s->first != s->send;
+}
 
 /* answer.c: acts on one response; LM_EVENT: *ev is set. LM_WAIT: nothing to tell. */
 enum lm_status imapc_answer(struct lm_imapc *s, struct lm_imap_resp *resp,
@@ -160,6 +165,8 @@ enum lm_status imapc_answer(struct lm_imapc *s, struct lm_imap_resp *resp,
 struct imapc_cmd *imapc_collector(const struct lm_imapc *s, unsigned group);
 enum lm_status imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
                                  struct lm_imapc_event *ev);
+
+enum lm_status imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev);
 
 /* idle.c */
 bool imapc_idle_write(struct lm_imapc *s);

@@ -12,17 +12,18 @@
 #include "base/cursor.h"
 
 /* A name as {"UID", 3}: usable in a static table. */
-#define LM_NAME(literal) {literal, sizeof(literal) - 1}
+#define LM_NAME(literal)                                                                           \
+  { literal, sizeof(literal) - 1 }
 
 enum lm_imap_kind {
   LM_VALUE_NIL,
-  LM_VALUE_TRUE,    /* a key without a value */
-  LM_VALUE_NUMBER,  /* u.number */
-  LM_VALUE_ATOM,    /* u.text */
-  LM_VALUE_STRING,  /* u.text */
-  LM_VALUE_LIST,    /* u.list: children in order; those with a key are fields, the others elements */
-  LM_VALUE_SET,     /* u.list: children are strings, each a member */
-  LM_VALUE_NUMBERS  /* u.numbers: an array; without a key in a list, each is an element of that */
+  LM_VALUE_TRUE,   /* a key without a value */
+  LM_VALUE_NUMBER, /* u.number */
+  LM_VALUE_ATOM,   /* u.text */
+  LM_VALUE_STRING, /* u.text */
+  LM_VALUE_LIST,   /* u.list: children in order; those with a key are fields, the others elements */
+  LM_VALUE_SET,    /* u.list: children are strings, each a member */
+  LM_VALUE_NUMBERS /* u.numbers: an array; without a key in a list, each is an element of that */
 };
 
 struct lm_imap_value {

@@ -45,20 +45,35 @@ static bool would_block(void) {
   return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+/* Reads where the bytes will stay, or, where little is expected, by way of the stack: then the session
+** keeps as much memory as came, not as much as might have come. Returns as lm_net_read; the room that
+** there was to *room_out. */
+static long read_into(struct lm_net *n, struct lm_wire *w, size_t *room_out) {
+  char scratch[LM_WIRE_LITTLE];
+  long got;
+  char *p;
+  if (lm_wire_expects_little(w)) {
+    *room_out = sizeof scratch;
+    got = lm_net_read(n->fd, scratch, sizeof scratch);
+    if (got > 0) lm_wire_feed(w, (struct lm_str){scratch, (size_t)got});
+    return got;
+  }
+  if ((p = lm_wire_room(w, room_out)) == NULL) return 0; /* the wire has failed */
+  got = lm_net_read(n->fd, p, *room_out);
+  if (got > 0) lm_wire_fed(w, (size_t)got);
+  return got;
+}
+
 /* One read into the link; true where bytes, or the end, came in. */
 static bool read_once(struct lm_net *n, struct lm_link *l) {
   struct lm_wire *w = lm_link_outer(l);
-  size_t room;
-  char *p = lm_wire_room(w, &room);
-  long got;
-  if (p == NULL) return true;
-  got = lm_net_read(n->fd, p, room);
+  size_t room = 0;
+  long got = read_into(n, w, &room);
   if (got < 0 && would_block()) {
     n->readable = false;
     return false;
   }
   if (got > 0) {
-    lm_wire_fed(w, (size_t)got);
     n->received += (size_t)got;
     n->burst += (size_t)got;
     n->readable = (size_t)got == room;
@@ -112,7 +127,12 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
   moved = send_pending(n, l);
   if (n->broken && !w->eof) n->readable = true;
   if (n->readable && !w->eof && read_once(n, l)) moved = true;
-  if (moved || w->eof) return LM_NET_MOVED;
+  if (moved) return LM_NET_MOVED;
+  if (w->eof) {
+    if (n->told) return LM_NET_ENDED;
+    n->told = true;
+    return LM_NET_MOVED;
+  }
   n->burst = 0;
   n->asked = lm_wire_output(w).n && !n->broken ? ASKED_READWRITE : ASKED_READ;
   return n->asked == ASKED_READWRITE ? LM_NET_READWRITE : LM_NET_READ;

@@ -17,6 +17,7 @@ struct lm_net {
   bool broken;       /* writing has failed; what is unread may still explain why */
   uint8_t asked;     /* what the last turn asked the caller to wait for */
   size_t burst;      /* bytes moved since the caller last waited */
+  bool told;         /* the session was asked once since the stream ended */
   uint64_t received; /* octets, for whoever counts */
   uint64_t sent;
 };
@@ -25,7 +26,8 @@ enum lm_net_turn {
   LM_NET_MOVED,     /* bytes moved: ask the session, then turn again */
   LM_NET_READ,      /* wait until readable, then turn again */
   LM_NET_READWRITE, /* wait until readable or writable, then turn again */
-  LM_NET_PAUSE      /* the byte budget of one turn is used up: let others run, then turn again */
+  LM_NET_PAUSE,     /* the byte budget of one turn is used up: let others run, then turn again */
+  LM_NET_ENDED      /* the stream has ended, the session has seen it, and nothing will come */
 };
 
 enum { LM_NET_BURST = 524288 }; /* how much one session may move before others have their turn */

@@ -594,6 +594,13 @@ static void rest(struct lm_smtpc *s) {
   lm_buf_free(&s->slots);
 }
 
+/* Nothing is read now: it is our turn to speak, or to go. Once the stream has ended that is a failure,
+** unless it is what QUIT asked for: else a driver would be sent round for ever. */
+static enum lm_status pause(struct lm_smtpc *s) {
+  if (!s->wire.eof || (s->quit && s->jobs == NULL)) return LM_WAIT;
+  return lm_wire_fail(&s->wire, LM_E_CLOSED, "more", LM_NOSTR);
+}
+
 /* The next reply. A challenge may be longer than other lines (RFC 4954 §4). */
 static enum lm_status next_reply(struct lm_smtpc *s, struct lm_smtp_reply *reply_out) {
   struct lm_limits limits;
@@ -614,7 +621,7 @@ enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_ou
     advance(s);
     if (send_content(s, event_out)) return LM_EVENT;
     if (s->content == NULL) advance(s);
-    if (s->cut || s->asking || s->quit) return LM_WAIT;
+    if (s->cut || s->asking || s->quit) return pause(s);
     status = next_reply(s, &reply);
     if (status == LM_WAIT && s->jobs && count_slots(s) == 0 && s->content == NULL) {
       return lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply before its command",

@@ -23,9 +23,9 @@ enum lm_smtpc_kind {
   LM_SMTPC_ASK, /* text: a challenge, decoded, or p NULL where it is no base64; lm_smtpc_answer */
   LM_SMTPC_STARTTLS, /* put TLS in, then lm_smtpc_secured; nothing is parsed before */
   LM_SMTPC_GO,       /* the streamed content of `id` may go on: lm_smtpc_give */
-  LM_SMTPC_MOVED,    /* a quarter of a MiB more, or much more, of the lent content of `id` has left */
-  LM_SMTPC_SENT,     /* the transaction `id` is over: txn has its recipients, reply the last word */
-  LM_SMTPC_BYE       /* reply: 421 that nobody asked for; the server closes; id 0 */
+  LM_SMTPC_MOVED, /* a quarter of a MiB more, or much more, of the lent content of `id` has left */
+  LM_SMTPC_SENT,  /* the transaction `id` is over: txn has its recipients, reply the last word */
+  LM_SMTPC_BYE    /* reply: 421 that nobody asked for; the server closes; id 0 */
 };
 
 struct lm_smtpc_event {

@@ -156,6 +156,7 @@ local function respond(pump, id, sasl, challenge, user)
 end
 
 --- The exchange, from the answer to the first command to its end.
+-- @tparam Pump pump the session's
 -- @tparam number id the command (AUTH, AUTHENTICATE) whose events come in
 -- @tparam userdata sasl from `core.sasl`
 -- @tparam table ops `deadline`, absolute; `result(a, b, c, d, e)`: what "done" brought → true, or
@@ -186,6 +187,7 @@ function auth.exchange(pump, id, sasl, ops)
 end
 
 --- Chooses, asks for the secret, and logs in.
+-- @tparam Pump pump the session's
 -- @tparam table options as of `auth.choose`, and user, password, token, authzid
 -- @tparam table ops as of `auth.exchange`; `offered` and `extra` as of `auth.choose`;
 --   `initial`: whether the command may carry an initial response; `begin(mechanism, initial)` →

@@ -1,7 +1,25 @@
 --- Session classes: C methods, Lua methods and computed fields behind one metatable.
 -- @module mail.class
 
+local Pump = require "mail.pump"
+
 local class = {}
+
+-- What every session has, for a host that drives it by hand (API §7). `session:wants()` is the core's.
+local common = {}
+
+--- The descriptor of the session's socket; nil where it has none.
+function common:fd()
+  local pump = Pump.of(self)
+  local conn = pump and not pump.failure and pump.conn
+  return conn and conn.fd and conn:fd() or nil
+end
+
+--- Seconds until the call that waits on this session gives up; nil where none waits.
+function common:deadline()
+  local pump = Pump.of(self)
+  return pump and pump:seconds_left()
+end
 
 --- Adds Lua methods to a class made by the core.
 -- @tparam table mt the metatable from the core; its `__index` holds the C methods
@@ -10,6 +28,7 @@ local class = {}
 -- @treturn table mt
 function class.extend(mt, methods, fields)
   local all = mt.__index
+  for name, fn in pairs(common) do all[name] = fn end
   for name, fn in pairs(methods) do all[name] = fn end
   fields = fields or {}
   mt.methods = all

@@ -84,7 +84,12 @@ function connect.options(argument, protocol, extra)
   for name, kinds in pairs(extra or {}) do allowed[name] = kinds end
   if type(argument) == "string" then argument = { host = argument } end
   want(argument, allowed, protocol .. ".connect", 2)
-  if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 2) end
+  if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 3) end
+  if argument.limits then
+    -- The core knows its names; better now than when the connection stands.
+    local ok, why = pcall(core[protocol .. "_session"], argument.limits)
+    if not ok then error(("%s.connect: %s"):format(protocol, why), 3) end
+  end
   for name, value in pairs(argument) do o[name] = value end
   if o.host:find("://", 1, true) then
     local url, why = parse_url(o.host, protocol)
@@ -131,6 +136,10 @@ end
 -- @tparam table o from `connect.options`
 -- @treturn userdata the session; or nil, err
 function connect.open(protocol, o)
+  if o.proxy then
+    local message = "proxies are not supported yet, and the connection is not made without"
+    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
+  end
   local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
   local deadline = host.now() + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)

@@ -10,7 +10,8 @@ local content = {}
 -- How much is read from a file, and handed to the core, at a time.
 local PIECE = 65536
 
--- PUC Lua 5.1 cannot yield across pcall, and a source may wait; there its errors pass unprotected.
+-- PUC Lua 5.1 cannot yield across pcall, and a source may wait; there, in a coroutine, its errors pass
+-- unprotected, and end the coroutine.
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local function file_source(file)
@@ -26,11 +27,18 @@ end
 
 -- The next piece, at most PIECE long: a string, or nil at the end, or nil, reason.
 function content.pull(source)
-  local piece = source.held
-  source.held = nil
+  local held = source.held
+  if held then
+    local from = source.held_at
+    source.held_at = from + PIECE
+    if source.held_at > #held then source.held = nil end
+    return held:sub(from, from + PIECE - 1)
+  end
+  if source.ended then return nil end
+  local piece
   while not piece or piece == "" do
     local ok, err
-    if YIELDS_ACROSS_PCALL then
+    if YIELDS_ACROSS_PCALL or not coroutine.running() then
       ok, piece, err = pcall(source.fn)
       if not ok then
         source.raised = true
@@ -39,11 +47,14 @@ function content.pull(source)
     else
       piece, err = source.fn()
     end
-    if piece == nil then return nil, err end
+    if piece == nil then
+      source.ended = true
+      return nil, err
+    end
     if type(piece) ~= "string" then return nil, "the source returned a " .. type(piece) end
   end
   if #piece > PIECE then
-    source.held = piece:sub(PIECE + 1)
+    source.held, source.held_at = piece, PIECE + 1
     piece = piece:sub(1, PIECE)
   end
   return piece
@@ -58,6 +69,7 @@ local function failed(pump, source, why)
 end
 
 --- Opens content and reads its first piece, by which the extensions that it needs are told.
+-- @tparam Pump pump the session's
 -- @param message an open file, a source function (ltn12), or an object with `source()`
 -- @tparam ?number size octets, where the caller knows
 -- @tparam number level whose line is blamed where `message` is none of these

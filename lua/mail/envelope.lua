@@ -59,6 +59,7 @@ local function whole_header(source, head)
 end
 
 --- The envelope of a message, from its header, where the caller gave none; Bcc is cut out.
+-- @tparam Pump pump the session's
 -- @tparam table options `from` and `to`, either may be nil
 -- @tparam ?string message the whole message, or nil where it comes from `source`
 -- @tparam ?table source of mail.content

@@ -4,44 +4,61 @@
 -- `it:next()` returns `nil, err` instead; `it:close()` stops early.
 -- @module mail.iterator
 
-local Iterator = {}
-Iterator.__index = Iterator
-Iterator.__name = "mail.iterator"
-
 local iterator = {}
 
---- Makes an iterator.
--- @tparam function next_fn → item; nil at the end; or nil, err
--- @tparam[opt] function close_fn called once: at the end, at an error, or at `it:close()`
--- @return the iterator, nil, nil, the iterator: what a `for` of Lua 5.4 closes on a break
-function iterator.new(next_fn, close_fn)
-  local it = setmetatable({ advance = next_fn, finish = close_fn }, Iterator)
+--- A class of iterators whose objects are their own state: `setmetatable(state, class)`.
+-- @tparam function advance(state) → item; nil at the end; or nil, err
+-- @tparam function finish(state) called once: at the end, at an error, or at `it:close()`
+-- @treturn table the metatable
+function iterator.class(advance, finish)
+  local class = { __name = "mail.iterator" }
+  class.__index = class
+
+  --- The next item; nil at the end; or nil, err. After either it stays at its end.
+  function class:next()
+    if self.ended then return nil end
+    local item, err = advance(self)
+    if item == nil then self:close() end
+    return item, err
+  end
+
+  --- Stops; what it was in the middle of is given up, and the session stays usable. Idempotent.
+  function class:close()
+    if self.ended then return true end
+    self.ended = true
+    finish(self)
+    return true
+  end
+
+  -- In a `for`. Written out, not by way of `next`: each frame here is memory of a waiting coroutine.
+  function class:__call()
+    if self.ended then return nil end
+    local item, err = advance(self)
+    if item ~= nil then return item end
+    self:close()
+    if err ~= nil then error(err, 0) end
+  end
+
+  class.__close = class.close
+  return class
+end
+
+--- What a function that makes an iterator returns: what a `for` of Lua 5.4 closes on a break.
+-- @return the iterator, nil, nil, the iterator
+function iterator.results(it)
   return it, nil, nil, it
 end
 
---- The next item; nil at the end; or nil, err. After either it stays at its end.
-function Iterator:next()
-  if not self.advance then return nil end
-  local item, err = self.advance()
-  if item == nil then self:close() end
-  return item, err
-end
+local Simple = iterator.class(function(self) return self.advance() end, function(self)
+  if self.finish then self.finish() end
+end)
 
---- Stops; what it was in the middle of is given up, and the session stays usable. Idempotent.
-function Iterator:close()
-  self.advance = nil
-  local finish = self.finish
-  self.finish = nil
-  if finish then finish() end
-  return true
+--- Makes an iterator of two functions.
+-- @tparam function next_fn → item; nil at the end; or nil, err
+-- @tparam[opt] function close_fn called once: at the end, at an error, or at `it:close()`
+-- @return as of `iterator.results`
+function iterator.new(next_fn, close_fn)
+  return iterator.results(setmetatable({ advance = next_fn, finish = close_fn }, Simple))
 end
-
-function Iterator:__call()
-  local item, err = self:next()
-  if item == nil and err ~= nil then error(err, 0) end
-  return item
-end
-
-Iterator.__close = Iterator.close
 
 return iterator

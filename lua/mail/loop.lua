@@ -125,13 +125,26 @@ local function fire_timers()
   end
 end
 
+-- A task may die in its wait: Lua 5.1 refuses to yield across a C call. Nothing may wake it then.
+local function forget_wait(task)
+  task.parked, task.deadline = nil, nil
+  local fd = task.fd
+  if not fd then return end
+  task.fd = nil
+  if waiting[fd] == task then
+    waiting[fd] = nil
+    poller:unpark(fd)
+  end
+end
+
 local function finish(task, ok, ...)
+  if task.parked then forget_wait(task) end
   live[task.co] = nil
   live_count = live_count - 1
   task.done = true
   if ok then
     task.results = pack(...)
-  elseif task.cancelled and Err.is((...)) and (...).kind == "cancelled" then
+  elseif task.cancelled and Err.is((...)) then
     task.results = pack(nil, (...))
   else
     task.error = { value = (...), trace = debug.traceback(task.co) }
@@ -157,7 +170,13 @@ local function run_task(task)
     task.start = nil
     resumed(task, resume(task.co, unpack(start, 1, start.n)))
   else
-    resumed(task, resume(task.co))
+    local reason = task.reason
+    task.reason = nil
+    if reason == true or reason == nil then
+      resumed(task, resume(task.co, reason))
+    else
+      resumed(task, resume(task.co, nil, reason))
+    end
   end
   running = outer
 end
@@ -219,7 +238,8 @@ function loop.step(seconds, options)
   return live_count
 end
 
--- Parks the running task until `wake`; or, outside a task, turns the loop meanwhile.
+-- Parks the running task until `wake`; or, outside a task, turns the loop meanwhile. Returns true, or
+-- nil and why. Tail calls up to the yield keep the stack of a waiting task, most of its memory, small.
 local function park(task, deadline)
   task.parked = true
   if deadline then set_timer(task, deadline) end
@@ -230,9 +250,11 @@ local function park(task, deadline)
     end
     loop.step()
   end
+  if task.reason == true then return true end
+  return nil, task.reason
 end
 
--- Parks and says why the wait ended.
+-- Parks: true, or nil, "timeout" | "cancelled".
 local function wait(task, timeout)
   if task.cancelled then
     task.ignored = (task.ignored or 0) + 1
@@ -240,10 +262,9 @@ local function wait(task, timeout)
       error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
     end
     yield() -- unparked: its turn comes again
-    return "cancelled"
+    return nil, "cancelled"
   end
-  park(task, timeout and now() + timeout)
-  return task.reason
+  return park(task, timeout and now() + timeout)
 end
 
 --- Starts a task; it first runs in the next turn.
@@ -270,7 +291,7 @@ function Task:join()
     if task == self then error("a task cannot join itself", 2) end
     self.joiners = self.joiners or {}
     table.insert(self.joiners, task)
-    if wait(task) == "cancelled" then
+    if not wait(task) then
       return nil, Err.new { kind = "cancelled", message = "cancelled while joining" }
     end
   end
@@ -351,7 +372,8 @@ function loop.sleep(seconds)
   local host = loop.host()
   if host ~= loop.native then return host.sleep(seconds) end
   local task = current() or setmetatable({}, Task)
-  if wait(task, seconds) == "cancelled" then
+  local _, why = wait(task, seconds)
+  if why == "cancelled" then
     error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
   end
 end
@@ -374,17 +396,14 @@ function native.wait(fd, what, timeout)
     end
     task = setmetatable({}, Task)
   elseif task.cancelled then
-    return nil, wait(task)
+    return wait(task)
   end
   local ready, err = ensure_poller():park(fd, what)
   if ready == nil then return nil, err end
   if ready then return true end
   waiting[fd] = task
   task.fd = fd
-  park(task, timeout and now() + timeout)
-  local reason = task.reason
-  if reason == true then return true end
-  return nil, reason
+  return park(task, timeout and now() + timeout)
 end
 
 -- The descriptor is about to be closed: whoever waits for it goes on, and finds out.
@@ -419,10 +438,9 @@ function Event:wait(timeout)
   end
   local task = current() or setmetatable({}, Task)
   self.task = task
-  local reason = wait(task, timeout)
+  local ok, why = wait(task, timeout)
   self.task = nil
-  if reason == true then return true end
-  return nil, reason
+  return ok, why
 end
 
 -- Ends the wait, or the next one; twice is once.

@@ -8,6 +8,7 @@
 -- Invariant: `leading` is the coroutine that may call session:next(), or nil.
 -- @module mail.pump
 
+local core = require "mail.core"
 local Err = require "mail.err"
 local tls = require "mail.tls"
 
@@ -15,6 +16,7 @@ local Pump = {}
 Pump.__index = Pump
 Pump.__name = "mail.pump"
 
+local session_state = core.session_state
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running = coroutine.running
 local status = coroutine.status
@@ -24,7 +26,7 @@ local HIGH_WATER = 1048576
 
 --- The pump of a session.
 function Pump.of(session)
-  local pump = session:state()
+  local pump = session_state(session)
   -- Lua 5.1 gives every userdata an environment: without a pump it is the globals.
   if getmetatable(pump) == Pump then return pump end
 end
@@ -41,9 +43,27 @@ function Pump.new(fields)
   self.timeout = nil
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
-  self.session:state(self)
+  session_state(self.session, self)
   if self.log then self.session:trace() end
   return self
+end
+
+--- Drives a session over a transport object of one's own (see mail.io.stream): afterwards its methods
+-- wait on that. What a protocol says first is its own affair: `mail.smtp.greet(pump, options, deadline)`.
+-- @tparam userdata session of `mail.smtp.session`, `mail.pop3.session`, `mail.imap.session`
+-- @tparam table transport `read`, `write`, `close`
+-- @tparam[opt] table host an adapter of `mail.loop`, for its clock and its events (default: the one in use)
+-- @tparam[opt] table options `timeout`, `log`, `place` (words for tostring)
+-- @treturn Pump
+function Pump.open(session, transport, host, options)
+  local stream = require "mail.io.stream"
+  local loop = require "mail.loop"
+  options = options or {}
+  return Pump.new {
+    session = session, protocol = getmetatable(session).__name:match("%a+$"), conn = stream.conn(transport, session),
+    host = stream.host(host and loop.adapter(host, 2) or loop.host()), timeout = options.timeout, log = options.log,
+    place = options.place or "transport",
+  }
 end
 
 -- --- errors ---------------------------------------------------------------------------------------
@@ -284,12 +304,14 @@ end
 -- One event of the session for `id`, reading for everybody meanwhile.
 local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
+  local next_event = host.next
   self.leading = running() or true
+  self.due = deadline
   while true do
-    local kind, who, a, b, c, d, e, f = session:next()
+    local kind, who, a, b, c, d, e, f = next_event(conn, session)
     if self.log then self:drain_log() end
     if kind == "wait" then
-      local ok, why = host.turn(conn, session, deadline and deadline - host.now())
+      local ok, why = host.await(conn, who, deadline and deadline - host.now())
       if self.failure then
         self.leading = nil
         return self:failed()
@@ -344,6 +366,11 @@ local function follow(self, id, deadline, patient)
     if self.failure then return self:failed() end
     if not ok then return expired(self, id, why, patient) end
   end
+end
+
+--- Seconds until the call that reads now must have its answer; nil where nobody reads.
+function Pump:seconds_left()
+  return self.leading and self.due and self.due - self.host.now() or nil
 end
 
 --- The next event of command `id`.

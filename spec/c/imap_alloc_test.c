@@ -100,16 +100,21 @@ static bool idle(struct lm_imapc *s) {
 
 static bool talk(struct lm_imapc *s) {
   return lm_wire_trace_on(lm_imapc_wire(s)) && hear(s, LM_STR("* OK [ALERT] hi\r\n")) && login(s) &&
-         turn(s, select_box(s), LM_STR("* FLAGS (a \\seen)\r\nA2 OK [PERMANENTFLAGS (b)] done\r\n")) &&
+         turn(s, select_box(s),
+              LM_STR("* FLAGS (a \\seen)\r\nA2 OK [PERMANENTFLAGS (b)] done\r\n")) &&
          turn(s, create(s), LM_STR("A3 OK [APPENDUID 1 2] done\r\n")) &&
          turn(s, fetch(s, 0),
-              LM_STR("* 1 FETCH (UID 1 X (a (b)) BODYSTRUCTURE ((\"text\" \"x\" (\"A\" \"b\") NIL NIL "
-                     "\"B\" 1 1)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 1 (NIL NIL ((NIL NIL NIL "
-                     "NIL))) (\"a\" \"b\")) \"M\") ENVELOPE (NIL \"=?utf-8?q?x?=\" ((\"\\\"\" NIL \"a\" "
-                     "\"b\")) NIL NIL NIL NIL NIL NIL NIL) BODY[header] {2}\r\nab MODSEQ 5 EMAILID (x))\r\n"
-                     "* SEARCH 1 2 (MODSEQ 5)\r\n* LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
+              LM_STR(
+                  "* 1 FETCH (UID 1 X (a (b)) BODYSTRUCTURE ((\"text\" \"x\" (\"A\" \"b\") NIL NIL "
+                  "\"B\" 1 1)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 1 (NIL NIL ((NIL NIL NIL "
+                  "NIL))) (\"a\" \"b\")) \"M\") ENVELOPE (NIL \"=?utf-8?q?x?=\" ((\"\\\"\" NIL "
+                  "\"a\" "
+                  "\"b\")) NIL NIL NIL NIL NIL NIL NIL) BODY[header] {2}\r\nab MODSEQ 5 EMAILID "
+                  "(x))\r\n"
+                  "* SEARCH 1 2 (MODSEQ 5)\r\n* LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
          turn(s, fetch(s, LM_IMAPC_STREAM),
-              LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a))\r\nA5 OK\r\n")) &&
+              LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a))\r\nA5 "
+                     "OK\r\n")) &&
          idle(s);
 }
 
@@ -137,7 +142,8 @@ static bool sets_and_names(long n) {
   struct lm_buf b = {NULL, 0, 0, 0};
   countdown = n;
   failed = false;
-  if (lm_seqset_parse(&set, LM_STR("1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33")) == LM_SEQSET_OK &&
+  if (lm_seqset_parse(&set, LM_STR("1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33")) ==
+          LM_SEQSET_OK &&
       lm_seqset_format(&set, &b) && lm_utf7_encode(&b, LM_STR("\xC3\xBC")) == LM_UTF7_OK) {
     lm_utf7_decode(&b, LM_STR("&APw-"));
   }

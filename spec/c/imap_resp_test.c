@@ -25,7 +25,8 @@ static const struct {
     {"A1 OK [] x\r\n", "A1 OK text=\"[] x\""},
     {"A1 OK [half open\r\n", "A1 OK text=\"[half open\""},
     {"A1 OK [UIDNEXT soon] x\r\n", "A1 OK [UIDNEXT \"soon\"] text=\"x\""},
-    {"* OK [PERMANENTFLAGS (\\Seen \\*)] ok\r\n", "OK [PERMANENTFLAGS {\"\\Seen\" \"\\*\"}] text=\"ok\""},
+    {"* OK [PERMANENTFLAGS (\\Seen \\*)] ok\r\n",
+     "OK [PERMANENTFLAGS {\"\\Seen\" \"\\*\"}] text=\"ok\""},
     {"A1 NO [BADCHARSET ({5}\r\nUTF-8 KOI8-R)] x {3}\r\n",
      "A1 NO [BADCHARSET (\"UTF-8\" KOI8-R)] text=\"x {3}\""},
     {"A1 OK [APPENDUID 38505 3955] done\r\n",
@@ -61,8 +62,10 @@ static const struct {
     {"* LIST () NIL {5}\r\nabc d\r\n", "LIST (attributes={} name=\"abc d\")"},
     {"* LIST () \"/\" \"&AOk-t&AOk-\"\r\n", "LIST (attributes={} delimiter=\"/\" name=\"été\")"},
     {"* LIST () \"/\" \"R&D\"\r\n", "LIST (attributes={} delimiter=\"/\" name=\"R&D\")"},
-    {"* LIST () \"/\" a\tb [c] (d\r\n", "LIST (attributes={} delimiter=\"/\" name=\"a\\x09b [c] (d\")"},
-    {"* XLIST (\\Sent) \"\\\\\" \"a\\\\b\"\r\n", "XLIST (attributes={\"\\Sent\"} delimiter=\"\\\" name=\"a\\b\")"},
+    {"* LIST () \"/\" a\tb [c] (d\r\n",
+     "LIST (attributes={} delimiter=\"/\" name=\"a\\x09b [c] (d\")"},
+    {"* XLIST (\\Sent) \"\\\\\" \"a\\\\b\"\r\n",
+     "XLIST (attributes={\"\\Sent\"} delimiter=\"\\\" name=\"a\\b\")"},
     {"* LIST () \"/\" \"x\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n",
      "LIST (attributes={} delimiter=\"/\" name=\"x\" childinfo=(\"SUBSCRIBED\"))"},
     {"* STATUS blurdy (MESSAGES 231 UIDNEXT 44292 APPENDLIMIT NIL MAILBOXID (F1))\r\n",
@@ -94,7 +97,8 @@ static const struct {
     {"* 12 FETCH (INTERNALDATE \" 1-jan-1970 00:00:00 +0000\")\r\n", "12 FETCH date=0"},
     {"* 12 FETCH (INTERNALDATE \"00-Jan-0000 00:00:00 +0000\" UID 3)\r\n",
      "12 FETCH uid=3 raw=(internaldate=\"00-Jan-0000 00:00:00 +0000\") defects=1"},
-    {"* 12 FETCH (UID 99999999999 FLAGS ())\r\n", "12 FETCH flags={} raw=(uid=99999999999) defects=1"},
+    {"* 12 FETCH (UID 99999999999 FLAGS ())\r\n",
+     "12 FETCH flags={} raw=(uid=99999999999) defects=1"},
     {"* 12 FETCH (MODSEQ (0))\r\n", "12 FETCH modseq=0"},
     {"* 12 FETCH (MODSEQ (-1) UID 5)\r\n", "12 FETCH uid=5 modseq=0 defects=1"},
     {"* 12 FETCH (X-GM-MSGID 1278455344230334865 X-GM-LABELS (\\Inbox \"a b\") FOO)\r\n",
@@ -109,15 +113,18 @@ static const struct {
     {"* 1 FETCH (BINARY[1]<3> ~{4}\r\na\001bc BINARY.SIZE[1] 4)\r\n",
      "1 FETCH binary[1]<3>=\"a\\x01bc\" other=(binary.size[1]=4)"},
     {"* 1 FETCH (BODY[TEXT] {3}\r\n{9} UID 2)\r\n", "1 FETCH uid=2 body[TEXT]=\"{9}\""},
-    {"* 1 FETCH (BODY[TEXT] {5}\r\n\r\n{9} UID 2)\r\n", "1 FETCH uid=2 body[TEXT]=\"\\x0D\\x0A{9}\""},
+    {"* 1 FETCH (BODY[TEXT] {5}\r\n\r\n{9} UID 2)\r\n",
+     "1 FETCH uid=2 body[TEXT]=\"\\x0D\\x0A{9}\""},
     {"* 1 FETCH (BODY[TEXT] {6}\r\nx\r\n{1}\r\n UID 2)\r\n", FAILS},
-    {"* 1 FETCH (BODY[TEXT] {6}\r\nx\r\n{1} UID 2)\r\n", "1 FETCH uid=2 body[TEXT]=\"x\\x0D\\x0A{1}\""},
+    {"* 1 FETCH (BODY[TEXT] {6}\r\nx\r\n{1} UID 2)\r\n",
+     "1 FETCH uid=2 body[TEXT]=\"x\\x0D\\x0A{1}\""},
     {"* 1 FETCH (BODY[] {3}\r\nabc UID 2 \"oops (\r\n",
      "1 FETCH uid=2 body[]=\"abc\" raw=(rest=\"\"oops (\") defects=1"},
     {"* 1 FETCH UID 2\r\n", FAILS},
     {"* 1 FETCH (UID 2\r\n", "1 FETCH uid=2 raw=(rest=\"UID 2\") defects=1"},
     /* ENVELOPE */
-    {"* 1 FETCH (ENVELOPE (\"Wed\" \"=?utf-8?q?h=C3=A9?=\" ((\"Ann\" NIL \"ann\" \"x.org\")) NIL NIL NIL NIL "
+    {"* 1 FETCH (ENVELOPE (\"Wed\" \"=?utf-8?q?h=C3=A9?=\" ((\"Ann\" NIL \"ann\" \"x.org\")) NIL "
+     "NIL NIL NIL "
      "NIL NIL {5}\r\n<a@b>))\r\n",
      "1 FETCH envelope[date=\"Wed\" subject=\"hé\" from=\"Ann\"<ann@x.org> in_reply_to=nil "
      "message_id=\"<a@b>\"]"},
@@ -131,22 +138,31 @@ static const struct {
      "1 FETCH uid=7 envelope[date=\"d\" subject=\"c:\\temp \"x\"\" in_reply_to=nil message_id=nil] "
      "defects=1"},
     {"* 1 FETCH (ENVELOPE \"what\" UID 7)\r\n", "1 FETCH uid=7 raw=(envelope=\"what\") defects=1"},
-    {"* 1 FETCH (ENVELOPE (NIL NIL NIL NIL NIL ((NIL NIL \"team\" NIL)(NIL NIL \"b\" \"x\") (NIL NIL NIL NIL)) "
+    {"* 1 FETCH (ENVELOPE (NIL NIL NIL NIL NIL ((NIL NIL \"team\" NIL)(NIL NIL \"b\" \"x\") (NIL "
+     "NIL NIL NIL)) "
      "NIL NIL NIL NIL))\r\n",
-     "1 FETCH envelope[date=nil subject=nil to=nil<team@>nil<b@x>nil<@> in_reply_to=nil message_id=nil]"},
+     "1 FETCH envelope[date=nil subject=nil to=nil<team@>nil<b@x>nil<@> in_reply_to=nil "
+     "message_id=nil]"},
     /* BODYSTRUCTURE */
-    {"* 1 FETCH (BODY (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 3028 92))\r\n",
+    {"* 1 FETCH (BODY (\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 3028 "
+     "92))\r\n",
      "1 FETCH body=[1 text/plain size=3028 lines=92 encoding=7bit (\"charset\" \"US-ASCII\")]"},
-    {"* 1 FETCH (BODYSTRUCTURE ((\"text\" \"html\" NIL NIL NIL \"8bit\" 1 1 NIL NIL NIL NIL)(\"image\" \"png\" "
-     "(\"name\" \"a\") \"<i>\" NIL \"base64\" 9 NIL (\"inline\" (\"filename\" \"a\")) \"en\" NIL) \"related\" "
+    {"* 1 FETCH (BODYSTRUCTURE ((\"text\" \"html\" NIL NIL NIL \"8bit\" 1 1 NIL NIL NIL "
+     "NIL)(\"image\" \"png\" "
+     "(\"name\" \"a\") \"<i>\" NIL \"base64\" 9 NIL (\"inline\" (\"filename\" \"a\")) \"en\" NIL) "
+     "\"related\" "
      "(\"boundary\" \"b\") NIL (\"en\" \"de\") NIL))\r\n",
-     "1 FETCH body=[TEXT multipart/related (\"boundary\" \"b\") language=(\"en\" \"de\") [1 text/html size=1 "
+     "1 FETCH body=[TEXT multipart/related (\"boundary\" \"b\") language=(\"en\" \"de\") [1 "
+     "text/html size=1 "
      "lines=1 encoding=8bit] [2 image/png size=9 encoding=base64 (\"name\" \"a\") id=\"<i>\" "
      "disposition=\"inline\"(\"filename\" \"a\") language=\"en\"]]"},
-    {"* 1 FETCH (BODYSTRUCTURE ((\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 99 (NIL \"in\" NIL NIL NIL NIL NIL "
+    {"* 1 FETCH (BODYSTRUCTURE ((\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 99 (NIL \"in\" NIL "
+     "NIL NIL NIL NIL "
      "NIL NIL NIL) ((\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 1) \"mixed\") 5) \"mixed\"))\r\n",
-     "1 FETCH body=[TEXT multipart/mixed [1 message/rfc822 size=99 lines=5 encoding=7bit envelope[date=nil "
-     "subject=\"in\" in_reply_to=nil message_id=nil] [1.TEXT multipart/mixed [1.1 text/plain size=1 "
+     "1 FETCH body=[TEXT multipart/mixed [1 message/rfc822 size=99 lines=5 encoding=7bit "
+     "envelope[date=nil "
+     "subject=\"in\" in_reply_to=nil message_id=nil] [1.TEXT multipart/mixed [1.1 text/plain "
+     "size=1 "
      "lines=1 encoding=7bit]]]]"},
     {"* 1 FETCH (BODYSTRUCTURE (\"ALTERNATIVE\" (\"BOUNDARY\" \"x\") NIL NIL))\r\n",
      "1 FETCH body=[TEXT multipart/alternative (\"boundary\" \"x\")]"},

@@ -25,13 +25,30 @@ static void expect(const char *what, const char *in, bool ok, struct lm_str got,
 static const struct {
   const char *in, *want; /* want NULL: refused */
 } sets[] = {
-    {"1", "1"},          {"4:1", "1:4"},     {"1:4,2,5", "1:5"},   {"9,1:3,2:6", "1:6,9"},
-    {"*", "*"},          {"*:3", "3:*"},     {"5:*,1,7", "1,5:*,7"}, {"1:*,1:*", "1:*"},
-    {"*,*", "*"},        {"4294967295", "4294967295"}, {"4294967294:4294967295,1", "1,4294967294:4294967295"},
+    {"1", "1"},
+    {"4:1", "1:4"},
+    {"1:4,2,5", "1:5"},
+    {"9,1:3,2:6", "1:6,9"},
+    {"*", "*"},
+    {"*:3", "3:*"},
+    {"5:*,1,7", "1,5:*,7"},
+    {"1:*,1:*", "1:*"},
+    {"*,*", "*"},
+    {"4294967295", "4294967295"},
+    {"4294967294:4294967295,1", "1,4294967294:4294967295"},
     {"1:4294967295,4294967295", "1:4294967295"},
-    {"4294967296", NULL}, {"0", NULL},        {"1:", NULL},         {":1", NULL},
-    {"", NULL},          {"1,", NULL},       {",1", NULL},         {"1 2", NULL},
-    {"1:2:3", NULL},     {"-1", NULL},       {"a", NULL},          {"1\r\n", NULL},
+    {"4294967296", NULL},
+    {"0", NULL},
+    {"1:", NULL},
+    {":1", NULL},
+    {"", NULL},
+    {"1,", NULL},
+    {",1", NULL},
+    {"1 2", NULL},
+    {"1:2:3", NULL},
+    {"-1", NULL},
+    {"a", NULL},
+    {"1\r\n", NULL},
 };
 
 static void check_sets(void) {
@@ -67,7 +84,8 @@ static const struct {
 };
 
 static const char *const not_utf7[] = {
-    "R&D", "&", "&AOk", "&AOk-&AOk-", "&AGE-", "&AOl", "&AOm-", "\xC3\xA9", "&2D0-", "&3gA-", "a\tb", "&A/k-",
+    "R&D",   "&",        "&AOk",  "&AOk-&AOk-", "&AGE-", "&AOl",
+    "&AOm-", "\xC3\xA9", "&2D0-", "&3gA-",      "a\tb",  "&A/k-",
 };
 
 static void check_names(void) {
@@ -95,12 +113,18 @@ static const struct {
   bool utf8;
   enum lm_put_form astring, string;
 } forms[] = {
-    {"INBOX", false, LM_PUT_ATOM, LM_PUT_QUOTED},   {"", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
-    {"a b", false, LM_PUT_QUOTED, LM_PUT_QUOTED},   {"nil", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
-    {"a]", false, LM_PUT_ATOM, LM_PUT_QUOTED},      {"a*", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
-    {"\xC3\xA9", false, LM_PUT_LITERAL, LM_PUT_LITERAL}, {"\xC3\xA9", true, LM_PUT_QUOTED, LM_PUT_QUOTED},
-    {"a\r", true, LM_PUT_LITERAL, LM_PUT_LITERAL},  {"a\n", true, LM_PUT_LITERAL, LM_PUT_LITERAL},
-    {"a\"\\", false, LM_PUT_QUOTED, LM_PUT_QUOTED}, {"a{1}", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"INBOX", false, LM_PUT_ATOM, LM_PUT_QUOTED},
+    {"", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a b", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"nil", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a]", false, LM_PUT_ATOM, LM_PUT_QUOTED},
+    {"a*", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"\xC3\xA9", false, LM_PUT_LITERAL, LM_PUT_LITERAL},
+    {"\xC3\xA9", true, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a\r", true, LM_PUT_LITERAL, LM_PUT_LITERAL},
+    {"a\n", true, LM_PUT_LITERAL, LM_PUT_LITERAL},
+    {"a\"\\", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
+    {"a{1}", false, LM_PUT_QUOTED, LM_PUT_QUOTED},
 };
 
 static void check_forms(void) {
@@ -117,7 +141,8 @@ static void check_forms(void) {
 
 /* What is written is read back as it was. */
 static void check_round_trip(void) {
-  static const char *const texts[] = {"plain", "a \"b\" \\c\\\\", "", "sixteen octets..", "0123456789\"01234567890123"};
+  static const char *const texts[] = {"plain", "a \"b\" \\c\\\\", "", "sixteen octets..",
+                                      "0123456789\"01234567890123"};
   struct lm_arena a = {NULL, 0};
   size_t i;
   for (i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -140,10 +165,15 @@ static const struct {
   int64_t seconds;
   const char *text;
 } dates[] = {
-    {0, "\"01-Jan-1970 00:00:00 +0000\""},          {837596665, "\"17-Jul-1996 09:44:25 +0000\""},
-    {951782400, "\"29-Feb-2000 00:00:00 +0000\""},  {-1, "\"31-Dec-1969 23:59:59 +0000\""},
-    {4107542399, "\"28-Feb-2100 23:59:59 +0000\""}, {4107542400, "\"01-Mar-2100 00:00:00 +0000\""},
-    {253402300799, "\"31-Dec-9999 23:59:59 +0000\""}, {253402300800, NULL}, {-62135596801, NULL},
+    {0, "\"01-Jan-1970 00:00:00 +0000\""},
+    {837596665, "\"17-Jul-1996 09:44:25 +0000\""},
+    {951782400, "\"29-Feb-2000 00:00:00 +0000\""},
+    {-1, "\"31-Dec-1969 23:59:59 +0000\""},
+    {4107542399, "\"28-Feb-2100 23:59:59 +0000\""},
+    {4107542400, "\"01-Mar-2100 00:00:00 +0000\""},
+    {253402300799, "\"31-Dec-9999 23:59:59 +0000\""},
+    {253402300800, NULL},
+    {-62135596801, NULL},
 };
 
 static void check_dates(void) {

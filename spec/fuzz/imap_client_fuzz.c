@@ -87,9 +87,15 @@ static void react(struct lm_imapc *s, const struct lm_imapc_event *ev, unsigned 
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const struct lm_limits limits = {.line = 100, .response = 4096, .literal = 200,
-                                          .message = 1000, .stream = 1000, .depth = 8,
-                                          .queue = 4096, .challenge = 100, .sasl_steps = 3};
+  static const struct lm_limits limits = {.line = 100,
+                                          .response = 4096,
+                                          .literal = 200,
+                                          .message = 1000,
+                                          .stream = 1000,
+                                          .depth = 8,
+                                          .queue = 4096,
+                                          .challenge = 100,
+                                          .sasl_steps = 3};
   struct lm_imapc *s = lm_imapc_new(&limits);
   struct lm_imapc_event ev;
   unsigned how = size ? data[0] : 0;

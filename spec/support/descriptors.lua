@@ -15,16 +15,20 @@ function descriptors.count()
   return n
 end
 
+-- Objects that finalizers let go of fall only in a later cycle.
+local function collect()
+  for _ = 1, 4 do collectgarbage() end
+end
+
 --- Asserts that `fn` leaves none behind, garbage collected.
 function descriptors.steady(fn)
   fn()
-  collectgarbage()
-  collectgarbage()
+  collect()
   local before = descriptors.count()
   fn()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(before, descriptors.count())
+  collect()
+  local after = descriptors.count()
+  assert.is_true(after <= before, ("%s descriptors before, %s after"):format(before, after))
 end
 
 return descriptors

@@ -105,6 +105,14 @@ function Peer:through(mark)
   end
 end
 
+--- What has come, once there is something; nil where the client is gone.
+function Peer:some()
+  if self.input == "" and not fill(self) then return nil end
+  local text = self.input
+  self.input = ""
+  return text
+end
+
 --- All that still comes, until the client is gone.
 function Peer:rest()
   while fill(self) do end -- luacheck: ignore

@@ -84,7 +84,7 @@ local function open(pump, message, options, level)
     if why then return nil, unreadable(pump, why) end
   end
   local mend = not options.size
-  local source, _, first, err = content.open(pump, message, size, level + 1)
+  local source, _, first, err = content.open(pump, message, size, "imap:append", level + 1)
   if not source then
     if err then err.command = "APPEND" end
     return nil, err
@@ -94,7 +94,7 @@ local function open(pump, message, options, level)
   local file
   file, size = spool(pump, source)
   if not file then return nil, size end
-  return { source = content.open(pump, file, size, level + 1), size = size, file = file }
+  return { source = content.open(pump, file, size, "imap:append", level + 1), size = size, file = file }
 end
 
 -- The next piece of the literal: a string, or nil at the end, or nil, why.

@@ -107,8 +107,6 @@ end
 events.IDLE = { timeout = "number?", rearm = "number?", poll = "number?" }
 
 local function leave(state)
-  if state.over then return end
-  state.over = true
   local pump = state.pump
   pump.idling = nil
   if state.off then state.off() end
@@ -132,11 +130,11 @@ end
 local function idle_next(state)
   local pump = state.pump
   local now = pump.host.now
-  while not state.over do
+  while true do
     local kind, a, b, c, d, e, f = pump:wait(state.id, until_when(state, state.rearm), true)
     if kind == "done" then
-      leave(state)
-      if a ~= "OK" then return nil, refused(pump, a, b, d) end
+      if a == "OK" then return nil end
+      return nil, refused(pump, a, b, d)
     elseif kind then
       local event = events.from(kind, a, b, c, d, e, f)
       if event then
@@ -148,34 +146,31 @@ local function idle_next(state)
       pump:flush()
       state.rearm = now() + state.interval
     else
-      leave(state)
       return nil, a.kind ~= "timeout" and a or nil
     end
   end
 end
 
+local Idle = iterator.class(idle_next, leave)
+
 -- The next event by NOOP, for servers without IDLE: what it brings arrives through a handler.
 local function poll_next(state)
   local pump, host = state.pump, state.pump.host
-  while not state.over do
+  while true do
     if state.queue[1] then return table.remove(state.queue, 1) end
     if pump.failure then return nil, pump.failure end
-    if state.ends and host.now() >= state.ends then
-      leave(state)
-      return nil
-    end
+    if state.ends and host.now() >= state.ends then return nil end
     if host.now() >= state.poll then
       state.poll = host.now() + state.interval
       local ok, err = pump.session:noop()
-      if not ok then
-        leave(state)
-        return nil, err
-      end
+      if not ok then return nil, err end
     else
       host.sleep(until_when(state, state.poll) - host.now())
     end
   end
 end
+
+local Poll = iterator.class(poll_next, leave)
 
 local TYPES = { "exists", "expunge", "vanished", "flags", "alert", "bye", "recent" }
 
@@ -202,14 +197,14 @@ local function by_idle(state, options)
   state.rearm = pump.host.now() + state.interval
   pump.idling = state
   pump:flush()
-  return iterator.new(function() return idle_next(state) end, function() leave(state) end)
+  return iterator.results(setmetatable(state, Idle))
 end
 
 local function by_noop(state, options)
   state.interval, state.poll = options.poll or POLL, state.pump.host.now()
   state.pump.idling = state
   listen(state)
-  return iterator.new(function() return poll_next(state) end, function() leave(state) end)
+  return iterator.results(setmetatable(state, Poll))
 end
 
 --- Waits for news of the selected mailbox.

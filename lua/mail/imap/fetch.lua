@@ -1,7 +1,6 @@
 --- FETCH: messages while they arrive (RFC 9051 §6.4.5).
 --
--- A long set is cut into commands that every server's line limit allows; the next one is on its way
--- while the answers of the last one are read. Messages are handed on one by one, so the memory does
+-- A long set is cut into commands that every server's line limit allows. Messages are handed on one by one, so the memory does
 -- not depend on how many there are.
 -- @module mail.imap.fetch
 
@@ -24,8 +23,9 @@ local MACROS = { ALL = true, FAST = true, FULL = true }
 -- What a flag change that nobody asked for may consist of.
 local FLAG_FIELDS = { seq = true, uid = true, flags = true, modseq = true }
 
--- How many commands are on their way at once.
-local AHEAD = 2
+-- How many commands are on their way at once. With two, the messages of the second would pile up:
+-- servers answer a FETCH only when they have begun the next one.
+local AHEAD = 1
 
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
@@ -95,7 +95,6 @@ local function finish(state)
   end
   state.ids = {}
   state.pieces = {}
-  state.over = true
 end
 
 -- True where `message` is a change of flags that came in between, not an answer.
@@ -142,6 +141,22 @@ local function take_message(state, message)
   return known
 end
 
+-- Bodies that came as quoted strings go into the sink too.
+local function pour_quoted(state, message)
+  for _, field in ipairs { "body", "binary" } do
+    local sections = message[field]
+    message[field] = nil
+    for section, bytes in pairs(sections or {}) do
+      state.message, state.section = message, section
+      local ok, err = true, nil
+      if bytes ~= "" then ok, err = pour(state, bytes) end
+      if not ok then return nil, err end
+    end
+  end
+  state.message = nil
+  return true
+end
+
 -- A message, or nil where it was no answer.
 local function arrived(state, message)
   message = take_message(state, message)
@@ -150,6 +165,10 @@ local function arrived(state, message)
     return nil
   end
   if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
+  if state.sink then
+    local ok, err = pour_quoted(state, message)
+    if not ok then return nil, err end
+  end
   return message
 end
 
@@ -157,14 +176,12 @@ local handlers = {}
 
 function handlers.fetch(state, message) return arrived(state, message) end
 
-function handlers.body(state, message, section, size)
+function handlers.body(state, message, section)
   state.message, state.section = take_message(state, message), section
-  if size == 0 then return nil, select(2, pour(state, nil)) end -- no data will come
 end
 
-function handlers.data(state, bytes, last)
+function handlers.data(state, bytes)
   local ok, err = pour(state, bytes)
-  if ok and last then ok, err = pour(state, nil) end
   return nil, not ok and err or nil
 end
 
@@ -182,17 +199,14 @@ end
 local function next_message(state)
   local pump = state.pump
   local whole = pump:deadline(state.options)
-  while not state.over do
+  while true do
     local ok, err = fill(state)
     if not ok then
       finish(state)
       return nil, err
     end
     local id = state.ids[1]
-    if not id then
-      state.over = true
-      return nil
-    end
+    if not id then return nil end
     local kind, a, b, c, d, e, f = pump:wait(id, pump:piece_deadline(state.options, whole))
     if not kind then
       finish(state)
@@ -205,14 +219,17 @@ local function next_message(state)
   end
 end
 
+local Messages = iterator.class(next_message, finish)
+
 local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 
 --- Begins a fetch.
 -- @tparam table pump
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
 -- @tparam table items names of API §5 or items as the standard writes them
--- @tparam ?table options `seq`, `sink` function(message, section, chunk; nil at a section's end): it
---   returns nil, reason to stop; `changed_since` (modification sequence), `partial` "1:50" or
+-- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
+--   `message` being what came before them; a section is whole when its message is yielded; returning
+--   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), `partial` "1:50" or
 --   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err
@@ -242,7 +259,7 @@ function fetch.start(pump, set, items, options, level)
     return nil, err
   end
   pump:flush()
-  return iterator.new(function() return next_message(state) end, function() finish(state) end)
+  return iterator.results(setmetatable(state, Messages))
 end
 
 --- Collects what is left of an iterator.

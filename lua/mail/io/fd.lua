@@ -1,7 +1,7 @@
 --- Everything a session needs from a loop, built from three functions: wait, forget and now.
 --
 -- For loops that can wait for a descriptor. Sockets, names and happy eyeballs are the core's; the
--- loop only waits. What is built: `connect`, `turn`, `flush`, `close`.
+-- loop only waits. What is built: `connect`, `next`, `await`, `flush`, `close`.
 -- @module mail.io.fd
 
 local core = require "mail.core"
@@ -63,21 +63,9 @@ local function connect(host, name, port, options, deadline)
   return core.conn(socket)
 end
 
--- One move of a session: sends what is pending, reads what has come, waits where it can do neither.
--- true | nil, "timeout" | "cancelled" | message
-local function turn(host, conn, session, timeout)
-  local want = conn:turn(session)
-  if not want then return true end
-  if want == "pause" then
-    host.pause()
-    return true
-  end
-  return host.wait(conn:fd(), want, timeout)
-end
-
 --- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`.
 -- @tparam table host
--- @treturn table the same table with connect, turn, flush, close and the defaults filled in
+-- @treturn table the same table with connect, next, await, flush, close and the defaults filled in
 function fd.complete(host)
   if host.complete then return host end
   host.complete = true
@@ -86,8 +74,16 @@ function fd.complete(host)
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end
-  function host.turn(conn, session, timeout)
-    return turn(host, conn, session, timeout)
+  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can.
+  function host.next(conn, session)
+    return conn:next(session)
+  end
+  -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
+  function host.await(conn, what, timeout)
+    if what == "end" then return nil, "the connection has ended" end
+    if what ~= "pause" then return host.wait(conn:fd(), what, timeout) end
+    host.pause()
+    return true
   end
   -- Sends without waiting; what is left is sent by whoever reads.
   function host.flush(conn, session)

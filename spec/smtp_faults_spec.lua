@@ -1,0 +1,627 @@
+-- SMTP against servers that misbehave, in every phase: `nil, err` of the right kind, in time, and
+-- nothing left behind. The servers are scripts (spec/support/scripted.lua).
+local mail = require "mail"
+local Err = require "mail.err"
+local core = require "mail.core"
+local loop = require "mail.loop"
+local descriptors = require "spec.support.descriptors"
+local scripted = require "spec.support.scripted"
+
+-- Long enough for a busy machine, short enough to wait for: only mute servers make anyone wait.
+local TIMEOUT = 0.15
+
+local function options(port, more)
+  local o = { host = "127.0.0.1", port = port, tls = "none", timeout = 10, helo = "me.example" }
+  for name, value in pairs(more or {}) do o[name] = value end
+  return o
+end
+
+local MESSAGE = { from = "ann@example.com", to = "bob@example.org", message = "Subject: x\r\n\r\nhello\r\n" }
+
+local function message(more)
+  local o = {}
+  for name, value in pairs(MESSAGE) do o[name] = value end
+  for name, value in pairs(more or {}) do o[name] = value end
+  return o
+end
+
+-- A server that behaves until `phase`, where `act(peer)` takes over. Phases: greeting, ehlo, auth,
+-- noop, mail, rcpt, data, dot, quit.
+local ANSWERS = {
+  greeting = "220 mx\r\n", auth = "235 ok\r\n", noop = "250 ok\r\n", mail = "250 ok\r\n", rcpt = "250 ok\r\n",
+  data = "354 go\r\n", dot = "250 2.0.0 queued as 4F1\r\n", quit = "221 bye\r\n", rset = "250 ok\r\n",
+}
+local PHASES = { EHLO = "ehlo", AUTH = "auth", NOOP = "noop", MAIL = "mail", RCPT = "rcpt", DATA = "data", QUIT = "quit",
+  RSET = "rset" }
+
+local function server(phase, act, pipelining)
+  local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN\r\n" .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
+  return function(peer)
+    if phase == "greeting" then return act(peer) end
+    peer:send(ANSWERS.greeting)
+    while true do
+      local line = peer:line()
+      if not line then return end
+      local now = PHASES[line:match("^%a+")]
+      if now == phase then return act(peer) end
+      peer:send(now == "ehlo" and ehlo or ANSWERS[now])
+      if now == "data" then
+        peer.input = "\r\n" .. peer.input -- an empty message is the dot alone
+        if not peer:through("\r\n.\r\n") then return end
+        if phase == "dot" then return act(peer) end
+        peer:send(ANSWERS.dot)
+      elseif now == "quit" then
+        return
+      end
+    end
+  end
+end
+
+-- Connects and does everything up to `phase`: what the call that meets it returns.
+local function client(port, phase, more)
+  local o = options(port, more)
+  if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
+  local smtp, err = mail.smtp.connect(o)
+  if phase == "greeting" or phase == "ehlo" or phase == "auth" then
+    assert.is_nil(smtp)
+    return smtp, err
+  end
+  assert(smtp, tostring(err))
+  local ok
+  if phase == "noop" then
+    ok, err = smtp:noop()
+  elseif phase == "quit" then
+    ok, err = smtp:quit()
+  else
+    ok, err = smtp:send(message())
+  end
+  if phase ~= "quit" and not (phase == "noop" and err.kind == "timeout") then
+    -- A session that failed stays closed, and says so.
+    local again, closed = smtp:noop()
+    assert.is_nil(again)
+    assert.equal("closed", closed.kind)
+    assert.matches("closed", tostring(smtp))
+  end
+  smtp:close()
+  return ok, err
+end
+
+local ALL = { "greeting", "ehlo", "auth", "noop", "mail", "rcpt", "data", "dot", "quit" }
+
+local function each(act, kinds, more)
+  for _, pipelining in ipairs { false, true } do
+    for _, phase in ipairs(ALL) do
+      local kind = kinds[phase] or kinds[1]
+      local began = loop.now()
+      local ok, err = scripted.run(server(phase, act, pipelining), function(port) return client(port, phase, more) end)
+      local where = phase .. (pipelining and " (pipelining)" or "")
+      if kind == true then
+        assert.is_true(ok, where)
+      else
+        assert.is_nil(ok, where)
+        assert.is_true(Err.is(err), where)
+        assert.equal(kind, err.kind, where .. ": " .. tostring(err))
+        assert.equal("smtp", err.protocol)
+        assert.is_nil(tostring(err):find("secret", 1, true))
+      end
+      assert.is_true(loop.now() - began < 8, where)
+    end
+  end
+end
+
+describe("a server that", function()
+  it("says nothing is given up in time; after the dot the outcome is unknown", function()
+    each(function(peer) peer:rest() end, { "timeout", dot = "unknown" }, { timeout = TIMEOUT })
+  end)
+
+  it("drips is given up in time: the deadline bounds the whole answer", function()
+    each(function(peer) peer:drip("250-" .. ("x"):rep(2000), 0.02) end, { "timeout", dot = "unknown" }, { timeout = TIMEOUT })
+  end)
+
+  it("closes is closed; after the dot the outcome is unknown, after QUIT all is well", function()
+    each(function(peer) peer:close() end, { "closed", dot = "unknown", quit = true })
+  end)
+
+  it("closes in the middle of a reply is closed too", function()
+    each(function(peer)
+      peer:send("250-half\r\n25")
+      peer:close()
+    end, { "closed", dot = "unknown", quit = true })
+  end)
+
+  it("floods with lines passes a limit", function()
+    each(function(peer)
+      for _ = 1, 200 do
+        if not peer:send(("250-more and more and more\r\n"):rep(100)) then return end
+      end
+      peer:rest()
+    end, { "limit", dot = "unknown", data = "limit" })
+  end)
+
+  it("floods with a line that never ends passes a limit", function()
+    each(function(peer)
+      for _ = 1, 100 do
+        if not peer:send(("x"):rep(10000)) then return end
+      end
+      peer:rest()
+    end, { "limit", dot = "unknown" })
+  end)
+
+  it("sends rubbish breaks the protocol", function()
+    each(function(peer)
+      peer:send("\0\255 what? \r\n")
+      peer:rest()
+    end, { "protocol", dot = "unknown" })
+  end)
+
+  it("resets the connection is closed", function()
+    for _, phase in ipairs { "ehlo", "noop", "mail", "rcpt", "data" } do
+      local ok, err = scripted.run(function(peer)
+        if phase == "ehlo" then
+          peer:send(ANSWERS.greeting)
+          return peer:reset()
+        end
+        peer:send(ANSWERS.greeting)
+        peer:expect "^EHLO"
+        peer:send("250 mx\r\n")
+        for _, now in ipairs { "mail", "rcpt", "data" } do
+          if phase == "noop" or phase == now then return peer:reset() end
+          peer:line()
+          peer:send(ANSWERS[now])
+        end
+      end, function(port) return client(port, phase) end)
+      assert.is_nil(ok)
+      assert.equal("closed", err.kind, phase)
+      assert.is_true(err.temporary)
+    end
+  end)
+
+  it("says 421 anywhere is heard", function()
+    local kinds = { greeting = "rejected", ehlo = "rejected", auth = "auth", noop = "rejected", quit = "rejected" }
+    for _, pipelining in ipairs { false, true } do
+      for _, phase in ipairs(ALL) do
+        local ok, err = scripted.run(server(phase, function(peer)
+          peer:send("421 4.3.2 going down\r\n")
+          peer:close()
+        end, pipelining), function(port)
+          local o = options(port)
+          if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
+          local smtp, why = mail.smtp.connect(o)
+          if not smtp then return smtp, why end
+          if phase == "noop" then return smtp:noop() end
+          if phase == "quit" then return smtp:quit() end
+          return smtp:send(message())
+        end)
+        assert.is_nil(ok, phase)
+        assert.is_true(err.temporary, phase .. ": " .. tostring(err))
+        assert.matches("going down", tostring(err))
+        if kinds[phase] then assert.equal(kinds[phase], err.kind, phase) end
+        if phase == "dot" then assert.equal("rejected", err.kind) end
+      end
+    end
+  end)
+
+  it("answers ahead of time is not believed", function()
+    local ok, err = scripted.run(function(peer)
+      peer:send(ANSWERS.greeting)
+      peer:expect "^EHLO"
+      peer:send("250 mx\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n")
+      peer:rest()
+    end, function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      return smtp:send(message())
+    end)
+    assert.is_nil(ok)
+    assert.equal("protocol", err.kind)
+  end)
+
+  it("asks for challenges without end is cut off, with kind limit", function()
+    local ok, err = scripted.run(server("auth", function(peer)
+      repeat until not peer:send("334 VXNlcm5hbWU6\r\n") or not peer:line()
+    end), function(port)
+      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
+        mechanism = "LOGIN" }))
+    end)
+    assert.is_nil(ok)
+    assert.truthy(({ limit = true, auth = true })[err.kind])
+  end)
+
+  it("sends a challenge that is no base64 gets a star, and the login fails", function()
+    local answer
+    local ok, err = scripted.run(server("auth", function(peer)
+      peer:send("334 ???\r\n")
+      answer = peer:line()
+      peer:send("501 5.5.2 cancelled\r\n")
+      peer:rest()
+    end), function(port)
+      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
+        mechanism = "PLAIN" }))
+    end)
+    assert.is_nil(ok)
+    assert.equal("auth", err.kind)
+    assert.equal("*", answer)
+  end)
+
+  it("echoes the password does not get it into the error", function()
+    local ok, err = scripted.run(server("auth", function(peer)
+      peer:send("535 bad credentials AGFubgBzZWNyZXQ= secret\r\n")
+      peer:rest()
+    end), function(port)
+      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
+        mechanism = "PLAIN" }))
+    end)
+    assert.is_nil(ok)
+    assert.equal("auth", err.kind)
+    for _, text in ipairs { tostring(err), err.text, err.message } do
+      assert.is_nil(text:find("secret", 1, true))
+      assert.is_nil(text:find("AGFubgBzZWNyZXQ", 1, true))
+    end
+  end)
+
+  it("falls back to HELO is spoken to as it can", function()
+    local receipt = scripted.run(function(peer)
+      peer:send "220 old\r\n"
+      peer:expect "^EHLO me.example$"
+      peer:send "502 what?\r\n"
+      peer:expect "^HELO me.example$"
+      peer:send "250 old\r\n"
+      peer:expect "^MAIL FROM:<ann@example.com>$"
+      peer:send "250 ok\r\n"
+      peer:expect "^RCPT TO:<bob@example.org>$"
+      peer:send "250 ok\r\n"
+      peer:expect "^DATA$"
+      peer:send "354 go\r\n"
+      assert.equal("Subject: x\r\n\r\nhello\r\n.\r\n", peer:through("\r\n.\r\n"))
+      peer:send "250 ok\r\n"
+      peer:rest()
+    end, function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      assert.same({}, smtp.capabilities)
+      local receipt = assert(smtp:send(message()))
+      smtp:close()
+      return receipt
+    end)
+    assert.same({ accepted = { "bob@example.org" }, rejected = {}, text = "ok" }, receipt)
+  end)
+
+  it("injects answers behind STARTTLS is cut off before the handshake", function()
+    for _, text in ipairs { "220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n", "220 go\r\n2", "220 go\r\n\22\3\1" } do
+      local after
+      local ok, err = scripted.run(function(peer)
+        peer:send "220 mx\r\n"
+        peer:expect "^EHLO"
+        peer:send "250-mx\r\n250 STARTTLS\r\n"
+        peer:expect "^STARTTLS$"
+        peer:send(text)
+        after = peer:rest()
+      end, function(port)
+        return mail.smtp.connect(options(port, { tls = "starttls", user = "ann", password = "secret" }))
+      end)
+      assert.is_nil(ok)
+      assert.equal("protocol", err.kind)
+      assert.equal("", after)
+    end
+  end)
+
+  it("has no STARTTLS, or refuses it, gets neither a password nor a message", function()
+    for _, answer in ipairs { false, "454 4.7.0 not now\r\n", "250 fine\r\n", "501 no\r\n" } do
+      local after
+      local ok, err = scripted.run(function(peer)
+        peer:send "220 mx\r\n"
+        peer:expect "^EHLO"
+        peer:send("250-mx\r\n" .. (answer and "250-STARTTLS\r\n" or "") .. "250 AUTH PLAIN\r\n")
+        if answer then
+          peer:expect "^STARTTLS$"
+          peer:send(answer)
+        end
+        after = peer:rest()
+      end, function(port)
+        return mail.smtp.connect(options(port, { tls = "starttls", user = "ann", password = "secret" }))
+      end)
+      assert.is_nil(ok)
+      assert.equal("tls", err.kind)
+      assert.equal("", after)
+    end
+  end)
+
+  it("speaks no TLS where TLS is expected fails with kind tls", function()
+    for _, text in ipairs { "220 mx ESMTP\r\n", "HTTP/1.0 400 no\r\n\r\n" } do
+      local ok, err = scripted.run(function(peer)
+        peer:send(text)
+        peer:rest()
+      end, function(port) return mail.smtp.connect(options(port, { tls = "implicit" })) end)
+      assert.is_nil(ok)
+      assert.equal("tls", err.kind)
+    end
+  end)
+
+  it("never shakes hands is given up in time", function()
+    for _, act in ipairs { function(peer) peer:rest() end, function(peer) peer:close() end } do
+      local began = loop.now()
+      local ok, err = scripted.run(act, function(port)
+        return mail.smtp.connect(options(port, { tls = "implicit", timeout = TIMEOUT }))
+      end)
+      assert.is_nil(ok)
+      assert.truthy(({ timeout = true, closed = true, tls = true })[err.kind], tostring(err))
+      assert.is_true(loop.now() - began < 8)
+    end
+  end)
+end)
+
+describe("a message", function()
+  -- Everything that reached the server after DATA.
+  local function received(run, more)
+    local text
+    local ok, err = scripted.run(server("data", function(peer)
+      peer:send "354 go\r\n"
+      text = peer:rest()
+    end), function(port)
+      local smtp = assert(mail.smtp.connect(options(port, more)))
+      local ok, err = run(smtp)
+      local again, closed = smtp:noop()
+      assert.is_nil(again)
+      assert.equal("closed", closed.kind)
+      return ok, err
+    end)
+    return text, ok, err
+  end
+
+  it("whose source fails halfway is never ended by a dot", function()
+    local step = 0
+    local text, ok, err = received(function(smtp)
+      return smtp:send(message { message = function()
+        step = step + 1
+        if step == 1 then return "half a message\r\n" end
+        return nil, "disk on fire"
+      end })
+    end)
+    assert.is_nil(ok)
+    assert.equal("io", err.kind)
+    assert.matches("disk on fire", err.message)
+    assert.is_nil(text:find("\r\n.\r\n", 1, true))
+  end)
+
+  it("whose source raises halfway raises that error, and no dot is sent", function()
+    -- On the main thread, where PUC Lua 5.1 can wait inside pcall too.
+    local text
+    local s = scripted.serve(server("data", function(peer)
+      peer:send "354 go\r\n"
+      text = peer:rest()
+    end))
+    local smtp = assert(mail.smtp.connect(options(s.port)))
+    local step = 0
+    local ok, err = pcall(smtp.send, smtp, message { message = function()
+      step = step + 1
+      if step == 1 then return "half a message\r\n" end
+      error("bug in the source", 0)
+    end })
+    assert.is_false(ok)
+    assert.equal("bug in the source", err)
+    while loop.step() > 0 do end -- luacheck: ignore
+    assert.is_nil(text:find(".\r\n", 1, true))
+    ok, err = smtp:noop()
+    assert.is_nil(ok)
+    assert.equal("closed", err.kind)
+  end)
+
+  it("whose file cannot be read is of kind io, before any command", function()
+    local folder = io.open("/", "rb") -- a folder opens, and cannot be read
+    if not folder then return end
+    local ok, err = scripted.run(server("mail", function() error("MAIL was said", 0) end), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local ok, err = smtp:send(message { message = folder })
+      assert.is_true(smtp:noop())
+      smtp:close()
+      return ok, err
+    end)
+    folder:close()
+    assert.is_nil(ok)
+    assert.equal("io", err.kind)
+  end)
+
+  it("from a source that has ended is not asked for again", function()
+    local calls = 0
+    local receipt = scripted.run(server("never"), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local receipt = assert(smtp:send(message { message = function()
+        calls = calls + 1
+        if calls == 1 then return nil end
+        error("asked again", 0)
+      end }))
+      smtp:quit()
+      return receipt
+    end)
+    assert.equal(1, calls)
+    assert.equal("4F1", receipt.queue_id)
+  end)
+
+  it("may come from a source that waits", function()
+    local chunks = { "Subject: slow\r\n\r\n", "one\r\n", "two\r\n" }
+    local receipt = scripted.run(server("never"), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local receipt = assert(smtp:send(message { message = function()
+        loop.sleep(0.002)
+        return table.remove(chunks, 1)
+      end }))
+      smtp:quit()
+      return receipt
+    end)
+    assert.same({ "bob@example.org" }, receipt.accepted)
+  end)
+
+  it("that moves on slowly is not given up: only the gaps are bounded", function()
+    -- The reader takes a quarter of a MiB in less than the deadline, the whole in several of them.
+    local wanted = ("x"):rep(998) .. "\r\n"
+    local size = 0
+    for _, streamed in ipairs { false, true } do
+      local text = wanted:rep(12000)
+      local at = 0
+      local receipt, err = scripted.run(server("data", function(peer)
+        peer:send "354 go\r\n"
+        size = 0
+        while size < #text + 3 do
+          local bytes = peer:some()
+          if not bytes then return end
+          size = size + #bytes
+          if size < 7000000 then loop.sleep(0.002) end -- what lies in the system's buffers is not slow
+        end
+        peer:send "250 ok\r\n"
+        peer:rest()
+      end), function(port)
+        local smtp = assert(mail.smtp.connect(options(port, { timeout = { connect = 10, answer = 0.3, data = 0.3 } })))
+        local source = function()
+          if at >= #text then return nil end
+          at = at + 50000
+          return text:sub(at - 49999, at)
+        end
+        local receipt, err = smtp:send(message { message = streamed and source or text })
+        smtp:close()
+        return receipt, err
+      end)
+      assert.is_table(receipt, tostring(err))
+      assert.equal(#text + 3, size)
+    end
+  end)
+
+  it("that the server stops reading is given up, and is not unknown", function()
+    local ok, err = scripted.run(server("data", function(peer)
+      peer:send "354 go\r\n"
+      loop.sleep(TIMEOUT * 4)
+      peer:rest()
+    end), function(port)
+      local smtp = assert(mail.smtp.connect(options(port, { timeout = TIMEOUT })))
+      return smtp:send(message { message = ("x"):rep(30000000) })
+    end)
+    assert.is_nil(ok)
+    assert.equal("timeout", err.kind)
+  end)
+
+  it("refused by all is an error that tells of each; one taken by some is a receipt", function()
+    local step = 0
+    local function refusing(pipelining)
+      return server("rcpt", function(peer)
+        repeat
+          step = step + 1
+          peer:send("550 5.1.1 nobody " .. step .. "\r\n")
+          local line = peer:line()
+        until not line or not line:find("^RCPT")
+        peer:send(pipelining and "503 5.5.1 no recipients\r\n" or "250 reset\r\n")
+        if pipelining then
+          peer:expect "^RSET"
+          peer:send "250 reset\r\n"
+        end
+        peer:expect "^NOOP"
+        peer:send "250 ok\r\n"
+      end, pipelining)
+    end
+    for _, pipelining in ipairs { false, true } do
+      step = 0
+      local ok, err = scripted.run(refusing(pipelining), function(port)
+        local smtp = assert(mail.smtp.connect(options(port)))
+        local ok, err = smtp:send(message { to = { "b@example.org", "c@example.org" } })
+        assert.is_true(smtp:noop())
+        smtp:close()
+        return ok, err
+      end)
+      assert.is_nil(ok)
+      assert.same({ "rejected", 550, "RCPT", "5.1.1" }, { err.kind, err.code, err.command, err.enhanced })
+      assert.equal("5.1.1 nobody 1", err.rejected["b@example.org"].text)
+      assert.equal("5.1.1 nobody 2", err.rejected["c@example.org"].text)
+    end
+  end)
+end)
+
+describe("cancel", function()
+  it("in every phase ends the call with kind cancelled, or unknown after the dot", function()
+    for _, pipelining in ipairs { false, true } do
+      for _, phase in ipairs(ALL) do
+        local reached
+        local err = loop.run(function()
+          local task
+          local s = scripted.serve(server(phase, function(peer)
+            reached = true
+            task:cancel()
+            peer:rest()
+          end, pipelining))
+          task = loop.spawn(function()
+            local o = options(s.port)
+            if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
+            local smtp, err = mail.smtp.connect(o)
+            if not smtp then return err end
+            local _, why
+            if phase == "noop" then
+              _, why = smtp:noop()
+            elseif phase == "quit" then
+              _, why = smtp:quit()
+            else
+              _, why = smtp:send(message())
+            end
+            smtp:close()
+            return why
+          end)
+          local err = task:join()
+          s:close()
+          return err
+        end)
+        assert.is_true(reached, phase)
+        assert.equal(phase == "dot" and "unknown" or "cancelled", err and err.kind, phase)
+      end
+    end
+  end)
+
+  it("of a command leaves the session in step for the others", function()
+    loop.run(function()
+      local held
+      local s = scripted.serve(function(peer)
+        peer:send "220 mx\r\n"
+        peer:expect "^EHLO"
+        peer:send "250 mx\r\n"
+        peer:expect "^VRFY"
+        held:cancel()
+        loop.sleep(0.005)
+        peer:send "252 late\r\n"
+        peer:expect "^NOOP"
+        peer:send "250 ok\r\n"
+        peer:rest()
+      end)
+      local smtp = assert(mail.smtp.connect(options(s.port)))
+      held = loop.spawn(function() return smtp:verify "x" end)
+      loop.sleep(0)
+      local other = loop.spawn(function() return smtp:noop() end)
+      local ok, err = held:join()
+      assert.is_nil(ok)
+      assert.equal("cancelled", err.kind)
+      assert.is_true(other:join())
+      smtp:close()
+    end)
+  end)
+end)
+
+describe("connecting", function()
+  it("to a port where nobody listens is of kind connect", function()
+    local listener = core.listen("127.0.0.1", "0")
+    local _, port = listener:name()
+    listener:close()
+    local smtp, err = mail.smtp.connect(options(port))
+    assert.is_nil(smtp)
+    assert.same({ "connect", "smtp", true }, { err.kind, err.protocol, err.temporary })
+  end)
+
+  it("to a name that is none is of kind dns", function()
+    for _, name in ipairs { "no-such-host.invalid", "a..b", ("x"):rep(70) .. ".example" } do
+      local smtp, err = mail.smtp.connect(options(25, { host = name, timeout = 5 }))
+      assert.is_nil(smtp)
+      assert.truthy(({ dns = true, timeout = true })[err.kind], name .. ": " .. tostring(err))
+      assert.equal("smtp", err.protocol)
+    end
+  end)
+
+  it("leaves nothing behind, whatever went wrong", function()
+    if not descriptors.count() then return end
+    descriptors.steady(function()
+      each(function(peer) peer:close() end, { "closed", dot = "unknown", quit = true })
+      each(function(peer) peer:send("rubbish\r\n") peer:rest() end, { "protocol", dot = "unknown" })
+    end)
+    assert.equal(0, loop.step(0))
+  end)
+end)
