@@ -64,6 +64,7 @@ static bool may_start(const struct lm_imapc *s, const struct imapc_cmd *cmd) {
   for (other = s->first; other != s->send; other = other->next) {
     if ((cmd->verb->flags | other->verb->flags) & CMD_ALONE) return false;
     if ((cmd->verb->flags & CMD_BY_SEQ) && !(other->verb->flags & CMD_QUIET)) return false;
+    if (imapc_alike(cmd, other)) return false;
   }
   return true;
 }

@@ -89,7 +89,8 @@ local function open(pump, message, options, level)
     if err then err.command = "APPEND" end
     return nil, err
   end
-  source.held, source.first = first ~= "" and first .. (source.held or "") or source.held, nil
+  if not source.held and first ~= "" then source.held = first end -- what was read to open it is not lost
+  source.held_at, source.first = 1, nil
   if size then return { source = source, size = size, mend = mend } end
   local file
   file, size = spool(pump, source)
