@@ -33,7 +33,7 @@ describe("options", function()
     for _, row in ipairs {
       { "imap", "imaps://h.example", "h.example", 993, "implicit" },
       { "imap", "imap://h.example:143/", "h.example", 143, "starttls" },
-      { "imap", "imap://ann@h.example", "h.example", 993, "implicit", "ann" },
+      { "imap", "imap://ann@h.example", "h.example", 143, "starttls", "ann" },
       { "imap", "IMAPS://ann:s%40c:ret@h.example:1/INBOX?x#y", "h.example", 1, "implicit", "ann", "s@c:ret" },
       { "imap", "imaps://ann;AUTH=*@h.example/", "h.example", 993, "implicit", "ann" },
       { "imap", "imaps://a%40b.example:x@[::1]:99/", "::1", 99, "implicit", "a@b.example", "x" },
@@ -58,9 +58,11 @@ describe("options", function()
       { { host = "h", port = "x" }, "'port' must be number" }, { { host = "h", port = 0 }, "'port'" },
       { { host = "h", port = 70000 }, "'port'" }, { { host = "h", port = 1.5 }, "'port'" },
       { { host = "h", tls = "maybe" }, "'tls' must be" }, { { host = "" }, "'host'" }, { { host = "a b" }, "'host'" },
-      { { host = "a\r\nb" }, "'host'" }, { { host = "a\0b" }, "'host'" }, { { host = "h", timeout = "1" }, "'timeout'" },
+      { { host = "a\r\nb" }, "'host'" }, { { host = "a\0b" }, "'host'" },
+      { { host = "h", timeout = "1" }, "'timeout'" },
       { "http://h.example/", "scheme" }, { "imaps://h.example/", "scheme" }, { "smtps://", "host" },
-      { { host = "h", ssl = { verfy = true } }, "verfy" }, { { host = "h", ssl = { min_version = "9" } }, "min_version" },
+      { { host = "h", ssl = { verfy = true } }, "verfy" },
+      { { host = "h", ssl = { min_version = "9" } }, "min_version" },
       { { host = "h", mechanism = "PLIAN" }, "PLIAN" }, { { host = "h", limits = { lines = 5 } }, "lines" },
     } do
       local ok, err = pcall(function() mail.smtp.connect(row[1]) end)
@@ -81,7 +83,8 @@ describe("the connection", function()
       peer:send "250 mx\r\n"
       peer:rest()
     end, function(port)
-      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none", local_address = "127.0.0.3" })
+      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none",
+        local_address = "127.0.0.3" })
       smtp:close()
       return smtp
     end)

@@ -273,8 +273,8 @@ describe("mail.pump.open", function()
     end
   end
 
-  local ANSWERS = { EHLO = "250-mx\r\n250 PIPELINING\r\n", NOOP = "250 ok\r\n", MAIL = "250 ok\r\n", RCPT = "250 ok\r\n",
-    DATA = "354 go\r\n", [""] = false, QUIT = "221 bye\r\n", hello = "250 queued as X1\r\n" }
+  local ANSWERS = { EHLO = "250-mx\r\n250 PIPELINING\r\n", NOOP = "250 ok\r\n", MAIL = "250 ok\r\n",
+    RCPT = "250 ok\r\n", DATA = "354 go\r\n", [""] = false, QUIT = "221 bye\r\n", hello = "250 queued as X1\r\n" }
 
   it("drives a session over a transport of one's own", function()
     loop.run(function()

@@ -31,8 +31,8 @@ local ANSWERS = {
   greeting = "220 mx\r\n", auth = "235 ok\r\n", noop = "250 ok\r\n", mail = "250 ok\r\n", rcpt = "250 ok\r\n",
   data = "354 go\r\n", dot = "250 2.0.0 queued as 4F1\r\n", quit = "221 bye\r\n", rset = "250 ok\r\n",
 }
-local PHASES = { EHLO = "ehlo", AUTH = "auth", NOOP = "noop", MAIL = "mail", RCPT = "rcpt", DATA = "data", QUIT = "quit",
-  RSET = "rset" }
+local PHASES = { EHLO = "ehlo", AUTH = "auth", NOOP = "noop", MAIL = "mail", RCPT = "rcpt", DATA = "data",
+  QUIT = "quit",  RSET = "rset" }
 
 local function server(phase, act, pipelining)
   local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN\r\n" .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
@@ -115,7 +115,8 @@ describe("a server that", function()
   end)
 
   it("drips is given up in time: the deadline bounds the whole answer", function()
-    each(function(peer) peer:drip("250-" .. ("x"):rep(2000), 0.02) end, { "timeout", dot = "unknown" }, { timeout = TIMEOUT })
+    each(function(peer) peer:drip("250-" .. ("x"):rep(2000), 0.02) end, { "timeout", dot = "unknown" },
+      { timeout = TIMEOUT })
   end)
 
   it("closes is closed; after the dot the outcome is unknown, after QUIT all is well", function()
@@ -463,12 +464,12 @@ describe("a message", function()
           local bytes = peer:some()
           if not bytes then return end
           size = size + #bytes
-          if size < 7000000 then loop.sleep(0.002) end -- what lies in the system's buffers is not slow
+          if size < 7000000 then loop.sleep(0.004) end -- what lies in the system's buffers is not slow
         end
         peer:send "250 ok\r\n"
         peer:rest()
       end), function(port)
-        local smtp = assert(mail.smtp.connect(options(port, { timeout = { connect = 10, answer = 0.3, data = 0.3 } })))
+        local smtp = assert(mail.smtp.connect(options(port, { timeout = { connect = 10, answer = 0.9, data = 0.9 } })))
         local source = function()
           if at >= #text then return nil end
           at = at + 50000

@@ -34,13 +34,17 @@ local function letter(subject, body)
   return "From: ann@example.test\r\nSubject: " .. subject .. "\r\n\r\n" .. body
 end
 
--- Asserts that the last message of `user` ends, byte for byte, in what was sent (Exim keeps LF).
+-- Asserts that `user` has n messages, one of which ends, byte for byte, in what was sent (Exim keeps
+-- LF, and names files of the same second in no order).
 local function kept(s, user, n, sent)
   local messages = s:messages(user, n)
   assert.equal(n, #messages)
   local wanted = sent:gsub("\r\n", "\n")
-  local got = messages[n]:sub(-#wanted)
-  assert.is_true(got == wanted, "the stored message differs")
+  local found = 0
+  for _, text in ipairs(messages) do
+    if text:sub(-#wanted) == wanted then found = found + 1 end
+  end
+  assert.is_true(found >= 1, "no stored message is what was sent")
 end
 
 describe("mail.smtp.connect", function()
@@ -158,7 +162,8 @@ describe("login", function()
     if not s then return end
     for _, port in ipairs { s.ports.submissions, s.ports.exim_submissions } do
       for _, mechanism in ipairs { "PLAIN", "LOGIN" } do
-        local smtp, err = mail.smtp.connect(submission(s, { port = port, mechanism = mechanism, password = "wrong-one" }))
+        local smtp, err = mail.smtp.connect(submission(s, { port = port, mechanism = mechanism,
+          password = "wrong-one" }))
         assert.is_nil(smtp)
         assert.is_true(Err.is(err))
         assert.equal("auth", err.kind)
@@ -303,13 +308,14 @@ describe("smtp:send", function()
     assert.same({ user.address }, receipt.accepted)
     local gone = receipt.rejected["nosuchuser@example.test"]
     assert.is_true(Err.is(gone))
-    assert.same({ "rejected", 550, "5.1.1", false, "RCPT" }, { gone.kind, gone.code, gone.enhanced, gone.temporary, gone.command })
+    assert.same({ "rejected", 550, "5.1.1", false, "RCPT" },
+      { gone.kind, gone.code, gone.enhanced, gone.temporary, gone.command })
     local later = receipt.rejected["tempfail@example.test"]
     assert.same({ 450, "4.2.0", true }, { later.code, later.enhanced, later.temporary })
     assert.equal(552, receipt.rejected["full@example.test"].code)
     kept(s, user, 1, letter("some", "x\r\n"))
-    local none, err = smtp:send { from = "ann@example.test", to = { "nosuchuser@example.test", "tempfail@example.test" },
-      message = letter("none", "x\r\n") }
+    local none, err = smtp:send { from = "ann@example.test",
+      to = { "nosuchuser@example.test", "tempfail@example.test" }, message = letter("none", "x\r\n") }
     assert.is_nil(none)
     assert.equal("rejected", err.kind)
     assert.equal("RCPT", err.command)
@@ -328,7 +334,8 @@ describe("smtp:send", function()
       for i = 1, 20 do
         loop.spawn(function()
           local bad = i % 5 == 0
-          local receipt, err = smtp:send { from = "ann@example.test", to = bad and "nosuchuser@example.test" or user.address,
+          local receipt, err = smtp:send { from = "ann@example.test",
+            to = bad and "nosuchuser@example.test" or user.address,
             message = letter("number " .. i, ("line of " .. i .. "\r\n"):rep(i * 50)) }
           if bad then
             assert.is_nil(receipt)
@@ -434,7 +441,8 @@ describe("smtp:send", function()
     local s = exim()
     if not s then return end
     local smtp = assert(mail.smtp.connect(mx(s)))
-    for _, bad in ipairs { "a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b\0", "a b@c", "a@b> SIZE=1", "", "@", "a@", "<a@b", "a@b@c" } do
+    for _, bad in ipairs { "a@b\r\nRCPT TO:<c@d>", "a@b\n", "a@b\0", "a b@c", "a@b> SIZE=1",
+      "", "@", "a@", "<a@b", "a@b@c" } do
       local receipt, err = smtp:send { from = "ann@example.test", to = bad, message = "x" }
       assert.is_nil(receipt)
       assert.equal("invalid", err.kind)
@@ -445,7 +453,8 @@ describe("smtp:send", function()
     local receipt, err = smtp:send { from = "ann@example.test", to = {}, message = "x" }
     assert.is_nil(receipt)
     assert.equal("invalid", err.kind)
-    for _, options in ipairs { { from = 1, to = "a@b.example", message = "x" }, { from = "a@b.example", to = 5, message = "x" },
+    for _, options in ipairs { { from = 1, to = "a@b.example", message = "x" },
+      { from = "a@b.example", to = 5, message = "x" },
       { from = "a@b.example", to = { 5 }, message = "x" }, { from = "a@b.example", to = "a@b.example", message = 5 },
       { from = "a@b.example", to = "a@b.example", message = "x", colour = "red" } } do
       local ok, why = pcall(function() smtp:send(options) end)
@@ -496,7 +505,8 @@ describe("the other calls", function()
     assert.is_true(smtp:quit())
     for _, call in ipairs {
       function() return smtp:noop() end, function() return smtp:reset() end, function() return smtp:command "NOOP" end,
-      function() return smtp:verify "x" end, function() return smtp:quit() end, function() return smtp:login("a", "b") end,
+      function() return smtp:verify "x" end, function() return smtp:quit() end,
+      function() return smtp:login("a", "b") end,
       function() return smtp:send { from = "a@b.example", to = "a@b.example", message = "x" } end,
     } do
       local ok, err = call()

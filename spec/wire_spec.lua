@@ -28,7 +28,8 @@ local FIELDS = {
   imap = {
     greeting = { "status", "code", "value", "text" }, ask = { "challenge" }, go = {}, starttls = {}, idling = {},
     fetch = { "message" }, body = { "message", "section", "size" }, data = { "bytes", "last", joined = "bytes" },
-    untagged = { "name", "number", "value", "code", "code_value", "text" }, done = { "status", "code", "value", "text" },
+    untagged = { "name", "number", "value", "code", "code_value", "text" },
+    done = { "status", "code", "value", "text" },
     bye = { "text", "code" }, compress = {},
   },
 }
@@ -233,7 +234,8 @@ for _, protocol in ipairs { "smtp", "pop3", "imap" } do
         assert(transcript.title, "the first comment is the transcript's intent")
         for _, cut in ipairs(cuts) do
           local ok, err = pcall(play, protocol, transcript, cut[2]())
-          if not ok then error(name .. " (" .. cut[1] .. "): " .. tostring(type(err) == "table" and err.message or err), 0) end
+          local why = type(err) == "table" and err.message or err
+          if not ok then error(("%s (%s): %s"):format(name, cut[1], tostring(why)), 0) end
         end
       end)
     end

@@ -222,6 +222,7 @@ struct draft {
   bool utf8; /* an address needs SMTPUTF8 */
   const char *why;
   const char *kind; /* of the error; "invalid" where it is not set */
+  struct lm_str culprit; /* the address that was refused */
 };
 
 static bool complain(struct draft *d, const char *kind, const char *why) {
@@ -234,7 +235,10 @@ static bool complain(struct draft *d, const char *kind, const char *why) {
 static bool read_address(struct draft *d, struct lm_str text, enum lm_addr_null null,
                          struct lm_str *path_out) {
   struct lm_addr addr;
-  if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) return false;
+  if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) {
+    d->culprit = text;
+    return false;
+  }
   d->utf8 = d->utf8 || addr.utf8;
   return lm_addr_spec(&d->txn->arena, &addr, path_out);
 }
@@ -359,7 +363,7 @@ static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str he
 }
 
 /* transaction({from=, to=}, message | nil, size | nil, head, mail_params, rcpt_params)
-**   -> id | nil, reason, kind
+**   -> id | nil, reason, kind, address that was refused | nothing
 ** Without a message its content is streamed: event "go", then give(). `head` is then its first
 ** piece, by which 8-bit text is told. Kind "misuse" means a bug of the caller. */
 static int transaction(lua_State *L) {
@@ -385,7 +389,9 @@ static int transaction(lua_State *L) {
   if (id) return lm_push_id(L, id, NULL);
   lm_push_id(L, 0, d.why);
   lua_pushstring(L, d.kind);
-  return 3;
+  if (d.culprit.p == NULL) return 3;
+  lm_pushstr(L, d.culprit);
+  return 4;
 }
 
 /* give(id, piece) -> true | nil, kind, reason */

@@ -33,19 +33,19 @@ static uint32_t tag_number(const struct lm_imapc *s, struct lm_str tag) {
   size_t n = strlen(s->prefix);
   uint32_t id = 0;
   if (tag.n <= n || memcmp(tag.p, s->prefix, n) != 0 || tag.p[n] == '0') return 0;
-  return lm_to_u32(imapc_str(tag.p + n, tag.n - n), &id) ? id : 0;
+  return lm_to_u32(lm_imapc_str(tag.p + n, tag.n - n), &id) ? id : 0;
 }
 
 /* An ESEARCH names its command; one that nobody asked for is news. */
-static struct imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_imap_resp *resp,
-                                struct imapc_cmd *oldest) {
+static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_imap_resp *resp,
+                                   struct lm_imapc_cmd *oldest) {
   const struct lm_imap_value *tag = NULL;
-  struct imapc_cmd *cmd;
+  struct lm_imapc_cmd *cmd;
   if (resp->group == LM_IMAP_G_SEARCH && resp->value.kind == LM_VALUE_LIST) {
     tag = lm_imap_field(&resp->value, "tag");
   }
   if (tag == NULL) return oldest;
-  cmd = imapc_find(s, tag_number(s, lm_imap_text(tag)));
+  cmd = lm_imapc_find(s, tag_number(s, lm_imap_text(tag)));
   return cmd && cmd->phase == PHASE_SENT ? cmd : NULL;
 }
 
@@ -55,16 +55,16 @@ static bool is_enabled(struct lm_str name) {
 
 static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
   const struct lm_imap_value *v;
-  if (resp->group == LM_IMAP_G_CAPABILITY) imapc_set_caps(s, &resp->value);
+  if (resp->group == LM_IMAP_G_CAPABILITY) lm_imapc_set_caps(s, &resp->value);
   if (lm_str_eq(resp->code, LM_STR("CAPABILITY")) && resp->code_value.kind == LM_VALUE_SET) {
-    imapc_set_caps(s, &resp->code_value);
+    lm_imapc_set_caps(s, &resp->code_value);
   }
   if (resp->group != LM_IMAP_G_ENABLED) return;
   for (v = resp->value.u.list.first; v; v = v->next) s->utf8 |= is_enabled(v->u.text);
 }
 
-enum lm_status imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
-                                 struct lm_imapc_event *ev) {
+enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
+                                    struct lm_imapc_event *ev) {
   if (!resp->cut) return tell(ev, LM_IMAPC_FETCH, id, resp);
   tell(ev, LM_IMAPC_BODY, id, resp);
   ev->section = resp->fetch->last_section;
@@ -74,7 +74,7 @@ enum lm_status imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, 
 
 static enum lm_status on_bye(struct lm_imapc *s, struct lm_imap_resp *resp,
                              struct lm_imapc_event *ev) {
-  imapc_enter(s, IMAPC_LOGOUT);
+  lm_imapc_enter(s, IMAPC_LOGOUT);
   return tell(ev, LM_IMAPC_BYE, 0, resp);
 }
 
@@ -85,23 +85,24 @@ static bool is_alert(const struct lm_imap_resp *resp) {
 
 static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
-  struct imapc_cmd *cmd;
+  struct lm_imapc_cmd *cmd;
   uint32_t id;
   if (resp->status == LM_IMAP_BYE) return on_bye(s, resp, ev);
-  if (resp->status == LM_IMAP_PREAUTH) return imapc_fail(s, LM_E_PROTOCOL, "no second greeting");
+  if (resp->status == LM_IMAP_PREAUTH) return lm_imapc_fail(s, LM_E_PROTOCOL, "no second greeting");
   if (s->limits.untagged && ++s->count > s->limits.untagged) {
-    return imapc_fail(s, LM_E_LIMIT, "untagged");
+    return lm_imapc_fail(s, LM_E_LIMIT, "untagged");
   }
   learn(s, resp);
-  cmd = is_alert(resp) ? NULL : by_tag(s, resp, imapc_owner(s, resp, group_of(resp)));
+  cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
   id = cmd ? cmd->id : nobody(s);
-  return resp->fetch ? imapc_about_fetch(s, resp, id, ev) : tell(ev, LM_IMAPC_UNTAGGED, id, resp);
+  return resp->fetch ? lm_imapc_about_fetch(s, resp, id, ev)
+                     : tell(ev, LM_IMAPC_UNTAGGED, id, resp);
 }
 
 /* --- continuation requests ---------------------------------------------------------------------------- */
 
-static enum lm_status send_initial(struct lm_imapc *s, struct imapc_cmd *cmd) {
+static enum lm_status send_initial(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   bool ok;
   cmd->has_initial = false;
   s->wire.secret = true;
@@ -112,16 +113,16 @@ static enum lm_status send_initial(struct lm_imapc *s, struct imapc_cmd *cmd) {
 }
 
 /* The challenge, decoded into the arena. */
-static enum lm_status ask(struct lm_imapc *s, struct imapc_cmd *cmd, struct lm_str text,
+static enum lm_status ask(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm_str text,
                           struct lm_imapc_event *ev) {
   struct lm_buf b = {NULL, 0, 0, 0};
   enum lm_base64 got = lm_base64_decode(&b, text);
   struct lm_str challenge = LM_STR("");
   if (got == LM_BASE64_OK && lm_buf_len(&b)) challenge = lm_arena_copy(&s->arena, lm_buf_str(&b));
   lm_buf_wipe(&b);
-  if (got == LM_BASE64_BAD) return imapc_fail_seen(s, "challenge in base64", LM_STR("***"));
+  if (got == LM_BASE64_BAD) return lm_imapc_fail_seen(s, "challenge in base64", LM_STR("***"));
   if (got == LM_BASE64_MEMORY || challenge.p == NULL) {
-    return imapc_fail(s, LM_E_MEMORY, "room for a challenge");
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for a challenge");
   }
   cmd->asked = true;
   tell(ev, LM_IMAPC_ASK, cmd->id, NULL);
@@ -129,19 +130,19 @@ static enum lm_status ask(struct lm_imapc *s, struct imapc_cmd *cmd, struct lm_s
   return LM_EVENT;
 }
 
-static enum lm_status on_challenge(struct lm_imapc *s, struct imapc_cmd *cmd, struct lm_str text,
+static enum lm_status on_challenge(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm_str text,
                                    struct lm_imapc_event *ev) {
-  if (++cmd->steps > s->limits.sasl_steps) return imapc_fail(s, LM_E_LIMIT, "sasl_steps");
-  if (text.n / 4 * 3 > s->limits.challenge) return imapc_fail(s, LM_E_LIMIT, "challenge");
+  if (++cmd->steps > s->limits.sasl_steps) return lm_imapc_fail(s, LM_E_LIMIT, "sasl_steps");
+  if (text.n / 4 * 3 > s->limits.challenge) return lm_imapc_fail(s, LM_E_LIMIT, "challenge");
   if (cmd->has_initial && text.n == 0) return send_initial(s, cmd);
   if (!cmd->abandoned) return ask(s, cmd, text, ev);
-  return imapc_emit(s, LM_STR("*\r\n"), false) ? LM_WAIT : LM_FAIL;
+  return lm_imapc_emit(s, LM_STR("*\r\n"), false) ? LM_WAIT : LM_FAIL;
 }
 
 static enum lm_status on_continue(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
-  struct imapc_cmd *cmd = s->first;
-  if (s->idle == IDLE_STARTING) return imapc_idle_continue(s, ev);
+  struct lm_imapc_cmd *cmd = s->first;
+  if (s->idle == IDLE_STARTING) return lm_imapc_idle_continue(s, ev);
   if (s->send && s->send->phase == PHASE_WAIT) {
     s->send->phase = PHASE_WRITING;
     return LM_WAIT;
@@ -149,19 +150,19 @@ static enum lm_status on_continue(struct lm_imapc *s, struct lm_imap_resp *resp,
   if (cmd && cmd->phase == PHASE_SENT && cmd->verb->effect == EFFECT_AUTHENTICATE && !cmd->asked) {
     return on_challenge(s, cmd, resp->text, ev);
   }
-  return imapc_fail_seen(s, "no continuation request", resp->text);
+  return lm_imapc_fail_seen(s, "no continuation request", resp->text);
 }
 
-static struct imapc_cmd *asked(struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = imapc_find(s, id);
+static struct lm_imapc_cmd *asked(struct lm_imapc *s, uint32_t id) {
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, id);
   s->refusal = NULL;
   if (cmd && cmd->asked && !lm_wire_failed(&s->wire)) return cmd;
-  imapc_refuse(s, "no challenge waits for an answer");
+  lm_imapc_refuse(s, "no challenge waits for an answer");
   return NULL;
 }
 
 bool lm_imapc_answer(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
-  struct imapc_cmd *cmd = asked(s, id);
+  struct lm_imapc_cmd *cmd = asked(s, id);
   struct lm_buf b = {NULL, 0, 0, 0};
   bool ok;
   if (cmd == NULL) return false;
@@ -172,34 +173,34 @@ bool lm_imapc_answer(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
   if (!ok) lm_wire_fail(&s->wire, LM_E_MEMORY, "room for an answer", LM_NOSTR);
   ok = ok && lm_wire_put(&s->wire, lm_buf_str(&b));
   lm_buf_wipe(&b);
-  return ok || imapc_refuse(s, "out of memory") != 0;
+  return ok || lm_imapc_refuse(s, "out of memory") != 0;
 }
 
 bool lm_imapc_cancel(struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = asked(s, id);
+  struct lm_imapc_cmd *cmd = asked(s, id);
   if (cmd == NULL) return false;
   cmd->asked = false;
-  return imapc_emit(s, LM_STR("*\r\n"), false);
+  return lm_imapc_emit(s, LM_STR("*\r\n"), false);
 }
 
 /* --- tagged answers ------------------------------------------------------------------------------------ */
 
 /* Forgets capabilities that were said to a stranger (RFC 9051 §6.2.3). */
 static void logged_in(struct lm_imapc *s) {
-  if (!s->caps_renewed) imapc_forget_caps(s);
-  imapc_enter(s, IMAPC_AUTHENTICATED);
+  if (!s->caps_renewed) lm_imapc_forget_caps(s);
+  lm_imapc_enter(s, IMAPC_AUTHENTICATED);
 }
 
 /* What the end of a command does to the session; the kind of event that tells it. */
-static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum imapc_effect effect, bool ok) {
-  if (effect == EFFECT_SELECT) imapc_enter(s, ok ? IMAPC_SELECTED : IMAPC_AUTHENTICATED);
+static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect effect, bool ok) {
+  if (effect == EFFECT_SELECT) lm_imapc_enter(s, ok ? IMAPC_SELECTED : IMAPC_AUTHENTICATED);
   if (!ok) return LM_IMAPC_DONE;
   switch (effect) {
   case EFFECT_LOGIN:
   case EFFECT_AUTHENTICATE: logged_in(s); break;
-  case EFFECT_CLOSE: imapc_enter(s, IMAPC_AUTHENTICATED); break;
+  case EFFECT_CLOSE: lm_imapc_enter(s, IMAPC_AUTHENTICATED); break;
   case EFFECT_LOGOUT:
-    imapc_enter(s, IMAPC_LOGOUT);
+    lm_imapc_enter(s, IMAPC_LOGOUT);
     s->over = true;
     break;
   case EFFECT_STARTTLS: s->hold = true; return LM_IMAPC_STARTTLS;
@@ -211,45 +212,45 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum imapc_effect effe
 
 /* A refusal while octets of a literal are under way: they were announced, so the server will read
 ** them, and the session must send them all to stay in step. Until then the answer is put aside. */
-static enum lm_status put_aside(struct lm_imapc *s, struct imapc_cmd *cmd) {
-  if (s->early_id) return imapc_fail_seen(s, "one answer to a command", s->line);
+static enum lm_status put_aside(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
+  if (s->early_id) return lm_imapc_fail_seen(s, "one answer to a command", s->line);
   if (!lm_buf_put(&cmd->early, s->line.p, s->line.n)) {
-    return imapc_fail(s, LM_E_MEMORY, "room for an answer");
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for an answer");
   }
   s->early_id = cmd->id;
   return LM_WAIT;
 }
 
-static enum lm_status end_command(struct lm_imapc *s, struct imapc_cmd *cmd,
+static enum lm_status end_command(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
                                   struct lm_imap_resp *resp, struct lm_imapc_event *ev) {
   uint32_t id = cmd->id;
   bool quiet = cmd->abandoned;
   enum lm_imapc_kind kind;
   kind = take_effect(s, cmd->verb->effect, resp->status == LM_IMAP_OK);
-  imapc_remove(s, cmd);
+  lm_imapc_remove(s, cmd);
   return quiet && kind == LM_IMAPC_DONE ? LM_WAIT : tell(ev, kind, id, resp);
 }
 
 static enum lm_status on_tagged(struct lm_imapc *s, struct lm_imap_resp *resp,
                                 struct lm_imapc_event *ev) {
   uint32_t id = tag_number(s, resp->tag);
-  struct imapc_cmd *cmd = id ? imapc_find(s, id) : NULL;
+  struct lm_imapc_cmd *cmd = id ? lm_imapc_find(s, id) : NULL;
   bool refused = resp->status != LM_IMAP_OK;
   s->count = 0;
   learn(s, resp);
-  if (id && id == s->idle_tag && s->idle != IDLE_OFF) return imapc_idle_answer(s, resp, ev);
+  if (id && id == s->idle_tag && s->idle != IDLE_OFF) return lm_imapc_idle_answer(s, resp, ev);
   if (cmd && (cmd->phase == PHASE_SENT || (cmd->phase == PHASE_WAIT && refused))) {
     return end_command(s, cmd, resp, ev);
   }
   if (cmd && refused && (cmd->phase == PHASE_WRITING || cmd->phase == PHASE_CONTENT)) {
     return put_aside(s, cmd);
   }
-  return imapc_fail_seen(s, "tag of a command that was sent", resp->tag);
+  return lm_imapc_fail_seen(s, "tag of a command that was sent", resp->tag);
 }
 
 /* The answer that was put aside, once all octets are out. */
-enum lm_status imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev) {
-  struct imapc_cmd *cmd = imapc_find(s, s->early_id);
+enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev) {
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, s->early_id);
   struct lm_imap_resp *resp;
   struct lm_imap_how how = {s->utf8};
   struct lm_cursor c;
@@ -260,7 +261,7 @@ enum lm_status imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev)
   c.limits = &s->limits;
   resp = lm_arena_alloc(&s->arena, sizeof *resp);
   if (resp == NULL || c.begin == NULL || !lm_imap_resp(&c, &how, resp)) {
-    return imapc_fail(s, LM_E_MEMORY, "room for an answer");
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for an answer");
   }
   return end_command(s, cmd, resp, ev);
 }
@@ -273,15 +274,15 @@ static enum lm_status on_greeting(struct lm_imapc *s, struct lm_imap_resp *resp,
   bool ready = resp->status == LM_IMAP_OK || resp->status == LM_IMAP_PREAUTH;
   if (resp->kind == LM_IMAP_UNTAGGED && resp->status == LM_IMAP_BYE) return on_bye(s, resp, ev);
   if (resp->kind != LM_IMAP_UNTAGGED || !ready) {
-    return imapc_fail_seen(s, "greeting", resp->name.n ? resp->name : resp->text);
+    return lm_imapc_fail_seen(s, "greeting", resp->name.n ? resp->name : resp->text);
   }
   learn(s, resp);
-  imapc_enter(s, resp->status == LM_IMAP_OK ? IMAPC_NOT_AUTHENTICATED : IMAPC_AUTHENTICATED);
+  lm_imapc_enter(s, resp->status == LM_IMAP_OK ? IMAPC_NOT_AUTHENTICATED : IMAPC_AUTHENTICATED);
   return tell(ev, LM_IMAPC_GREETING, 0, resp);
 }
 
-enum lm_status imapc_answer(struct lm_imapc *s, struct lm_imap_resp *resp,
-                            struct lm_imapc_event *ev) {
+enum lm_status lm_imapc_settle(struct lm_imapc *s, struct lm_imap_resp *resp,
+                               struct lm_imapc_event *ev) {
   if (s->state == IMAPC_GREETING) return on_greeting(s, resp, ev);
   switch (resp->kind) {
   case LM_IMAP_CONTINUE: return on_continue(s, resp, ev);

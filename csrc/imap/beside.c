@@ -26,7 +26,7 @@ static bool is_open(const struct lm_seqset *set) {
 
 /* Keeps the set of a command whose answer is FETCH data. One that is no list of numbers ("$", or
 ** with "*" in it) stays empty and means any message. False when memory is short. */
-bool imapc_keep_set(struct imapc_cmd *cmd, struct lm_str text) {
+bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text) {
   enum lm_seqset_got got;
   if ((cmd->verb->collects & LM_IMAP_G_FETCH) == 0 || cmd->set.n) return true;
   got = lm_seqset_parse(&cmd->set, text);
@@ -64,18 +64,18 @@ static bool overlap(const struct lm_seqset *a, const struct lm_seqset *b) {
 
 /* --- side by side ----------------------------------------------------------------------------------- */
 
-static bool by_number(const struct imapc_cmd *cmd) {
+static bool by_number(const struct lm_imapc_cmd *cmd) {
   return (cmd->verb->flags & CMD_BY_SEQ) != 0;
 }
 
 /* Two commands whose answers are FETCH data. A body is handed out before its message is known. */
-static bool same_messages(const struct imapc_cmd *a, const struct imapc_cmd *b) {
+static bool same_messages(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
   if ((a->options | b->options) & LM_IMAPC_STREAM) return true;
   return by_number(a) != by_number(b) || overlap(&a->set, &b->set);
 }
 
 /* True where the answers of the two could be taken for one another's. */
-bool imapc_alike(const struct imapc_cmd *a, const struct imapc_cmd *b) {
+bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
   unsigned both = a->verb->collects & b->verb->collects,
            any = a->verb->collects | b->verb->collects;
   if (a->returns && b->returns) both &= ~(unsigned)LM_IMAP_G_SEARCH;
@@ -88,13 +88,13 @@ bool imapc_alike(const struct imapc_cmd *a, const struct imapc_cmd *b) {
 
 /* --- whose answer ----------------------------------------------------------------------------------- */
 
-static bool in_flight(const struct imapc_cmd *cmd) {
+static bool in_flight(const struct lm_imapc_cmd *cmd) {
   return cmd->phase == PHASE_SENT || cmd->phase == PHASE_WAIT || cmd->phase == PHASE_CONTENT;
 }
 
 /* The oldest command in flight whose answer holds such data, or NULL. */
-struct imapc_cmd *imapc_collector(const struct lm_imapc *s, unsigned group) {
-  struct imapc_cmd *cmd;
+struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group) {
+  struct lm_imapc_cmd *cmd;
   for (cmd = s->first; cmd && in_flight(cmd); cmd = cmd->next) {
     if (cmd->verb->collects & group) return cmd;
   }
@@ -102,7 +102,7 @@ struct imapc_cmd *imapc_collector(const struct lm_imapc *s, unsigned group) {
 }
 
 /* A mailbox's name in few bits: two of the same bits are not sent together. */
-uint32_t imapc_mailbox_mark(struct lm_str utf8) {
+uint32_t lm_imapc_mailbox_mark(struct lm_str utf8) {
   uint32_t h = 2166136261u;
   size_t i;
   if (lm_str_ieq(utf8, LM_STR("INBOX"))) utf8 = LM_STR("INBOX");
@@ -110,20 +110,20 @@ uint32_t imapc_mailbox_mark(struct lm_str utf8) {
   return h ? h : 1;
 }
 
-static bool names(const struct imapc_cmd *cmd, const struct lm_imap_resp *resp) {
+static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *resp) {
   const struct lm_imap_fetch *f = resp->fetch;
   if (f == NULL) {
     const struct lm_imap_value *name = lm_imap_field(&resp->value, "name");
-    return name && cmd->mailbox == imapc_mailbox_mark(lm_imap_text(name));
+    return name && cmd->mailbox == lm_imapc_mailbox_mark(lm_imap_text(name));
   }
   if (by_number(cmd)) return contains(&cmd->set, f->seq);
   return (f->has & LM_IMAP_HAS_UID) && contains(&cmd->set, f->uid);
 }
 
 /* Of several commands that wait for such data, the one that the response names; else the oldest. */
-struct imapc_cmd *imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
-                              unsigned group) {
-  struct imapc_cmd *first = imapc_collector(s, group), *cmd = first;
+struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
+                                    unsigned group) {
+  struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
   bool named = resp->fetch || (group == LM_IMAP_G_STATUS && resp->value.kind == LM_VALUE_LIST);
   if (first == NULL || !named || first == s->last) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {

@@ -31,11 +31,11 @@ struct lm_imapc *lm_imapc_new(const struct lm_limits *limits) {
 void lm_imapc_free(struct lm_imapc *s) {
   if (s == NULL) return;
   while (s->first) {
-    struct imapc_cmd *next = s->first->next;
-    imapc_cmd_free(s->first);
+    struct lm_imapc_cmd *next = s->first->next;
+    lm_imapc_cmd_free(s->first);
     s->first = next;
   }
-  imapc_cmd_free(s->building);
+  lm_imapc_cmd_free(s->building);
   free(s->caps);
   lm_arena_free(&s->arena);
   lm_wire_free(&s->wire);
@@ -51,14 +51,14 @@ enum lm_imapc_state lm_imapc_state(const struct lm_imapc *s) {
 }
 
 size_t lm_imapc_pending(const struct lm_imapc *s) {
-  const struct imapc_cmd *cmd;
+  const struct lm_imapc_cmd *cmd;
   size_t n = 0;
   for (cmd = s->first; cmd; cmd = cmd->next) n++;
   return n;
 }
 
 /* The one place where the state changes. LOGOUT is final: after a BYE no answer brings us back. */
-void imapc_enter(struct lm_imapc *s, enum lm_imapc_state state) {
+void lm_imapc_enter(struct lm_imapc *s, enum lm_imapc_state state) {
   if (s->state != IMAPC_LOGOUT) s->state = state;
 }
 
@@ -66,16 +66,16 @@ void lm_imapc_secured(struct lm_imapc *s) {
   if (!s->hold) return;
   s->hold = false;
   if (s->state == IMAPC_NOT_AUTHENTICATED) {
-    imapc_forget_caps(s);
+    lm_imapc_forget_caps(s);
     s->utf8 = false;
   }
 }
 
-enum lm_status imapc_fail_seen(struct lm_imapc *s, const char *expected, struct lm_str seen) {
+enum lm_status lm_imapc_fail_seen(struct lm_imapc *s, const char *expected, struct lm_str seen) {
   return lm_wire_fail(&s->wire, LM_E_PROTOCOL, expected, seen);
 }
 
-enum lm_status imapc_fail(struct lm_imapc *s, enum lm_code code, const char *expected) {
+enum lm_status lm_imapc_fail(struct lm_imapc *s, enum lm_code code, const char *expected) {
   return lm_wire_fail(&s->wire, code, expected, LM_NOSTR);
 }
 
@@ -83,7 +83,7 @@ enum lm_status imapc_fail(struct lm_imapc *s, enum lm_code code, const char *exp
 
 /* The server may echo what was sent: while a secret is under way only the first word is told. */
 static struct lm_str masked(const struct lm_imapc *s, struct lm_str line, char *to, size_t room) {
-  const struct imapc_cmd *cmd = s->first;
+  const struct lm_imapc_cmd *cmd = s->first;
   struct lm_cursor c = lm_cursor(line);
   struct lm_str word;
   if (cmd == NULL || cmd->phase == PHASE_QUEUED || !(cmd->options & LM_IMAPC_SECRET)) return line;
@@ -92,7 +92,7 @@ static struct lm_str masked(const struct lm_imapc *s, struct lm_str line, char *
   if (word.n + 4 > room) word.n = room - 4;
   memcpy(to, word.p, word.n);
   memcpy(to + word.n, " ***", 4);
-  return imapc_str(to, word.n + 4);
+  return lm_imapc_str(to, word.n + 4);
 }
 
 static void trace(struct lm_imapc *s, struct lm_str text) {
@@ -121,7 +121,7 @@ static enum lm_status bad_response(struct lm_imapc *s, const struct lm_cursor *c
   s->wire.error.offset = (uint32_t)(where - c->begin);
   return lm_wire_fail(&s->wire, c->code ? c->code : LM_E_PROTOCOL,
                       c->expected ? c->expected : "response",
-                      imapc_str(where, (size_t)(c->end - where)));
+                      lm_imapc_str(where, (size_t)(c->end - where)));
 }
 
 /* A response of its own, or the next piece of a FETCH. */
@@ -144,24 +144,24 @@ static enum lm_status framed(struct lm_imapc *s, struct lm_str text, struct lm_i
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
   lm_wire_take(&s->wire, (size_t)(c.p - c.begin));
   s->line = text;
-  if (!rest) return imapc_answer(s, resp, ev);
+  if (!rest) return lm_imapc_settle(s, resp, ev);
   s->pieces = NULL;
   if (s->body_quiet) return LM_WAIT;
-  return imapc_about_fetch(s, resp, s->body_id, ev);
+  return lm_imapc_about_fetch(s, resp, s->body_id, ev);
 }
 
 /* The text in front of a body: kept, because its octets will be gone when the rest is told. */
 static enum lm_status before_body(struct lm_imapc *s, struct lm_str text,
                                   struct lm_imapc_event *ev) {
   struct lm_str kept = lm_arena_copy(&s->arena, text);
-  struct imapc_cmd *cmd = imapc_collector(s, LM_IMAP_G_FETCH);
+  struct lm_imapc_cmd *cmd = lm_imapc_collector(s, LM_IMAP_G_FETCH);
   struct lm_imap_resp *resp;
   struct lm_cursor c;
-  if (kept.p == NULL) return imapc_fail(s, LM_E_MEMORY, "room for a response");
+  if (kept.p == NULL) return lm_imapc_fail(s, LM_E_MEMORY, "room for a response");
   if (s->wire.trace) trace(s, text);
   c = cursor_over(s, kept);
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
-  if (resp->fetch == NULL) return imapc_fail_seen(s, "FETCH", text);
+  if (resp->fetch == NULL) return lm_imapc_fail_seen(s, "FETCH", text);
   lm_wire_take(&s->wire, text.n);
   if (s->pieces == NULL) {
     s->body_id = cmd ? cmd->id : 0;
@@ -170,11 +170,11 @@ static enum lm_status before_body(struct lm_imapc *s, struct lm_str text,
   s->pieces = resp;
   s->body_left = s->frame.literal;
   if (s->limits.stream && s->body_left > s->limits.stream) {
-    return imapc_fail(s, LM_E_LIMIT, "stream");
+    return lm_imapc_fail(s, LM_E_LIMIT, "stream");
   }
   if (!resp->cut) resp->fetch->defects++; /* octets that belong to no section are dropped */
   s->body_told = resp->cut && !s->body_quiet;
-  return s->body_told ? imapc_about_fetch(s, resp, s->body_id, ev) : LM_WAIT;
+  return s->body_told ? lm_imapc_about_fetch(s, resp, s->body_id, ev) : LM_WAIT;
 }
 
 /* Hands out, or drops, octets of the body. */
@@ -206,24 +206,24 @@ static enum lm_frame_got frame(struct lm_imapc *s, struct lm_str in, size_t *siz
 }
 
 static bool wants_pieces(const struct lm_imapc *s) {
-  const struct imapc_cmd *cmd = imapc_collector(s, LM_IMAP_G_FETCH);
+  const struct lm_imapc_cmd *cmd = lm_imapc_collector(s, LM_IMAP_G_FETCH);
   return cmd && (cmd->abandoned || (cmd->options & LM_IMAPC_STREAM));
 }
 
 /* EOF: an end that we asked for, or a failure. */
 static enum lm_status ended(struct lm_imapc *s, struct lm_imapc_event *ev) {
-  struct imapc_cmd *cmd = s->first;
+  struct lm_imapc_cmd *cmd = s->first;
   struct lm_imap_resp *resp;
   bool quit = cmd && cmd->verb->effect == EFFECT_LOGOUT && cmd->phase == PHASE_SENT;
   if (!quit || s->state != IMAPC_LOGOUT || lm_wire_input(&s->wire).n) return lm_wire_more(&s->wire);
   if ((resp = lm_arena_zero(&s->arena, sizeof *resp)) == NULL) {
-    return imapc_fail(s, LM_E_MEMORY, "room for an answer");
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for an answer");
   }
   resp->kind = LM_IMAP_TAGGED; /* BYE and the end of the stream: as good as OK to LOGOUT */
   resp->status = LM_IMAP_OK;
   resp->name = lm_imap_status_name(LM_IMAP_OK);
   *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DONE, .id = cmd->id, .resp = resp};
-  imapc_remove(s, cmd);
+  lm_imapc_remove(s, cmd);
   return LM_EVENT;
 }
 
@@ -241,10 +241,10 @@ static enum lm_status take(struct lm_imapc *s, struct lm_imapc_event *ev, bool *
   *told_out = true;
   switch (frame(s, in, &size)) {
   case LM_FRAME_MORE: return more(s, ev);
-  case LM_FRAME_WHOLE: got = framed(s, imapc_str(in.p, size), ev); break;
-  case LM_FRAME_BODY: got = before_body(s, imapc_str(in.p, size), ev); break;
+  case LM_FRAME_WHOLE: got = framed(s, lm_imapc_str(in.p, size), ev); break;
+  case LM_FRAME_BODY: got = before_body(s, lm_imapc_str(in.p, size), ev); break;
   case LM_FRAME_LIMIT: return lm_wire_fail(&s->wire, LM_E_LIMIT, s->frame.why, LM_NOSTR);
-  default: return imapc_fail_seen(s, s->frame.why, in);
+  default: return lm_imapc_fail_seen(s, s->frame.why, in);
   }
   *told_out = got != LM_WAIT;
   return got;
@@ -252,7 +252,7 @@ static enum lm_status take(struct lm_imapc *s, struct lm_imapc_event *ev, bool *
 
 /* Nothing to tell: an idle session keeps no buffers. */
 static enum lm_status rest(struct lm_imapc *s) {
-  bool waiting = imapc_in_flight(s) || s->send || s->pieces;
+  bool waiting = lm_imapc_in_flight(s) || s->send || s->pieces;
   if (waiting || lm_wire_input(&s->wire).n) return LM_WAIT;
   lm_arena_free(&s->arena);
   lm_wire_relax(&s->wire);
@@ -267,9 +267,9 @@ static enum lm_status step(struct lm_imapc *s, struct lm_imapc_event *ev, bool *
     *told_out = got != LM_EVENT || (s->body_told && !s->body_quiet);
     return got;
   }
-  if (s->idle_over) return imapc_idle_owed(s, ev);
-  if ((got = imapc_write(s, ev)) != LM_WAIT) return got;
-  if (s->early_id && (got = imapc_answer_early(s, ev)) != LM_WAIT) return got;
+  if (s->idle_over) return lm_imapc_idle_owed(s, ev);
+  if ((got = lm_imapc_write(s, ev)) != LM_WAIT) return got;
+  if (s->early_id && (got = lm_imapc_answer_early(s, ev)) != LM_WAIT) return got;
   return s->hold ? LM_WAIT : take(s, ev, told_out);
 }
 

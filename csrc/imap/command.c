@@ -30,7 +30,7 @@ enum { COPY_MAX = 4096 }; /* literals up to this size are copied rather than len
 #define G_ALL 0xffffu
 
 /* clang-format off */
-static const struct imapc_verb verbs[] = {
+static const struct lm_imapc_verb verbs[] = {
   /* verb                     legal in     flags        data that is its answer                 effect */
   {LM_NAME("UID FETCH"),      IN_SELECTED, 0,           G_FETCH,                                EFFECT_NONE},
   {LM_NAME("FETCH"),          IN_SELECTED, BY_SEQ,      G_FETCH,                                EFFECT_NONE},
@@ -77,15 +77,15 @@ static const struct imapc_verb verbs[] = {
 };
 /* clang-format on */
 
-static const struct imapc_verb *find_verb(struct lm_str name) {
-  const struct imapc_verb *v = verbs;
+static const struct lm_imapc_verb *find_verb(struct lm_str name) {
+  const struct lm_imapc_verb *v = verbs;
   while (v->name.n && !lm_str_ieq(v->name, name)) v++;
   return v;
 }
 
 /* --- refusing -------------------------------------------------------------------------------------- */
 
-uint32_t imapc_refuse(struct lm_imapc *s, const char *why) {
+uint32_t lm_imapc_refuse(struct lm_imapc *s, const char *why) {
   if (s->refusal == NULL) s->refusal = why;
   return 0;
 }
@@ -96,10 +96,10 @@ const char *lm_imapc_refusal(const struct lm_imapc *s) {
 
 /* Takes the result of an append: memory is the only reason for it to fail. */
 static void need(struct lm_imapc *s, bool ok) {
-  if (!ok) imapc_refuse(s, "out of memory");
+  if (!ok) lm_imapc_refuse(s, "out of memory");
 }
 
-void imapc_cmd_free(struct imapc_cmd *cmd) {
+void lm_imapc_cmd_free(struct lm_imapc_cmd *cmd) {
   if (cmd == NULL) return;
   if (cmd->options & LM_IMAPC_SECRET) {
     lm_buf_wipe(&cmd->text);
@@ -113,8 +113,8 @@ void imapc_cmd_free(struct imapc_cmd *cmd) {
   free(cmd);
 }
 
-struct imapc_cmd *imapc_find(const struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = s->first;
+struct lm_imapc_cmd *lm_imapc_find(const struct lm_imapc *s, uint32_t id) {
+  struct lm_imapc_cmd *cmd = s->first;
   while (cmd && cmd->id != id) cmd = cmd->next;
   return cmd;
 }
@@ -132,14 +132,14 @@ bool lm_imapc_tag_prefix(struct lm_imapc *s, struct lm_str prefix) {
   return true;
 }
 
-bool imapc_put_tag(struct lm_imapc *s, struct lm_buf *b, uint32_t id) {
+bool lm_imapc_put_tag(struct lm_imapc *s, struct lm_buf *b, uint32_t id) {
   s->prefix_fixed = true;
   return lm_buf_put(b, s->prefix, strlen(s->prefix)) && lm_buf_put_u64(b, id);
 }
 
 /* True where a command ahead may still change the state: the server will judge. */
 static bool state_is_open(const struct lm_imapc *s) {
-  const struct imapc_cmd *cmd;
+  const struct lm_imapc_cmd *cmd;
   for (cmd = s->first; cmd; cmd = cmd->next) {
     if (cmd->verb->flags & CMD_ENTERS) return true;
   }
@@ -154,7 +154,7 @@ static bool is_verb(struct lm_str verb) {
   return verb.n > 0 && verb.p[0] != ' ';
 }
 
-static const char *why_not(const struct lm_imapc *s, const struct imapc_verb *verb,
+static const char *why_not(const struct lm_imapc *s, const struct lm_imapc_verb *verb,
                            struct lm_str name) {
   if (lm_wire_failed(&s->wire)) return "session has failed";
   if (s->state == IMAPC_LOGOUT || s->over) return "session is over";
@@ -172,12 +172,12 @@ static const char *why_not(const struct lm_imapc *s, const struct imapc_verb *ve
 }
 
 void lm_imapc_begin(struct lm_imapc *s, struct lm_str verb, unsigned options) {
-  struct imapc_cmd *cmd;
-  imapc_cmd_free(s->building);
+  struct lm_imapc_cmd *cmd;
+  lm_imapc_cmd_free(s->building);
   s->building = NULL;
   s->refusal = NULL;
   if ((cmd = calloc(1, sizeof *cmd)) == NULL) {
-    imapc_refuse(s, "out of memory");
+    lm_imapc_refuse(s, "out of memory");
     return;
   }
   s->building = cmd;
@@ -189,7 +189,7 @@ void lm_imapc_begin(struct lm_imapc *s, struct lm_str verb, unsigned options) {
   cmd->id = s->ids + 1;
   s->refusal = why_not(s, cmd->verb, verb);
   if (s->refusal) return;
-  need(s, imapc_put_tag(s, &cmd->text, cmd->id) && lm_buf_putc(&cmd->text, ' ') &&
+  need(s, lm_imapc_put_tag(s, &cmd->text, cmd->id) && lm_buf_putc(&cmd->text, ' ') &&
               lm_buf_puts(&cmd->text, verb));
 }
 
@@ -207,7 +207,7 @@ static struct lm_buf *argument(struct lm_imapc *s) {
 void lm_imapc_text(struct lm_imapc *s, struct lm_str text) {
   struct lm_buf *b;
   if (lm_str_breaks_line(text)) {
-    imapc_refuse(s, "CR, LF or NUL in an argument");
+    lm_imapc_refuse(s, "CR, LF or NUL in an argument");
   } else if ((b = argument(s)) != NULL) {
     need(s, lm_buf_puts(b, text));
     s->building->returns |= text.n > 6 && lm_str_ieq((struct lm_str){text.p, 6}, LM_STR("RETURN"));
@@ -221,11 +221,11 @@ void lm_imapc_number(struct lm_imapc *s, uint64_t n) {
 
 void lm_imapc_set(struct lm_imapc *s, struct lm_str set) {
   if (!lm_seqset_valid(set) && !lm_str_eq(set, LM_STR("$"))) {
-    imapc_refuse(s, "no set of message numbers");
+    lm_imapc_refuse(s, "no set of message numbers");
     return;
   }
   lm_imapc_text(s, set);
-  if (s->building && !s->refusal) need(s, imapc_keep_set(s->building, set));
+  if (s->building && !s->refusal) need(s, lm_imapc_keep_set(s->building, set));
 }
 
 void lm_imapc_open(struct lm_imapc *s) {
@@ -239,7 +239,7 @@ void lm_imapc_close(struct lm_imapc *s) {
 
 void lm_imapc_date(struct lm_imapc *s, int64_t seconds) {
   struct lm_buf *b = argument(s);
-  if (b && !lm_put_date_time(b, seconds)) imapc_refuse(s, "date out of range");
+  if (b && !lm_put_date_time(b, seconds)) lm_imapc_refuse(s, "date out of range");
 }
 
 /* --- literals --------------------------------------------------------------------------------------- */
@@ -249,19 +249,19 @@ static enum lm_put_nonsync nonsync(const struct lm_imapc *s) {
   return s->known & KNOWS_MINUS ? LM_PUT_MINUS : LM_PUT_SYNC;
 }
 
-static struct imapc_stop *add_stop(struct lm_imapc *s, enum imapc_stop_kind kind) {
-  struct imapc_cmd *cmd = s->building;
-  struct imapc_stop *stops;
+static struct lm_imapc_stop *add_stop(struct lm_imapc *s, enum lm_imapc_stop_kind kind) {
+  struct lm_imapc_cmd *cmd = s->building;
+  struct lm_imapc_stop *stops;
   if (cmd->stop_n % 8 == 0) {
     stops = realloc(cmd->stops, (cmd->stop_n + 8) * sizeof *stops);
     if (stops == NULL) {
-      imapc_refuse(s, "out of memory");
+      lm_imapc_refuse(s, "out of memory");
       return NULL;
     }
     cmd->stops = stops;
   }
   stops = &cmd->stops[cmd->stop_n++];
-  *stops = (struct imapc_stop){kind, cmd->text.end, LM_NOSTR, 0};
+  *stops = (struct lm_imapc_stop){kind, cmd->text.end, LM_NOSTR, 0};
   return stops;
 }
 
@@ -275,9 +275,9 @@ static bool literal_head(struct lm_imapc *s, uint64_t n, enum lm_imapc_form form
 }
 
 void lm_imapc_literal(struct lm_imapc *s, struct lm_str bytes, enum lm_imapc_form form) {
-  struct imapc_stop *stop;
+  struct lm_imapc_stop *stop;
   if (form == LM_IMAPC_LITERAL && bytes.n && memchr(bytes.p, '\0', bytes.n)) {
-    imapc_refuse(s, "NUL in a literal");
+    lm_imapc_refuse(s, "NUL in a literal");
     return;
   }
   if (!literal_head(s, bytes.n, form)) return;
@@ -289,7 +289,7 @@ void lm_imapc_literal(struct lm_imapc *s, struct lm_str bytes, enum lm_imapc_for
 }
 
 void lm_imapc_stream(struct lm_imapc *s, uint64_t size, enum lm_imapc_form form) {
-  struct imapc_stop *stop;
+  struct lm_imapc_stop *stop;
   if (!literal_head(s, size, form)) return;
   if ((stop = add_stop(s, STOP_CONTENT)) != NULL) stop->size = size;
 }
@@ -297,7 +297,7 @@ void lm_imapc_stream(struct lm_imapc *s, uint64_t size, enum lm_imapc_form form)
 /* A literal whose octets are copied whatever their number: strings are short. */
 static void copied_literal(struct lm_imapc *s, struct lm_str text) {
   if (text.n && memchr(text.p, '\0', text.n)) {
-    imapc_refuse(s, "NUL in a string");
+    lm_imapc_refuse(s, "NUL in a string");
   } else if (literal_head(s, text.n, LM_IMAPC_LITERAL)) {
     need(s, lm_buf_puts(&s->building->text, text));
   }
@@ -324,24 +324,24 @@ void lm_imapc_mailbox(struct lm_imapc *s, struct lm_str utf8) {
   struct lm_buf name = {NULL, 0, 0, 0};
   enum lm_utf7 got;
   if (lm_str_breaks_line(utf8)) {
-    imapc_refuse(s, "CR, LF or NUL in a mailbox name");
+    lm_imapc_refuse(s, "CR, LF or NUL in a mailbox name");
     return;
   }
   got = lm_utf7_encode(&name, utf8);
   if (got == LM_UTF7_BAD) {
-    imapc_refuse(s, "mailbox name is not UTF-8");
+    lm_imapc_refuse(s, "mailbox name is not UTF-8");
   } else if (got == LM_UTF7_MEMORY) {
-    imapc_refuse(s, "out of memory");
+    lm_imapc_refuse(s, "out of memory");
   } else {
     lm_imapc_astring(s, s->utf8 ? utf8 : lm_buf_str(&name));
-    if (s->building) s->building->mailbox = imapc_mailbox_mark(utf8);
+    if (s->building) s->building->mailbox = lm_imapc_mailbox_mark(utf8);
   }
   lm_buf_free(&name);
 }
 
 /* --- end --------------------------------------------------------------------------------------------- */
 
-static void enqueue(struct lm_imapc *s, struct imapc_cmd *cmd) {
+static void enqueue(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   if (s->last) {
     s->last->next = cmd;
   } else {
@@ -353,7 +353,7 @@ static void enqueue(struct lm_imapc *s, struct imapc_cmd *cmd) {
 }
 
 uint32_t lm_imapc_end(struct lm_imapc *s) {
-  struct imapc_cmd *cmd = s->building;
+  struct lm_imapc_cmd *cmd = s->building;
   if (cmd == NULL && s->refusal == NULL) s->refusal = "no command was begun";
   if (s->refusal == NULL) need(s, lm_buf_put(&cmd->text, "\r\n", 2));
   if (s->refusal == NULL && s->queued + lm_buf_len(&cmd->text) > s->limits.queue) {
@@ -361,7 +361,7 @@ uint32_t lm_imapc_end(struct lm_imapc *s) {
   }
   s->building = NULL;
   if (s->refusal) {
-    imapc_cmd_free(cmd);
+    lm_imapc_cmd_free(cmd);
     return 0;
   }
   s->ids = cmd->id;
@@ -372,7 +372,7 @@ uint32_t lm_imapc_end(struct lm_imapc *s) {
 uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str password) {
   lm_imapc_begin(s, LM_STR("LOGIN"), 0);
   if (lm_str_breaks_line(user) || lm_str_breaks_line(password)) {
-    imapc_refuse(s, "CR, LF or NUL in a user name or password");
+    lm_imapc_refuse(s, "CR, LF or NUL in a user name or password");
   }
   lm_imapc_astring(s, user);
   lm_imapc_astring(s, password);
@@ -382,7 +382,7 @@ uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str pa
 uint32_t lm_imapc_authenticate(struct lm_imapc *s, struct lm_str mechanism, struct lm_str initial) {
   struct lm_buf *b;
   lm_imapc_begin(s, LM_STR("AUTHENTICATE"), 0);
-  if (!is_verb(mechanism)) imapc_refuse(s, "mechanism is no atom");
+  if (!is_verb(mechanism)) lm_imapc_refuse(s, "mechanism is no atom");
   lm_imapc_text(s, mechanism);
   if (initial.p == NULL || s->refusal) return lm_imapc_end(s);
   if ((s->known & KNOWS_SASL_IR) == 0) {
@@ -415,18 +415,18 @@ static void learn(struct lm_imapc *s, struct lm_str name) {
   }
 }
 
-void imapc_forget_caps(struct lm_imapc *s) {
+void lm_imapc_forget_caps(struct lm_imapc *s) {
   free(s->caps);
   s->caps = NULL;
   s->caps_n = 0;
   s->known = 0;
 }
 
-void imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set) {
+void lm_imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set) {
   const struct lm_imap_value *v;
   size_t n = 0;
   char *p;
-  imapc_forget_caps(s);
+  lm_imapc_forget_caps(s);
   for (v = set->u.list.first; v; v = v->next) n += v->u.text.n + 1;
   if (n == 0) return;
   if ((s->caps = p = malloc(n)) == NULL) {
@@ -444,7 +444,7 @@ void imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set) {
 }
 
 struct lm_str lm_imapc_capabilities(const struct lm_imapc *s) {
-  return imapc_str(s->caps ? s->caps : "", s->caps_n);
+  return lm_imapc_str(s->caps ? s->caps : "", s->caps_n);
 }
 
 bool lm_imapc_has(const struct lm_imapc *s, struct lm_str name) {

@@ -34,10 +34,10 @@ static void trace_secret(struct lm_imapc *s, struct lm_str text) {
   }
   memcpy(line, tag.p, tag.n + 1 + verb.n);
   memcpy(line + tag.n + 1 + verb.n, " ***", 4);
-  lm_wire_trace(&s->wire, 'C', imapc_str(line, tag.n + 1 + verb.n + 4));
+  lm_wire_trace(&s->wire, 'C', lm_imapc_str(line, tag.n + 1 + verb.n + 4));
 }
 
-bool imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret) {
+bool lm_imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret) {
   if (s->wire.trace && text.n) (secret ? trace_secret : trace_lines)(s, text);
   if (secret) s->wire.secret = true;
   return lm_wire_put(&s->wire, text);
@@ -45,8 +45,8 @@ bool imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret) {
 
 /* --- order ------------------------------------------------------------------------------------------- */
 
-void imapc_remove(struct lm_imapc *s, struct imapc_cmd *cmd) {
-  struct imapc_cmd **p = &s->first, *before = NULL;
+void lm_imapc_remove(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
+  struct lm_imapc_cmd **p = &s->first, *before = NULL;
   while (*p != cmd) {
     before = *p;
     p = &before->next;
@@ -55,30 +55,30 @@ void imapc_remove(struct lm_imapc *s, struct imapc_cmd *cmd) {
   if (s->last == cmd) s->last = before;
   if (s->send == cmd) s->send = cmd->next;
   if (cmd->phase != PHASE_SENT) s->queued -= lm_buf_len(&cmd->text);
-  imapc_cmd_free(cmd);
+  lm_imapc_cmd_free(cmd);
 }
 
 /* RFC 9051 §5.5: what is in flight beside it must not make it, or its answer, ambiguous. */
-static bool may_start(const struct lm_imapc *s, const struct imapc_cmd *cmd) {
-  const struct imapc_cmd *other;
+static bool may_start(const struct lm_imapc *s, const struct lm_imapc_cmd *cmd) {
+  const struct lm_imapc_cmd *other;
   for (other = s->first; other != s->send; other = other->next) {
     if ((cmd->verb->flags | other->verb->flags) & CMD_ALONE) return false;
     if ((cmd->verb->flags & CMD_BY_SEQ) && !(other->verb->flags & CMD_QUIET)) return false;
-    if (imapc_alike(cmd, other)) return false;
+    if (lm_imapc_alike(cmd, other)) return false;
   }
   return true;
 }
 
 /* --- writing ----------------------------------------------------------------------------------------- */
 
-static struct lm_str until_stop(const struct imapc_cmd *cmd) {
+static struct lm_str until_stop(const struct lm_imapc_cmd *cmd) {
   bool stops = cmd->stop_i < cmd->stop_n;
   size_t end = stops ? cmd->stops[cmd->stop_i].at : cmd->text.end;
-  return imapc_str(cmd->text.p + cmd->text.start, end - cmd->text.start);
+  return lm_imapc_str(cmd->text.p + cmd->text.start, end - cmd->text.start);
 }
 
 /* Everything of it is on the wire: its text is not needed any more. */
-static void sent(struct lm_imapc *s, struct imapc_cmd *cmd) {
+static void sent(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   if (cmd->options & LM_IMAPC_SECRET) lm_buf_wipe(&cmd->text);
   lm_buf_free(&cmd->text);
   cmd->phase = PHASE_SENT;
@@ -89,7 +89,8 @@ static void sent(struct lm_imapc *s, struct imapc_cmd *cmd) {
   s->send = cmd->next;
 }
 
-static void at_stop(struct lm_imapc *s, struct imapc_cmd *cmd, const struct imapc_stop *stop) {
+static void at_stop(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
+                    const struct lm_imapc_stop *stop) {
   cmd->stop_i++;
   if (stop->kind == STOP_WAIT) {
     cmd->phase = PHASE_WAIT;
@@ -103,9 +104,9 @@ static void at_stop(struct lm_imapc *s, struct imapc_cmd *cmd, const struct imap
 }
 
 /* Writes up to the next stop. `start` is moved by hand: stops are offsets into the text. */
-static bool write_some(struct lm_imapc *s, struct imapc_cmd *cmd) {
+static bool write_some(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   struct lm_str text = until_stop(cmd);
-  if (!imapc_emit(s, text, (cmd->options & LM_IMAPC_SECRET) != 0)) return false;
+  if (!lm_imapc_emit(s, text, (cmd->options & LM_IMAPC_SECRET) != 0)) return false;
   s->queued -= text.n;
   cmd->text.start += text.n;
   if (cmd->stop_i < cmd->stop_n) {
@@ -116,18 +117,18 @@ static bool write_some(struct lm_imapc *s, struct imapc_cmd *cmd) {
   return true;
 }
 
-static enum lm_status go(struct lm_imapc *s, struct imapc_cmd *cmd, struct lm_imapc_event *ev) {
+static enum lm_status go(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm_imapc_event *ev) {
   if (s->told_go == cmd->id) return LM_WAIT;
   s->told_go = cmd->id;
   *ev = (struct lm_imapc_event){.kind = LM_IMAPC_GO, .id = cmd->id};
   return LM_EVENT;
 }
 
-enum lm_status imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
+enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
   if (s->hold || s->state == IMAPC_GREETING || s->over) return LM_WAIT;
-  if (!imapc_idle_write(s)) return lm_wire_failed(&s->wire) ? LM_FAIL : LM_WAIT;
+  if (!lm_imapc_idle_write(s)) return lm_wire_failed(&s->wire) ? LM_FAIL : LM_WAIT;
   while (s->send && s->wire.lent.n == 0) {
-    struct imapc_cmd *cmd = s->send;
+    struct lm_imapc_cmd *cmd = s->send;
     if (cmd->phase == PHASE_QUEUED) {
       if (!may_start(s, cmd)) return LM_WAIT;
       cmd->phase = PHASE_WRITING;
@@ -141,13 +142,13 @@ enum lm_status imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
 
 /* --- streamed literals ------------------------------------------------------------------------------- */
 
-static struct imapc_cmd *content_of(struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = s->send;
+static struct lm_imapc_cmd *content_of(struct lm_imapc *s, uint32_t id) {
+  struct lm_imapc_cmd *cmd = s->send;
   s->refusal = NULL;
   if (lm_wire_failed(&s->wire)) {
-    imapc_refuse(s, "session has failed");
+    lm_imapc_refuse(s, "session has failed");
   } else if (cmd == NULL || cmd->id != id || cmd->phase != PHASE_CONTENT) {
-    imapc_refuse(s, "no content was asked for");
+    lm_imapc_refuse(s, "no content was asked for");
   } else {
     return cmd;
   }
@@ -155,10 +156,10 @@ static struct imapc_cmd *content_of(struct lm_imapc *s, uint32_t id) {
 }
 
 bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
-  struct imapc_cmd *cmd = content_of(s, id);
+  struct lm_imapc_cmd *cmd = content_of(s, id);
   if (cmd == NULL) return false;
-  if (s->wire.lent.n) return imapc_refuse(s, "output is pending") != 0;
-  if (bytes.n > cmd->content) return imapc_refuse(s, "more content than announced") != 0;
+  if (s->wire.lent.n) return lm_imapc_refuse(s, "output is pending") != 0;
+  if (bytes.n > cmd->content) return lm_imapc_refuse(s, "more content than announced") != 0;
   if (bytes.n) lm_wire_lend(&s->wire, bytes);
   cmd->content -= bytes.n;
   s->told_go = 0; /* and GO again, once they are out */
@@ -166,9 +167,9 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
 }
 
 bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = content_of(s, id);
+  struct lm_imapc_cmd *cmd = content_of(s, id);
   if (cmd == NULL) return false;
-  if (cmd->content) return imapc_refuse(s, "less content than announced") != 0;
+  if (cmd->content) return lm_imapc_refuse(s, "less content than announced") != 0;
   cmd->phase = PHASE_WRITING;
   s->told_go = 0;
   lm_wire_trace(&s->wire, 'C', LM_STR("(content)"));
@@ -176,19 +177,19 @@ bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
 }
 
 bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id) {
-  const struct imapc_cmd *cmd = imapc_find(s, id);
+  const struct lm_imapc_cmd *cmd = lm_imapc_find(s, id);
   return cmd && cmd->phase == PHASE_SENT && s->wire.gone >= cmd->sent_at;
 }
 
 /* --- giving up --------------------------------------------------------------------------------------- */
 
 void lm_imapc_abandon(struct lm_imapc *s, uint32_t id) {
-  struct imapc_cmd *cmd = imapc_find(s, id);
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, id);
   if (id != 0 && id == s->idle_id) lm_imapc_idle_end(s, id);
   if (id != 0 && id == s->body_id) s->body_quiet = true;
   if (cmd == NULL || lm_wire_failed(&s->wire)) return;
   if (cmd->phase == PHASE_QUEUED) {
-    imapc_remove(s, cmd);
+    lm_imapc_remove(s, cmd);
   } else if (cmd->phase == PHASE_SENT && !cmd->asked) {
     cmd->abandoned = true;
   } else {

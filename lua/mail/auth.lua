@@ -107,6 +107,8 @@ function auth.choose(offered, options, extra)
   if refused then return in_clear(extra, refused) end
   -- A server that holds its plaintext mechanisms back until TLS: say what is really missing.
   if not allowed and options.password ~= nil then return in_clear(extra, "logging in") end
+  if options.token ~= nil then return fail(extra, "unsupported", "mechanisms with a token are not spoken here") end
+  if options.password == nil then return fail(extra, "auth", "no password was given") end
   return fail(extra, "unsupported", "no mechanism that both sides have (server: %s)", names(offered))
 end
 

@@ -24,10 +24,12 @@ local OPTIONS = {
 
 local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
 local SCHEMES = {
-  imap = { "imap" }, imaps = { "imap", "implicit" }, pop3 = { "pop3" }, pop = { "pop3" },
-  pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" }, smtp = { "smtp" },
-  smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" }, submissions = { "smtp", "implicit" },
+  imap = { "imap", "starttls" }, imaps = { "imap", "implicit" }, pop3 = { "pop3", "starttls" },
+  pop = { "pop3", "starttls" }, pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" },
+  smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
+  submissions = { "smtp", "implicit" },
 }
+-- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
@@ -51,6 +53,7 @@ local function parse_url(text, protocol)
   if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
   if not host or host == "" then return nil, "no host in it" end
   options.host, options.port = unescape(host), tonumber(port)
+  if options.port and options.tls == "starttls" then options.tls = nil end
   if account then
     local user, password = account:match("^([^:]*):(.*)$")
     options.user = unescape((user or account):gsub(";[Aa][Uu][Tt][Hh]=[^;]*$", ""))

@@ -72,9 +72,10 @@ end
 -- @tparam Pump pump the session's
 -- @param message an open file, a source function (ltn12), or an object with `source()`
 -- @tparam ?number size octets, where the caller knows
--- @tparam number level whose line is blamed where `message` is none of these
+-- @tparam string what the call, for the message where `message` is none of these
+-- @tparam number level whose line is blamed then
 -- @treturn table source; size or nil; its first piece; or nil, nil, nil, err
-function content.open(pump, message, size, level)
+function content.open(pump, message, size, what, level)
   local fn
   if io.type(message) == "file" then
     fn = file_source(message)
@@ -84,8 +85,8 @@ function content.open(pump, message, size, level)
   elseif (type(message) == "table" or type(message) == "userdata") and type(message.source) == "function" then
     fn = message:source()
   else
-    error(("option 'message' must be a string, an open file, a source function or a message, got %s")
-      :format(io.type(message) or type(message)), level + 1)
+    error(("%s: the message must be a string, an open file, a source function or a message, got %s")
+      :format(what, io.type(message) or type(message)), level + 1)
   end
   local source = { fn = fn }
   local first, why = content.pull(source)

@@ -4,8 +4,7 @@
 -- @module mail
 
 local modules = {
-  smtp = true, pop3 = true, imap = true, message = true, address = true, loop = true, server = true,
-  pump = true, err = true,
+  smtp = true, pop3 = true, imap = true, address = true, loop = true, pump = true, err = true,
 }
 
 local mail = { _VERSION = "lua-mail 0.1.0" }

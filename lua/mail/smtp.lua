@@ -267,7 +267,7 @@ local function begin(pump, options, level)
   if type(options.message) == "string" then
     message, size = options.message, options.size
   else
-    source, size, head, err = content.open(pump, options.message, options.size, level + 1)
+    source, size, head, err = content.open(pump, options.message, options.size, "smtp:send", level + 1)
     if not source then return nil, err end
   end
   local envelope_options = options
@@ -282,11 +282,12 @@ local function begin(pump, options, level)
     params, err = parameters(pump, options)
     if not params then return nil, err end
   end
-  local id, why, kind = pump.session:transaction(envelope_options, message, size, head,
+  local id, why, kind, culprit = pump.session:transaction(envelope_options, message, size, head,
     params and params.mail, params and params.rcpt)
   if id then return id, source end
   if kind == "misuse" then error("smtp:send: " .. why, level + 1) end
   if pump.session:failure() then return pump:broken() end
+  if culprit then why = ("%s: '%s'"):format(why, culprit:gsub("%c", "?")) end
   return nil, pump:error(kind, why, { command = "MAIL" })
 end
 
@@ -334,12 +335,17 @@ function Session:send(options)
   return finish(pump, id, source, options)
 end
 
---- Any command of one line and one reply.
+-- Commands that are more than a line and a reply, or that change what the session is.
+local OWN_CALL = { DATA = "send", BDAT = "send", AUTH = "authenticate", STARTTLS = "connect", QUIT = "quit" }
+
+--- Any command of one line and one reply. DATA, BDAT, AUTH, STARTTLS and QUIT have calls of their own.
 -- @tparam string line without CRLF
 -- @tparam[opt] table options `timeout`
 -- @treturn table `{code=, enhanced=, lines=}`, whatever the code; or nil, err
 function Session:command(line, options)
   if type(line) ~= "string" then error("smtp:command: a line expected, got " .. type(line), 2) end
+  local own = OWN_CALL[line:match("^%a*"):upper()]
+  if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
   local code, enhanced, text = ask(Pump.of(self), options, "raw_command", line)
   if not code then return nil, enhanced end
   local lines = {}

@@ -154,7 +154,7 @@ static bool sets_and_names(long n) {
 }
 
 int main(void) {
-  long n = 0;
+  long n = 0, cases;
   do {
     if (bad_end(n)) {
       printf("allocation %ld fails, and the session does not say so\n", n);
@@ -166,6 +166,8 @@ int main(void) {
     printf("only %ld allocations were made to fail\n", n);
     return 1;
   }
-  for (n = 0; sets_and_names(n); n++) continue;
+  cases = n;
+  for (n = 0; sets_and_names(n); n++) cases++;
+  printf("ok %ld\n", cases);
   return 0;
 }

@@ -263,5 +263,6 @@ int main(void) {
   }
   bad |= check_depth(&a);
   lm_arena_free(&a);
+  if (!bad) printf("ok %zu\n", i + 1);
   return bad;
 }

@@ -10,12 +10,14 @@
 #include "imap/utf7.h"
 
 static int bad;
+static int checks;
 
 static struct lm_str str(const char *s) {
   return (struct lm_str){s, strlen(s)};
 }
 
 static void expect(const char *what, const char *in, bool ok, struct lm_str got, const char *want) {
+  checks++;
   if (ok == (want != NULL) && (!ok || lm_str_eq(got, str(want)))) return;
   printf("%s(%s): got %.*s, want %s\n", what, in, ok ? (int)got.n : 9, ok ? got.p : "a refusal",
          want ? want : "a refusal");
@@ -198,5 +200,6 @@ int main(void) {
   check_forms();
   check_round_trip();
   check_dates();
+  if (!bad) printf("ok %d\n", checks);
   return bad != 0;
 }

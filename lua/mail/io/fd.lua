@@ -11,7 +11,7 @@ local fd = {}
 
 -- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
 -- is "done" or "fail". Returns its answer behind "done", or nil, error.
-local function drive(host, step, deadline, kind)
+local function drive(host, step, deadline, kind, where)
   local known
   while true do
     local answer, a, what, seconds = step()
@@ -21,10 +21,10 @@ local function drive(host, step, deadline, kind)
     end
     if answer == "done" then return a end
     if answer == "fail" then
-      return nil, Err.new { kind = kind, message = a, temporary = what ~= false }
+      return nil, Err.new { kind = kind, message = kind == "dns" and where .. ": " .. a or a, temporary = what ~= false }
     end
     local left = deadline - host.now()
-    if left <= 0 then return nil, Err.new { kind = "timeout", message = "no connection in time" } end
+    if left <= 0 then return nil, Err.new { kind = "timeout", message = where .. ": no connection in time" } end
     if not seconds or seconds > left then seconds = left end
     local ok, why = true, nil
     if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
@@ -50,12 +50,13 @@ end
 -- @treturn conn | nil, err
 local function connect(host, name, port, options, deadline)
   local resolver = core.resolver(name, { servers = options.dns_servers })
-  local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns")
+  local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
   finish(host, resolver)
   if not addresses then return nil, err end
   local dial = core.dial(addresses, port, { local_address = options.local_address })
   local socket
-  socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect")
+  socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect",
+    ("%s:%d"):format(name, port))
   finish(host, dial)
   if not socket then return nil, err end
   -- Its number may be that of a connection which was collected without being closed.
