@@ -264,6 +264,12 @@ static int content_end(lua_State *L) {
   return pushed_ok(L, s, lm_imapc_content_end(s, checkid(L, 2)));
 }
 
+/* is_sent(id) -> boolean: it left whole and was not answered */
+static int is_sent(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_is_sent(self(L), checkid(L, 2)));
+  return 1;
+}
+
 /* idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -334,6 +340,7 @@ static const luaL_Reg methods[] = {
     {"answer", answer},
     {"content", content},
     {"content_end", content_end},
+    {"is_sent", is_sent},
     {"idle_rearm", idle_rearm},
     {"idle_end", idle_end},
     {"capability_set", capability_set},

@@ -422,10 +422,11 @@ static void push_section_name(lua_State *L, const struct lm_imap_section *s) {
   lua_replace(L, -2);
 }
 
-/* Field `k`: {[section] = octets} of all sections of that kind that were not streamed. */
+/* Field `k`: {[section] = octets} of all sections of that kind that were not streamed. One that the
+** server does not have (NIL) is left out; the field is there nevertheless. */
 static void put_sections(struct to t, enum key k, const struct lm_imap_fetch *f, bool binary) {
   const struct lm_imap_section *s = f->sections;
-  while (s && (s->binary != binary || s->streamed || s->data.p == NULL)) s = s->next;
+  while (s && (s->binary != binary || s->streamed)) s = s->next;
   if (s == NULL) return;
   key(t, k);
   lua_createtable(t.L, 0, 1);

@@ -15,17 +15,6 @@ static enum lm_status tell(struct lm_imapc_event *ev, enum lm_imapc_kind kind, u
 
 /* --- untagged data ----------------------------------------------------------------------------------- */
 
-/* The oldest command in flight whose answer holds such data, or NULL. */
-struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group) {
-  struct lm_imapc_cmd *cmd;
-  for (cmd = s->first; cmd; cmd = cmd->next) {
-    bool out = cmd->phase == PHASE_SENT || cmd->phase == PHASE_WAIT || cmd->phase == PHASE_CONTENT;
-    if (!out) return NULL;
-    if (cmd->verb->collects & group) return cmd;
-  }
-  return NULL;
-}
-
 /* Nobody's data belongs to the IDLE that is on. */
 static uint32_t nobody(const struct lm_imapc *s) {
   return s->idle_wanted ? s->idle_id : 0;
@@ -104,7 +93,7 @@ static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
     return lm_imapc_fail(s, LM_E_LIMIT, "untagged");
   }
   learn(s, resp);
-  cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_collector(s, group_of(resp)));
+  cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
   id = cmd ? cmd->id : nobody(s);
   return resp->fetch ? lm_imapc_about_fetch(s, resp, id, ev)

@@ -129,6 +129,10 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes);
 /* All octets were handed over; false where some are missing. */
 bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id);
 
+/* True where the last octet of the command has been sent and its answer has not come: what became of
+** it nobody knows. Abandoned commands count. */
+bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id);
+
 /* LOGIN. Refused where the server said LOGINDISABLED. */
 uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str password);
 

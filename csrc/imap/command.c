@@ -107,6 +107,7 @@ void lm_imapc_cmd_free(struct lm_imapc_cmd *cmd) {
   }
   lm_buf_free(&cmd->text);
   lm_buf_free(&cmd->initial);
+  lm_seqset_free(&cmd->set);
   lm_buf_free(&cmd->early);
   free(cmd->stops);
   free(cmd);
@@ -209,6 +210,7 @@ void lm_imapc_text(struct lm_imapc *s, struct lm_str text) {
     lm_imapc_refuse(s, "CR, LF or NUL in an argument");
   } else if ((b = argument(s)) != NULL) {
     need(s, lm_buf_puts(b, text));
+    s->building->returns |= text.n > 6 && lm_str_ieq((struct lm_str){text.p, 6}, LM_STR("RETURN"));
   }
 }
 
@@ -223,6 +225,7 @@ void lm_imapc_set(struct lm_imapc *s, struct lm_str set) {
     return;
   }
   lm_imapc_text(s, set);
+  if (s->building && !s->refusal) need(s, lm_imapc_keep_set(s->building, set));
 }
 
 void lm_imapc_open(struct lm_imapc *s) {
@@ -331,6 +334,7 @@ void lm_imapc_mailbox(struct lm_imapc *s, struct lm_str utf8) {
     lm_imapc_refuse(s, "out of memory");
   } else {
     lm_imapc_astring(s, s->utf8 ? utf8 : lm_buf_str(&name));
+    if (s->building) s->building->mailbox = lm_imapc_mailbox_mark(utf8);
   }
   lm_buf_free(&name);
 }

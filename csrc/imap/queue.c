@@ -64,6 +64,7 @@ static bool may_start(const struct lm_imapc *s, const struct lm_imapc_cmd *cmd) 
   for (other = s->first; other != s->send; other = other->next) {
     if ((cmd->verb->flags | other->verb->flags) & CMD_ALONE) return false;
     if ((cmd->verb->flags & CMD_BY_SEQ) && !(other->verb->flags & CMD_QUIET)) return false;
+    if (lm_imapc_alike(cmd, other)) return false;
   }
   return true;
 }
@@ -81,6 +82,7 @@ static void sent(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   if (cmd->options & LM_IMAPC_SECRET) lm_buf_wipe(&cmd->text);
   lm_buf_free(&cmd->text);
   cmd->phase = PHASE_SENT;
+  cmd->sent_at = s->wire.queued;
   if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
     s->caps_renewed = false;
   }
@@ -160,7 +162,7 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
   if (bytes.n > cmd->content) return lm_imapc_refuse(s, "more content than announced") != 0;
   if (bytes.n) lm_wire_lend(&s->wire, bytes);
   cmd->content -= bytes.n;
-  s->told_go = 0;
+  s->told_go = 0; /* and GO again, once they are out */
   return true;
 }
 
@@ -172,6 +174,11 @@ bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
   s->told_go = 0;
   lm_wire_trace(&s->wire, 'C', LM_STR("(content)"));
   return true;
+}
+
+bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id) {
+  const struct lm_imapc_cmd *cmd = lm_imapc_find(s, id);
+  return cmd && cmd->phase == PHASE_SENT && s->wire.gone >= cmd->sent_at;
 }
 
 /* --- giving up --------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include "imap/client.h"
 #include "imap/frame.h"
+#include "imap/seqset.h"
 
 /* --- commands ----------------------------------------------------------------------------------- */
 
@@ -73,10 +74,14 @@ struct lm_imapc_cmd {
   struct lm_buf initial;   /* AUTHENTICATE: base64 that answers the first challenge */
   struct lm_buf early;     /* a refusal that came while its octets were still being sent */
   uint64_t content;        /* PHASE_CONTENT: octets still to come */
+  struct lm_seqset set;    /* FETCH and STORE: the messages, in order; empty: any of them */
+  uint32_t mailbox;        /* STATUS: see lm_imapc_mailbox_mark */
+  uint64_t sent_at;        /* PHASE_SENT: where in the stream it ends */
   uint32_t id;
   uint32_t steps; /* challenges so far */
   enum lm_imapc_phase phase;
   unsigned options; /* enum lm_imapc_option */
+  bool returns;     /* SEARCH with RETURN: its answer, ESEARCH, names its tag */
   bool has_initial;
   bool asked;     /* a challenge waits for its answer */
   bool abandoned; /* its answer is swallowed */
@@ -161,11 +166,18 @@ static inline bool lm_imapc_in_flight(const struct lm_imapc *s) {
 /* answer.c: acts on one response; LM_EVENT: *ev is set. LM_WAIT: nothing to tell. */
 enum lm_status lm_imapc_settle(struct lm_imapc *s, struct lm_imap_resp *resp,
                                struct lm_imapc_event *ev);
-struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group);
 enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
                                     struct lm_imapc_event *ev);
 
 enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev);
+
+/* beside.c */
+bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text);
+uint32_t lm_imapc_mailbox_mark(struct lm_str utf8);
+bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b);
+struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group);
+struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
+                                    unsigned group);
 
 /* idle.c */
 bool lm_imapc_idle_write(struct lm_imapc *s);

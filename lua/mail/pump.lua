@@ -229,7 +229,7 @@ local function drop_waiter(self, id, waiter)
   local waiters = self.waiters
   waiters[id] = nil
   if not next(waiters) then self.waiters = nil end
-  waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = nil, nil, nil, nil, nil, nil
+  waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = nil, nil, nil, nil, nil, nil, nil
   local spare = self.spare_waiters
   if not spare then
     spare = {}
@@ -239,7 +239,7 @@ local function drop_waiter(self, id, waiter)
 end
 
 -- Keeps an event in its owner's queue. Returns what to wait for where that owner is far behind.
-local function enqueue(self, kind, id, a, b, c, d, e)
+local function enqueue(self, kind, id, a, b, c, d, e, f)
   local queues = self.queues
   if not queues then
     queues = {}
@@ -254,7 +254,7 @@ local function enqueue(self, kind, id, a, b, c, d, e)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
   self.kept = (self.kept or 0) + bytes
-  queue[queue.last] = { n = 6, bytes = bytes, kind, a, b, c, d, e }
+  queue[queue.last] = { n = 7, bytes = bytes, kind, a, b, c, d, e, f }
   if self.kept > self.backlog then -- the sum: a server may spread its flood over many answers
     queue[queue.last] = { n = 2, bytes = bytes, nil, self:error("limit",
       "limit passed: backlog (answers pile up while their reader is busy)") }
@@ -267,14 +267,14 @@ local function enqueue(self, kind, id, a, b, c, d, e)
 end
 
 -- Gives an event to its owner: into its hands where it waits, else into its queue.
-local function deliver(self, kind, id, a, b, c, d, e)
+local function deliver(self, kind, id, a, b, c, d, e, f)
   local waiter = self.waiters and self.waiters[id]
   if waiter and not waiter.kind then
-    waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e = kind, a, b, c, d, e
+    waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = kind, a, b, c, d, e, f
     waiter.event:set()
     return
   end
-  return enqueue(self, kind, id, a, b, c, d, e)
+  return enqueue(self, kind, id, a, b, c, d, e, f)
 end
 
 -- Wakes one of those who wait, so that it can lead.
@@ -282,6 +282,11 @@ local function hand_over(self)
   for _, waiter in pairs(self.waiters or {}) do
     if not waiter.kind then return waiter.event:set() end
   end
+end
+
+--- Puts an event of the caller's making before whoever waits for `id`.
+function Pump:post(id, kind, a, b)
+  deliver(self, kind, id, a, b)
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -303,7 +308,7 @@ local function lead(self, id, deadline, patient)
   self.leading = running() or true
   self.due = deadline
   while true do
-    local kind, who, a, b, c, d, e = next_event(conn, session)
+    local kind, who, a, b, c, d, e, f = next_event(conn, session)
     if self.log then self:drain_log() end
     if kind == "wait" then
       local ok, why = host.await(conn, who, deadline and deadline - host.now())
@@ -322,17 +327,17 @@ local function lead(self, id, deadline, patient)
     elseif who == id then
       self.leading = nil
       if self.waiters then hand_over(self) end
-      return kind, a, b, c, d, e
+      return kind, a, b, c, d, e, f
     elseif who == 0 then
       -- The user's handlers may wait on this very session, so they run without the lead.
       self.leading = nil
       if self.waiters then hand_over(self) end
-      self:unsolicited(kind, a, b, c, d, e)
+      self:unsolicited(kind, a, b, c, d, e, f)
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
       self.leading = running() or true
     else
-      local room = deliver(self, kind, who, a, b, c, d, e)
+      local room = deliver(self, kind, who, a, b, c, d, e, f)
       if room and not room:wait(deadline and deadline - host.now()) then
         self.leading = nil
         hand_over(self)
@@ -355,9 +360,9 @@ local function follow(self, id, deadline, patient)
       return lead(self, id, deadline, patient)
     end
     local ok, why = waiter.event:wait(deadline and deadline - host.now())
-    local kind, a, b, c, d, e = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e
+    local kind, a, b, c, d, e, f = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
     if kind or self.failure or not ok then drop_waiter(self, id, waiter) end
-    if kind then return kind, a, b, c, d, e end
+    if kind then return kind, a, b, c, d, e, f end
     if self.failure then return self:failed() end
     if not ok then return expired(self, id, why, patient) end
   end

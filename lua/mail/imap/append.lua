@@ -1,131 +1,215 @@
 --- APPEND: putting a message into a mailbox (RFC 9051 §6.3.12).
 -- @module mail.imap.append
 
-local Pump = require "mail.pump"
 local content = require "mail.content"
-local want = require "mail.want"
+local run = require "mail.imap.run"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local append = {}
 
-local OPTIONS = { flags = "table|string?", date = "number|string?", size = "number?", timeout = "number|table?" }
+--- Options of `imap:append`.
+append.OPTIONS = { flags = "table|string?", date = "number|string?", size = "number?", timeout = "number|table?" }
 
--- A message's lines end in CRLF on the server; those of a string may end in LF here.
-local function crlf(message)
-  if not message:find("[^\r]\n") and message:sub(1, 1) ~= "\n" then return message end
-  return (message:gsub("\r?\n", "\r\n"))
+local PIECE = 65536
+
+local function unreadable(pump, why)
+  return pump:error("io", "the message cannot be read: " .. tostring(why), { command = "APPEND" })
 end
 
--- A source of unknown length, put down in a temporary file to learn it.
+-- Line ends as the server wants them: LF alone becomes CRLF. Called with one piece after the other;
+-- `last` is the octet before `text`.
+local function crlf(text, last)
+  local head = ""
+  if text:byte() == 10 then
+    head, text = last == 13 and "\n" or "\r\n", text:sub(2)
+  end
+  if text:byte() == 10 or text:find("[^\r]\n") then text = text:gsub("\r?\n", "\r\n") end
+  return head == "" and text or head .. text
+end
+
+-- Puts all that `source` gives, lines in CRLF, down in a temporary file to learn its size.
 local function spool(pump, source)
   local file, why = io.tmpfile()
   if not file then return nil, pump:error("io", "no temporary file: " .. tostring(why), { command = "APPEND" }) end
-  local size = 0
+  local size, last = 0, nil
   while true do
     local piece, err = content.pull(source)
-    if not piece then
-      if err ~= nil then
-        file:close()
-        return nil, pump:error("io", "the message cannot be read: " .. tostring(err), { command = "APPEND" })
-      end
-      break
+    if not piece and (err ~= nil or source.raised) then
+      file:close()
+      if source.raised then error(err, 0) end
+      return nil, unreadable(pump, err)
+    elseif not piece then
+      file:seek("set", 0)
+      return file, size
     end
-    size = size + #piece
-    file:write(piece)
+    local text = crlf(piece, last)
+    last = piece:byte(-1)
+    size = size + #text
+    local ok
+    ok, err = file:write(text)
+    if not ok then
+      file:close()
+      return nil, pump:error("io", "the temporary file cannot be written: " .. tostring(err), { command = "APPEND" })
+    end
   end
-  file:seek("set", 0)
-  return file, size
 end
 
--- The literal: a string, or a source and its size; or nil, err. Raises where it is neither.
+-- The size of what is left of a file once its lines end in CRLF; nil where it cannot be read twice.
+local function measure(file)
+  local here = file:seek()
+  if not here then return nil end
+  local size, last = 0, nil
+  while true do
+    local piece, why = file:read(PIECE)
+    if not piece then
+      if why then return nil, why end
+      break
+    end
+    size = size + #crlf(piece, last)
+    last = piece:byte(-1)
+  end
+  file:seek("set", here)
+  return size
+end
+
+-- The literal: { text= }, or { source=, size= } (`crlf`: lines are still to be mended); or nil, err.
+-- Raises where `message` is no message.
 local function open(pump, message, options, level)
   if type(message) == "string" then return { text = crlf(message) } end
-  local source, size, first, err = content.open(pump, message, options.size, "imap:append", level + 1)
-  if not source then return nil, err end
-  if size then return { source = source, size = size } end
-  source.held = first .. (source.held or "") -- what `open` read ahead, and what it kept of that piece
-  source.first = nil
+  local size = options.size
+  if not size and io.type(message) == "file" then
+    local why
+    size, why = measure(message)
+    if why then return nil, unreadable(pump, why) end
+  end
+  local mend = not options.size
+  local source, _, first, err = content.open(pump, message, size, "imap:append", level + 1)
+  if not source then
+    if err then err.command = "APPEND" end
+    return nil, err
+  end
+  if not source.held and first ~= "" then source.held = first end -- what was read to open it is not lost
+  source.held_at, source.first = 1, nil
+  if size then return { source = source, size = size, mend = mend } end
   local file
   file, size = spool(pump, source)
   if not file then return nil, size end
-  source, size = content.open(pump, file, size, "imap:append", level + 1)
-  return { source = source, size = size, file = file }
+  return { source = content.open(pump, file, size, "imap:append", level + 1), size = size, file = file }
 end
 
--- Hands the streamed literal over, piece by piece, as the core asks for it.
-local function give(pump, id, literal)
+-- The next piece of the literal: a string, or nil at the end, or nil, why.
+local function pull(literal)
   local source = literal.source
   local piece, why = source.first, nil
   source.first = nil
   if not piece or piece == "" then piece, why = content.pull(source) end
-  if pump.failure then return pump:failed() end
-  if not piece then
-    if why == nil and pump.session:content_end(id) then return true end
-    pump:abandon(id)
-    why = why or "the message is shorter than its size"
-  else
-    local ok, refusal = pump.session:content(id, piece)
-    if ok then return true end
-    pump:abandon(id)
-    why = refusal
-  end
-  return nil, pump:error("io", "the message cannot be read: " .. tostring(why), { command = "APPEND" })
+  if not piece or not literal.mend then return piece, why end
+  local text = crlf(piece, literal.last)
+  literal.last = piece:byte(-1)
+  return text
 end
 
-local function wait(pump, id, literal, options)
-  local deadline = pump:deadline(options)
+-- Hands the literal over, piece by piece, as the core asks for it. What has been announced cannot be
+-- taken back, so a source that fails ends the session: no half message is ever stored.
+local function give(pump, id, literal)
+  local piece, why = pull(literal)
+  if pump.failure then return pump:failed() end
+  local session, ok, refusal = pump.session, nil, nil
+  if piece then
+    ok, refusal = session:content(id, piece)
+  elseif why == nil and not literal.source.raised then
+    ok, refusal = session:content_end(id)
+  end
+  if ok then return true end
+  pump:abandon(id)
+  if not pump.failure then pump:fail(pump:error("closed", "a message broke off")) end
+  if literal.source.raised then error(why, 0) end
+  return nil, unreadable(pump, why or refusal)
+end
+
+-- The command left whole and was not answered: nobody knows whether the message was stored.
+local function lost(pump, id, err)
+  local session = pump.session
+  if err.command == nil then err.command = "APPEND" end
+  if session:is_freed() or not session:is_sent(id) then return nil, err end
+  return nil, pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
+    command = "APPEND",
+  })
+end
+
+local function finish(pump, id, literal, options)
+  local whole = pump:deadline(options)
+  local deadline = whole
   while true do
     local kind, status, code, value, text = pump:wait(id, deadline)
-    if not kind then return nil, status end
-    if kind == "done" then
-      if status ~= "OK" then return nil, pump.refusal(pump, "APPEND", status, code, value, text) end
-      if code ~= "APPENDUID" then return {} end
+    if not kind then
+      return lost(pump, id, status)
+    elseif kind == "done" then
+      if status ~= "OK" then return nil, run.refusal(pump, "APPEND", status, code, value, text) end
+      if code ~= "APPENDUID" or not value then return {} end
       return { uidvalidity = value.uidvalidity, uid = tonumber(value.uids) or value.uids }
-    end
-    if kind == "go" then
+    elseif kind == "go" then
       local ok, err = give(pump, id, literal)
       if not ok then return nil, err end
-      deadline = pump:piece_deadline(options, pump:deadline(options))
+      deadline = pump:piece_deadline(options, whole)
+    elseif kind == "untagged" then
+      pump:unsolicited(kind, status, code, value, text)
     end
   end
+end
+
+-- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
+local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
+
+-- The command's typed arguments; or nil, err.
+local function arguments_of(pump, call, literal)
+  local out = { "mailbox", call.mailbox }
+  local function put(kind, value)
+    out[#out + 1] = kind
+    out[#out + 1] = value
+  end
+  local date = call.options.date
+  if call.flags then put("text", call.flags) end
+  if type(date) == "number" then
+    put("date", date)
+  elseif date and date:find(DATE_TIME) then
+    put("text", '"' .. date .. '"')
+  elseif date then
+    return nil, pump:error("invalid", "bad date '" .. date .. "'", { command = "APPEND" })
+  end
+  if literal.text then put("literal", literal.text) else put("stream", literal.size) end
+  return out
+end
+
+local function send(pump, call, literal)
+  local arguments, err = arguments_of(pump, call, literal)
+  if not arguments then return nil, err end
+  local id
+  id, err = run.begin(pump, "APPEND", false, unpack(arguments))
+  if not id then return nil, err end
+  return finish(pump, id, literal, call.options)
 end
 
 --- Appends one message.
--- @tparam userdata session
--- @tparam string mailbox UTF-8
--- @param message a string (LF becomes CRLF), an open file, a source function, or a mail.message
--- @tparam ?table options `flags` (array), `date` (seconds since 1970, or a date-time as the standard
---   writes it), `size` of a source in octets, `timeout`
+-- @tparam table pump
+-- @tparam table call `mailbox` (UTF-8), `flags` (as text, or nil), and the user's `options`: `date`
+--   (seconds since 1970, or a date-time as the standard writes it), `size` of a source in octets,
+--   `timeout`
+-- @param message a string, an open file, a source function or a mail.message: lines may end in LF,
+--   and are stored with CRLF. A source whose `size` is given is sent octet for octet; one without is
+--   put down in a temporary file first, since IMAP tells the size before the message.
+-- @tparam number level whose line is blamed where `message` is none
 -- @treturn table `{uidvalidity=, uid=}`, empty where the server does not tell (UIDPLUS); or nil, err:
---   `err.response_code` "TRYCREATE" where the mailbox is not there
-function append.run(session, mailbox, message, options)
-  options = options or {}
-  want(options, OPTIONS, "imap:append", 2)
-  if type(mailbox) ~= "string" then error("imap:append: mailbox must be a string, got " .. type(mailbox), 3) end
-  local pump = Pump.of(session)
+--   `err.response_code` "TRYCREATE" where the mailbox is not there; kind "unknown" where the
+--   connection died after the last octet; kind "io" where the message cannot be read (the session is
+--   closed then, if it was being sent)
+function append.run(pump, call, message, level)
   if pump.failure then return nil, pump.failure end
-  local literal, err = open(pump, message, options, 3)
+  local literal, err = open(pump, message, call.options, level + 1)
   if not literal then return nil, err end
-  local arguments = { "mailbox", mailbox }
-  local function put(kind, value)
-    arguments[#arguments + 1] = kind
-    arguments[#arguments + 1] = value
-  end
-  if options.flags then
-    local flags
-    flags, err = pump.flag_list(pump, options.flags)
-    if not flags then return nil, err end
-    put("text", flags)
-  end
-  if type(options.date) == "number" then
-    put("date", options.date)
-  elseif options.date then
-    put("text", '"' .. options.date:gsub('["\\]', "") .. '"')
-  end
-  if literal.text then put("literal", literal.text) else put("stream", literal.size) end
-  local id
-  id, err = pump:begin("submit", "APPEND", false, (table.unpack or unpack)(arguments)) -- luacheck: ignore
   local result
-  if id then result, err = wait(pump, id, literal, options) end
+  result, err = send(pump, call, literal)
   if literal.file then literal.file:close() end
   return result, err
 end

@@ -1,9 +1,9 @@
 --- What a server says unasked: events, handlers, and IDLE (RFC 9051 §5.2, RFC 2177).
 -- @module mail.imap.events
 
-local Pump = require "mail.pump"
 local iterator = require "mail.iterator"
-local want = require "mail.want"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local events = {}
 
@@ -28,21 +28,23 @@ local function status_event(name, code, value, text)
 end
 
 --- An event of the core as a table for users; nil where it is none of theirs.
-function events.from(kind, a, b, c, d, e)
-  if kind == "fetch" then
+function events.from(kind, a, b, c, d, e, f)
+  if kind == "fetch" and not a.flags then
+    return { type = "fetch", seq = a.seq, uid = a.uid, modseq = a.modseq, message = a }
+  elseif kind == "fetch" then
     return { type = "flags", seq = a.seq, uid = a.uid, flags = a.flags, modseq = a.modseq, message = a }
   elseif kind == "bye" then
-    return { type = "bye", text = a }
+    return { type = "bye", text = a, code = b }
   elseif kind == "untagged" then
-    if a == "OK" or a == "NO" or a == "BAD" then return status_event(a, c, d, e) end
+    if a == "OK" or a == "NO" or a == "BAD" then return status_event(a, d, e, f) end
     if makers[a] then return makers[a](b, c) end
     return { type = a:lower(), number = b, value = c }
   end
 end
 
--- Keeps what is known of the selected mailbox up to date.
+-- Keeps what is known of the selected mailbox up to date, from the moment that it is being opened.
 local function follow_mailbox(pump, event)
-  local box = pump.mailbox
+  local box = pump.mailbox or pump.opening
   if not box then return end
   if event.type == "exists" then
     box.exists = event.exists
@@ -59,22 +61,32 @@ end
 function events.dispatch(pump, event)
   follow_mailbox(pump, event)
   if event.type == "bye" then pump.farewell = event.text end
-  for _, handler in ipairs(pump.handlers and pump.handlers[event.type] or {}) do handler(event) end
+  local handlers = pump.handlers and pump.handlers[event.type]
+  if not handlers then return end
+  for _, handler in ipairs { unpack(handlers) } do handler(event) end -- one may take itself away
 end
 
---- The pump's `unsolicited`.
-function events.unsolicited(pump, ...)
-  local event = events.from(...)
+--- The pump's `unsolicited`. A loop over `idle` is told of the end too.
+function events.unsolicited(pump, kind, ...)
+  if kind == "bye" and pump.idling and pump.idling.id then
+    pump.farewell = ...
+    return pump:post(pump.idling.id, kind, ...)
+  end
+  local event = events.from(kind, ...)
   if event then events.dispatch(pump, event) end
 end
 
+--- True where untagged data of that name tells what has changed in the mailbox.
+function events.is_news(name)
+  return makers[name] ~= nil
+end
+
 --- Registers a handler for unsolicited data.
--- @tparam userdata session
+-- @tparam table pump
 -- @tparam string kind "exists", "expunge", "vanished", "flags", "alert", "bye", "recent", "status" …
 -- @tparam function fn called with the event; it may use the session
 -- @treturn function call it to take the handler away
-function events.on(session, kind, fn)
-  local pump = Pump.of(session)
+function events.on(pump, kind, fn)
   pump.handlers = pump.handlers or {}
   local list = pump.handlers[kind] or {}
   pump.handlers[kind] = list
@@ -91,6 +103,9 @@ end
 
 -- --- IDLE -----------------------------------------------------------------------------------------
 
+--- Options of `idle`.
+events.IDLE = { timeout = "number?", rearm = "number?", poll = "number?" }
+
 local function leave(state)
   local pump = state.pump
   pump.idling = nil
@@ -106,24 +121,30 @@ local function until_when(state, wake)
   return state.ends and math.min(state.ends, wake) or wake
 end
 
+-- The server's NO or BAD to IDLE.
+local function refused(pump, status, code, text)
+  return pump:error("rejected", status .. " " .. (text or ""), { command = "IDLE", response_code = code, text = text })
+end
+
 -- The next event by IDLE.
 local function idle_next(state)
   local pump = state.pump
   local now = pump.host.now
   while true do
-    local kind, a, b, c, d, e = pump:wait(state.id, until_when(state, state.rearm), true)
+    local kind, a, b, c, d, e, f = pump:wait(state.id, until_when(state, state.rearm), true)
     if kind == "done" then
       if a == "OK" then return nil end
-      return nil, pump.refusal(pump, "IDLE", a, b, c, d)
+      return nil, refused(pump, a, b, d)
     elseif kind then
-      local event = events.from(kind, a, b, c, d, e)
+      local event = events.from(kind, a, b, c, d, e, f)
       if event then
         events.dispatch(pump, event)
         return event
       end
     elseif a.kind == "timeout" and (not state.ends or now() < state.ends) then
       pump.session:idle_rearm()
-      state.rearm = now() + REARM
+      pump:flush()
+      state.rearm = now() + state.interval
     else
       return nil, a.kind ~= "timeout" and a or nil
     end
@@ -140,8 +161,8 @@ local function poll_next(state)
     if pump.failure then return nil, pump.failure end
     if state.ends and host.now() >= state.ends then return nil end
     if host.now() >= state.poll then
-      state.poll = host.now() + POLL
-      local ok, err = state.session:noop()
+      state.poll = host.now() + state.interval
+      local ok, err = pump.session:noop()
       if not ok then return nil, err end
     else
       host.sleep(until_when(state, state.poll) - host.now())
@@ -158,40 +179,49 @@ local function listen(state)
   local offs = {}
   state.queue = {}
   for i, kind in ipairs(TYPES) do
-    offs[i] = events.on(state.session, kind, function(event) state.queue[#state.queue + 1] = event end)
+    offs[i] = events.on(state.pump, kind, function(event) state.queue[#state.queue + 1] = event end)
   end
   state.off = function()
     for _, off in ipairs(offs) do off() end
   end
 end
 
+local function by_idle(state, options)
+  local pump = state.pump
+  local id, err = pump:begin("begin_idle")
+  if not id then
+    if err ~= pump.failure then err.command = "IDLE" end
+    return nil, err
+  end
+  state.id, state.interval = id, options.rearm or REARM
+  state.rearm = pump.host.now() + state.interval
+  pump.idling = state
+  pump:flush()
+  return iterator.results(setmetatable(state, Idle))
+end
+
+local function by_noop(state, options)
+  state.interval, state.poll = options.poll or POLL, state.pump.host.now()
+  state.pump.idling = state
+  listen(state)
+  return iterator.results(setmetatable(state, Poll))
+end
+
 --- Waits for news of the selected mailbox.
--- @tparam userdata session
--- @tparam ?table options `timeout`: seconds after which the loop ends by itself (default: never)
+-- @tparam table pump
+-- @tparam table options `timeout`: seconds after which the loop ends by itself (default: never);
+--   `rearm`: seconds after which IDLE is sent anew; `poll`: seconds between two NOOPs to a server
+--   without IDLE
 -- @return an iterator over events (API §5); or nil, err. A call of another coroutine ends the IDLE,
 --   runs, and takes it up again.
-function events.idle(session, options)
-  options = options or {}
-  want(options, { timeout = "number?" }, "imap:idle", 2)
-  local pump = Pump.of(session)
+function events.idle(pump, options)
   if pump.failure then return nil, pump.failure end
   if pump.idling then
     return nil, pump:error("invalid", "another loop over idle() is running on this session", { command = "IDLE" })
   end
-  local now = pump.host.now()
-  local state = { pump = pump, session = session, ends = options.timeout and now + options.timeout }
-  if session:has("IDLE") then
-    local id, err = pump:begin("begin_idle")
-    if not id then return nil, err end
-    state.id, state.rearm = id, now + REARM
-    pump.idling = true
-    pump:flush()
-    return iterator.results(setmetatable(state, Idle))
-  end
-  state.poll = now
-  pump.idling = true
-  listen(state)
-  return iterator.results(setmetatable(state, Poll))
+  local state = { pump = pump, ends = options.timeout and pump.host.now() + options.timeout }
+  if pump.session:has_capability("IDLE") then return by_idle(state, options) end
+  return by_noop(state, options)
 end
 
 return events

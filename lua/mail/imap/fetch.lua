@@ -1,13 +1,12 @@
 --- FETCH: messages while they arrive (RFC 9051 §6.4.5).
 --
--- A long set is cut into commands that every server's line limit allows; the next one is on its way
--- while the answers of the last one are read. Messages are handed on one by one, so the memory does
+-- A long set is cut into commands that every server's line limit allows. Messages are handed on one by one, so the memory does
 -- not depend on how many there are.
 -- @module mail.imap.fetch
 
-local Pump = require "mail.pump"
 local core = require "mail.core"
 local iterator = require "mail.iterator"
+local run = require "mail.imap.run"
 local want = require "mail.want"
 
 local fetch = {}
@@ -18,15 +17,17 @@ local ITEMS = {
   savedate = "SAVEDATE", preview = "PREVIEW", headers = "BODY.PEEK[HEADER]", body = "BODY.PEEK[]",
 }
 
+-- Items that stand for several, and stand alone (RFC 9051 §6.4.5).
+local MACROS = { ALL = true, FAST = true, FULL = true }
+
 -- What a flag change that nobody asked for may consist of.
 local FLAG_FIELDS = { seq = true, uid = true, flags = true, modseq = true }
 
--- A sequence set longer than this is sent in several commands; servers take 8,000 octets a line and
--- more (RFC 2683 §3.2.1.5).
-local SET_MAX = 4000
+-- How many commands are on their way at once. With two, the messages of the second would pile up:
+-- servers answer a FETCH only when they have begun the next one.
+local AHEAD = 1
 
--- How many commands are on their way at once.
-local AHEAD = 2
+local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
   seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", timeout = "number|table?",
@@ -55,32 +56,22 @@ local function item_list(items, level)
     rich = rich or not (text == "UID" or text == "FLAGS" or text == "MODSEQ")
     headers = headers or item == "headers"
   end
+  if #out == 1 and not MACROS[out[1]:upper()] then return "(" .. out[1] .. ")", rich, headers end
   return #out == 1 and out[1] or "(" .. table.concat(out, " ") .. ")", rich, headers
 end
 
--- "1:3,5,…" in pieces of at most SET_MAX octets, cut at commas.
-local function split_set(set)
-  local pieces, from = {}, 1
-  while #set - from + 1 > SET_MAX do
-    local cut = from + SET_MAX
-    while cut > from and set:byte(cut) ~= 44 do cut = cut - 1 end
-    pieces[#pieces + 1] = set:sub(from, cut - 1)
-    from = cut + 1
-  end
-  pieces[#pieces + 1] = set:sub(from)
-  return pieces
+-- "(CHANGEDSINCE 7 PARTIAL 1:50)", or nil.
+local function modifiers(options)
+  local list = {}
+  if options.changed_since then list[1] = ("CHANGEDSINCE %.0f"):format(options.changed_since) end
+  if options.partial then list[#list + 1] = "PARTIAL " .. options.partial end
+  return #list > 0 and "(" .. table.concat(list, " ") .. ")" or nil
 end
 
 local function begin(state)
-  local piece = state.pieces[state.next_piece]
   local pump = state.pump
-  local id, err
-  if state.changed_since then
-    id, err = pump:begin("submit", state.verb, state.stream, "set", piece, "text", state.items,
-      "text", ("(CHANGEDSINCE %.0f)"):format(state.changed_since))
-  else
-    id, err = pump:begin("submit", state.verb, state.stream, "set", piece, "text", state.items)
-  end
+  local id, err = run.begin(pump, state.verb, state.stream, "set", state.pieces[state.next_piece], "text",
+    state.items)
   if not id then return nil, err end
   state.next_piece = state.next_piece + 1
   state.ids[#state.ids + 1] = id
@@ -108,21 +99,99 @@ end
 
 -- True where `message` is a change of flags that came in between, not an answer.
 local function is_flag_change(state, message)
-  if not state.rich then return false end
+  if not state.rich or not (message.flags or message.modseq) then return false end
   for name in pairs(message) do
     if not FLAG_FIELDS[name] then return false end
   end
   return true
 end
 
+-- Calls the sink; where it raises, the fetch is given up before the error goes on. PUC 5.1 cannot
+-- yield across pcall, and a sink may wait.
+local function call_sink(state, bytes)
+  if not YIELDS_ACROSS_PCALL then return state.sink(state.message, state.section, bytes) end
+  local fine, ok, why = pcall(state.sink, state.message, state.section, bytes)
+  if fine then return ok, why end
+  finish(state)
+  error(ok, 0)
+end
+
 -- Hands a piece of a body to the user's sink; nil, err where it says no.
-local function pour(state, message, section, bytes)
-  local ok, why = state.sink(message, section, bytes)
+local function pour(state, bytes)
+  local ok, why = call_sink(state, bytes)
   if ok == false or (ok == nil and why ~= nil) then
     finish(state)
-    return nil, state.pump:error("io", "the sink failed: " .. tostring(why), { command = "FETCH" })
+    return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), {
+      command = "FETCH",
+    })
   end
   return true
+end
+
+-- The message whose body is coming: one table from its first body to its end, for sinks that
+-- remember by it.
+local function take_message(state, message)
+  local known = state.message
+  state.message = nil
+  if not known or known.seq ~= message.seq then return message end
+  for name in pairs(known) do
+    if message[name] == nil then known[name] = nil end
+  end
+  for name, value in pairs(message) do known[name] = value end
+  return known
+end
+
+-- Bodies that came as quoted strings go into the sink too.
+local function pour_quoted(state, message)
+  for _, field in ipairs { "body", "binary" } do
+    local sections = message[field]
+    message[field] = nil
+    for section, bytes in pairs(sections or {}) do
+      state.message, state.section = message, section
+      local ok, err = true, nil
+      if bytes ~= "" then ok, err = pour(state, bytes) end
+      if not ok then return nil, err end
+    end
+  end
+  state.message = nil
+  return true
+end
+
+-- A message, or nil where it was no answer.
+local function arrived(state, message)
+  message = take_message(state, message)
+  if is_flag_change(state, message) then
+    state.pump:unsolicited("fetch", message)
+    return nil
+  end
+  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
+  if state.sink then
+    local ok, err = pour_quoted(state, message)
+    if not ok then return nil, err end
+  end
+  return message
+end
+
+local handlers = {}
+
+function handlers.fetch(state, message) return arrived(state, message) end
+
+function handlers.body(state, message, section)
+  state.message, state.section = take_message(state, message), section
+end
+
+function handlers.data(state, bytes)
+  local ok, err = pour(state, bytes)
+  return nil, not ok and err or nil
+end
+
+function handlers.untagged(state, ...) state.pump:unsolicited("untagged", ...) end
+
+function handlers.done(state, status, code, value, text)
+  state.pump:stream_end(table.remove(state.ids, 1))
+  if status == "OK" then return end
+  finish(state)
+  return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
 end
 
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
@@ -131,79 +200,80 @@ local function next_message(state)
   local pump = state.pump
   local whole = pump:deadline(state.options)
   while true do
-    local ok, why = fill(state)
-    if not ok then return nil, why end
+    local ok, err = fill(state)
+    if not ok then
+      finish(state)
+      return nil, err
+    end
     local id = state.ids[1]
     if not id then return nil end
-    local kind, a, b, c, d = pump:wait(id, pump:piece_deadline(state.options, whole))
+    local kind, a, b, c, d, e, f = pump:wait(id, pump:piece_deadline(state.options, whole))
     if not kind then
       finish(state)
+      if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
-    elseif kind == "fetch" then
-      if is_flag_change(state, a) then
-        pump.unsolicited(pump, "fetch", a)
-      else
-        if state.headers and a.body then a.headers = core.header_fields(a.body.HEADER or "") end
-        return a
-      end
-    elseif kind == "body" then
-      state.message, state.section = a, b
-    elseif kind == "data" then
-      ok, why = pour(state, state.message, state.section, a)
-      if not ok then return nil, why end
-    elseif kind == "done" then
-      table.remove(state.ids, 1)
-      pump:stream_end(id)
-      if a ~= "OK" then
-        finish(state)
-        return nil, pump.refusal(pump, "FETCH", a, b, c, d)
-      end
     end
+    local message
+    message, err = handlers[kind](state, a, b, c, d, e, f)
+    if message or err then return message, err end
   end
 end
 
 local Messages = iterator.class(next_message, finish)
 
+local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
+
 --- Begins a fetch.
--- @tparam userdata session
+-- @tparam table pump
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
 -- @tparam table items names of API §5 or items as the standard writes them
--- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies
---   in pieces, `message` being what came before them; a section is whole when its message is yielded;
---   returning nil, err or false stops the fetch (kind "io"); `changed_since` (modification sequence), `timeout`
+-- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
+--   `message` being what came before them; a section is whole when its message is yielded; returning
+--   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), `partial` "1:50" or
+--   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err
-function fetch.start(session, set, items, options, level)
+function fetch.start(pump, set, items, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
-  local pump = Pump.of(session)
   local text, rich, headers = item_list(items, level + 1)
+  local more = modifiers(options)
   local canonical, why = core.seqset(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
+  if options.partial and not options.partial:find(PARTIAL) then
+    error("imap:fetch: option 'partial' must be like '1:50' or '-50:-1', got '" .. options.partial .. "'", level + 1)
+  end
   if pump.failure then return nil, pump.failure end
+  if options.partial and not pump.session:has_capability("PARTIAL") then
+    return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
+  end
   local state = {
-    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = text, rich = rich, headers = headers,
-    pieces = canonical == "" and {} or split_set(canonical), next_piece = 1, ids = {}, options = options,
-    sink = options.sink, stream = options.sink ~= nil, changed_since = options.changed_since,
+    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,
+    rich = rich, headers = headers,
+    pieces = run.pieces(canonical), next_piece = 1, ids = {}, options = options,
+    sink = options.sink, stream = options.sink ~= nil,
   }
   local ok, err = fill(state)
-  if not ok then return nil, err end
+  if not ok then
+    finish(state)
+    return nil, err
+  end
+  pump:flush()
   return iterator.results(setmetatable(state, Messages))
 end
 
---- The same, collected into an array.
-function fetch.all(session, set, items, options, level)
-  local it, err = fetch.start(session, set, items, options, level + 1)
-  if not it then return nil, err end
+--- Collects what is left of an iterator.
+-- @treturn table array of messages; or nil, err
+function fetch.all(it)
   local all = {}
   while true do
-    local message
-    message, err = it:next()
-    if not message then break end
+    local message, err = it:next()
+    if not message then
+      if err then return nil, err end
+      return all
+    end
     all[#all + 1] = message
   end
-  if err then return nil, err end
-  return all
 end
 
 return fetch
