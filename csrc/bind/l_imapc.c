@@ -264,6 +264,18 @@ static int content_end(lua_State *L) {
   return pushed_ok(L, s, lm_imapc_content_end(s, checkid(L, 2)));
 }
 
+/* wants_content(id) -> boolean: content may be given now */
+static int wants_content(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_wants_content(self(L), checkid(L, 2)));
+  return 1;
+}
+
+/* push(): writes what may be written, without looking at the input */
+static int push(lua_State *L) {
+  lm_imapc_push(self(L));
+  return 0;
+}
+
 /* is_sent(id) -> boolean: it left whole and was not answered */
 static int is_sent(lua_State *L) {
   lua_pushboolean(L, lm_imapc_is_sent(self(L), checkid(L, 2)));
@@ -341,6 +353,8 @@ static const luaL_Reg methods[] = {
     {"content", content},
     {"content_end", content_end},
     {"is_sent", is_sent},
+    {"push", push},
+    {"wants_content", wants_content},
     {"idle_rearm", idle_rearm},
     {"idle_end", idle_end},
     {"capability_set", capability_set},

@@ -101,6 +101,14 @@ struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group
   return NULL;
 }
 
+/* True where a later command in flight takes FETCH data too. */
+bool lm_imapc_has_company(const struct lm_imapc_cmd *cmd) {
+  for (cmd = cmd->next; cmd && in_flight(cmd); cmd = cmd->next) {
+    if (cmd->verb->collects & LM_IMAP_G_FETCH) return true;
+  }
+  return false;
+}
+
 /* A mailbox's name in few bits: two of the same bits are not sent together. */
 uint32_t lm_imapc_mailbox_mark(struct lm_str utf8) {
   uint32_t h = 2166136261u;

@@ -205,9 +205,12 @@ static enum lm_frame_got frame(struct lm_imapc *s, struct lm_str in, size_t *siz
   return lm_imap_frame(&s->frame, in, &early, size_out);
 }
 
+/* Bodies come in pieces for a command that streams, which is alone, and for one that was given up and
+** is alone: beside others it must be read whole to know whose it is. */
 static bool wants_pieces(const struct lm_imapc *s) {
   const struct lm_imapc_cmd *cmd = lm_imapc_collector(s, LM_IMAP_G_FETCH);
-  return cmd && (cmd->abandoned || (cmd->options & LM_IMAPC_STREAM));
+  if (cmd == NULL || (cmd->options & LM_IMAPC_STREAM)) return cmd != NULL;
+  return cmd->abandoned && !lm_imapc_has_company(cmd);
 }
 
 /* EOF: an end that we asked for, or a failure. */

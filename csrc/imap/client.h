@@ -129,6 +129,14 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes);
 /* All octets were handed over; false where some are missing. */
 bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id);
 
+/* True where octets of the streamed literal may be handed over now, whether LM_IMAPC_GO was seen or
+** not. */
+bool lm_imapc_wants_content(const struct lm_imapc *s, uint32_t id);
+
+/* Writes what may be written, as lm_imapc_next does first: for a driver that sleeps until the server
+** speaks while somebody else adds a command. */
+void lm_imapc_push(struct lm_imapc *s);
+
 /* True where the last octet of the command has been sent and its answer has not come: what became of
 ** it nobody knows. Abandoned commands count. */
 bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id);

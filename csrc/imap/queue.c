@@ -118,7 +118,7 @@ static bool write_some(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
 }
 
 static enum lm_status go(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm_imapc_event *ev) {
-  if (s->told_go == cmd->id) return LM_WAIT;
+  if (ev == NULL || s->told_go == cmd->id) return LM_WAIT;
   s->told_go = cmd->id;
   *ev = (struct lm_imapc_event){.kind = LM_IMAPC_GO, .id = cmd->id};
   return LM_EVENT;
@@ -138,6 +138,10 @@ enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
     if (!write_some(s, cmd)) return LM_FAIL;
   }
   return LM_WAIT;
+}
+
+void lm_imapc_push(struct lm_imapc *s) {
+  if (!lm_wire_failed(&s->wire)) lm_imapc_write(s, NULL);
 }
 
 /* --- streamed literals ------------------------------------------------------------------------------- */
@@ -174,6 +178,12 @@ bool lm_imapc_content_end(struct lm_imapc *s, uint32_t id) {
   s->told_go = 0;
   lm_wire_trace(&s->wire, 'C', LM_STR("(content)"));
   return true;
+}
+
+bool lm_imapc_wants_content(const struct lm_imapc *s, uint32_t id) {
+  const struct lm_imapc_cmd *cmd = s->send;
+  return cmd && cmd->id == id && cmd->phase == PHASE_CONTENT && s->wire.lent.n == 0 &&
+         !lm_wire_failed(&s->wire);
 }
 
 bool lm_imapc_is_sent(const struct lm_imapc *s, uint32_t id) {

@@ -155,7 +155,8 @@ struct lm_imapc_cmd *lm_imapc_find(const struct lm_imapc *s, uint32_t id);
 void lm_imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set);
 void lm_imapc_forget_caps(struct lm_imapc *s);
 
-/* queue.c: writes what may be written; a GO event to *ev. LM_WAIT: nothing to tell. */
+/* queue.c: writes what may be written; a GO event to *ev unless that is NULL. LM_WAIT: nothing to
+** tell. */
 enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev);
 void lm_imapc_remove(struct lm_imapc *s, struct lm_imapc_cmd *cmd);
 bool lm_imapc_emit(struct lm_imapc *s, struct lm_str text, bool secret);
@@ -172,6 +173,7 @@ enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *res
 enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *ev);
 
 /* beside.c */
+bool lm_imapc_has_company(const struct lm_imapc_cmd *cmd);
 bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text);
 uint32_t lm_imapc_mailbox_mark(struct lm_str utf8);
 bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b);

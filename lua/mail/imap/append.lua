@@ -138,10 +138,22 @@ local function lost(pump, id, err)
   })
 end
 
+-- Gives what is asked for, if anything is. true, or nil, err.
+local function feed(pump, id, literal)
+  while literal.source and not pump.failure and pump.session:wants_content(id) do
+    local ok, err = give(pump, id, literal)
+    if not ok then return nil, err end
+    run.push(pump)
+  end
+  return true
+end
+
 local function finish(pump, id, literal, options)
   local whole = pump:deadline(options)
   local deadline = whole
   while true do
+    local ok, err = feed(pump, id, literal)
+    if not ok then return nil, err end
     local kind, status, code, value, text = pump:wait(id, deadline)
     if not kind then
       return lost(pump, id, status)
@@ -150,8 +162,6 @@ local function finish(pump, id, literal, options)
       if code ~= "APPENDUID" or not value then return {} end
       return { uidvalidity = value.uidvalidity, uid = tonumber(value.uids) or value.uids }
     elseif kind == "go" then
-      local ok, err = give(pump, id, literal)
-      if not ok then return nil, err end
       deadline = pump:piece_deadline(options, whole)
     elseif kind == "untagged" then
       pump:unsolicited(kind, status, code, value, text)

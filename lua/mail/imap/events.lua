@@ -110,11 +110,24 @@ local function leave(state)
   local pump = state.pump
   pump.idling = nil
   if state.off then state.off() end
-  if state.id and not pump.failure then
+  if state.id and not state.done and not pump.failure then
+    pump.leaving = state.id
     pump.session:idle_end(state.id)
-    pump:abandon(state.id)
+    pump.session:push()
     pump:flush()
   end
+end
+
+-- The last IDLE may still be ending; the core has one at a time.
+local function after_the_last(pump)
+  local id, deadline = pump.leaving, pump:deadline()
+  pump.leaving = nil
+  while id do
+    local kind, err = pump:wait(id, deadline)
+    if not kind then return nil, err end
+    if kind == "done" then return true end
+  end
+  return true
 end
 
 local function until_when(state, wake)
@@ -133,6 +146,7 @@ local function idle_next(state)
   while true do
     local kind, a, b, c, d, e, f = pump:wait(state.id, until_when(state, state.rearm), true)
     if kind == "done" then
+      state.done = true
       if a == "OK" then return nil end
       return nil, refused(pump, a, b, d)
     elseif kind then
@@ -143,7 +157,6 @@ local function idle_next(state)
       end
     elseif a.kind == "timeout" and (not state.ends or now() < state.ends) then
       pump.session:idle_rearm()
-      pump:flush()
       state.rearm = now() + state.interval
     else
       return nil, a.kind ~= "timeout" and a or nil
@@ -188,14 +201,17 @@ end
 
 local function by_idle(state, options)
   local pump = state.pump
-  local id, err = pump:begin("begin_idle")
+  pump.idling = state
+  local id, err = after_the_last(pump)
+  if id then id, err = pump:begin("begin_idle") end
   if not id then
+    pump.idling = nil
     if err ~= pump.failure then err.command = "IDLE" end
     return nil, err
   end
   state.id, state.interval = id, options.rearm or REARM
   state.rearm = pump.host.now() + state.interval
-  pump.idling = state
+  pump.session:push()
   pump:flush()
   return iterator.results(setmetatable(state, Idle))
 end

@@ -258,7 +258,7 @@ function fetch.start(pump, set, items, options, level)
     finish(state)
     return nil, err
   end
-  pump:flush()
+  run.push(pump)
   return iterator.results(setmetatable(state, Messages))
 end
 

@@ -93,11 +93,20 @@ function run.refusal(pump, command, status, code, value, text, kind)
   })
 end
 
+--- Sends what is new, although whoever reads for this session sleeps until the server speaks.
+function run.push(pump)
+  pump.session:push()
+  pump:flush()
+end
+
 --- Queues a command: `verb`, whether bodies are streamed, and pairs of type and value.
 -- @treturn number id; or nil, err
 function run.begin(pump, verb, stream, ...)
   local id, err = pump:begin("submit", verb, stream, ...)
-  if id then return id end
+  if id then
+    if pump.leading then run.push(pump) end
+    return id
+  end
   if err ~= pump.failure then err.command = verb end
   return nil, err
 end
