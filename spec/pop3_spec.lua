@@ -4,6 +4,7 @@
 local servers = require "spec.servers"
 local core = require "mail.core"
 local Err = require "mail.err"
+local descriptors = require "spec.support.descriptors"
 local loop = require "mail.loop"
 local pop3 = require "mail.pop3"
 
@@ -712,21 +713,8 @@ describe("POP3 and servers that", function()
 end)
 
 describe("POP3 sessions that failed", function()
-  local function descriptors()
-    local stat = io.open("/proc/self/stat")
-    if not stat then return nil end
-    local pid = stat:read("*n")
-    stat:close()
-    collectgarbage() -- what earlier specs left to it
-    collectgarbage()
-    local list = io.popen(("ls /proc/%d/fd | wc -l"):format(pid))
-    local n = list:read("*n")
-    list:close()
-    return n
-  end
-
   it("leave no descriptor behind", function()
-    if not descriptors() then return pending("no /proc to count descriptors in") end
+    if not descriptors.count() then return pending("no /proc to count descriptors in") end
     local endings = {
       function(peer) peer:hear() end,
       function(peer) peer:say "220 mx\r\n" end,
@@ -737,14 +725,13 @@ describe("POP3 sessions that failed", function()
       end,
       function(peer) peer:say(("x"):rep(10000)) end,
     }
-    beside(endings[1], function(port) dial(port, { timeout = 0.02 }) end) -- what is made once is made
-    local before = descriptors()
-    for _, ending in ipairs(endings) do
-      for _ = 1, 3 do
-        beside(ending, function(port) assert.is_nil((dial(port, { timeout = 0.05 }))) end)
+    descriptors.steady(function()
+      for _, ending in ipairs(endings) do
+        for _ = 1, 3 do
+          beside(ending, function(port) assert.is_nil((dial(port, { timeout = 0.05 }))) end)
+        end
       end
-    end
-    assert.equal(before, descriptors())
+    end)
   end)
 end)
 
