@@ -208,8 +208,8 @@ describe("IMAP servers that", function()
   end)
 
   it("speak another protocol, or rubbish", function()
-    for _, greeting in ipairs { "220 mx ESMTP\r\n", "+OK pop3\r\n", "HTTP/1.1 200 OK\r\n", "A1 OK hi\r\n", "\0\0\0\0\r\n",
-      "* NO go away\r\n" } do
+    for _, greeting in ipairs { "220 mx ESMTP\r\n", "+OK pop3\r\n", "HTTP/1.1 200 OK\r\n", "A1 OK hi\r\n",
+      "\0\0\0\0\r\n", "* NO go away\r\n" } do
       refused("protocol", function(peer)
         peer:send(greeting)
         peer:rest()
@@ -238,7 +238,8 @@ describe("IMAP servers that", function()
       mailbox.answer(peer, "^NOOP", nil, "NO [X-ODD (a b)] odd {5}")
     end, function(session)
       for _, want in ipairs {
-        { "UNAVAILABLE", "later", true }, { "CLIENTBUG", "you", false }, { nil, "", false }, { "X-ODD", "odd {5}", false },
+        { "UNAVAILABLE", "later", true }, { "CLIENTBUG", "you", false }, { nil, "", false },
+        { "X-ODD", "odd {5}", false },
       } do
         local ok, err = session:noop()
         assert.is_nil(ok)

@@ -222,7 +222,8 @@ describe("IMAP commands without a method", function()
   end)
 end)
 
-local RECORDED = "* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n+ go on\r\n* 3 FETCH (UID 7 FLAGS (\\Seen) BODY[] {5}\r\na\r\nb!)\r\n"
+local RECORDED = "* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n+ go on\r\n"
+  .. "* 3 FETCH (UID 7 FLAGS (\\Seen) BODY[] {5}\r\na\r\nb!)\r\n"
   .. "* LIST (\\HasNoChildren) \"/\" \"a \\\"b\\\"\"\r\n* 12 EXISTS\r\n* SEARCH 1 2 3\r\n* STATUS x (MESSAGES 4)\r\n"
   .. "A1 OK [READ-WRITE] done\r\nA2 NO [TRYCREATE] no\r\nA3 BAD\r\n"
 

@@ -1,7 +1,7 @@
 --- FETCH: messages while they arrive (RFC 9051 §6.4.5).
 --
--- A long set is cut into commands that every server's line limit allows. Messages are handed on one by one, so the memory does
--- not depend on how many there are.
+-- A long set is cut into commands that every server's line limit allows. Messages are handed on one
+-- by one, so the memory does not depend on how many there are.
 -- @module mail.imap.fetch
 
 local core = require "mail.core"
