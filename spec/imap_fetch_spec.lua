@@ -106,8 +106,9 @@ describe("IMAP fetch", function()
       reply_to = { { address = "reply@example.org" } },
       to = { { name = "Ann", address = "ann@example.com" }, { address = "bob@example.com" } },
       cc = {
-        { group = "Team",
-          members = { { address = "cy@example.net" }, { name = "Dan D.", address = "dan@example.net" } } },
+        { group = "Team", members = {
+          { address = "cy@example.net" }, { name = "Dan D.", address = "dan@example.net" },
+        } },
         { group = "undisclosed-recipients", members = {} }, { address = "last@example.com" },
       },
       bcc = { { address = "hidden@example.com" } },
@@ -173,8 +174,9 @@ describe("IMAP fetch", function()
     local m = assert(session:fetch_all(1, { "body" }))[1]
     assert.equal(whole, m.body[""])
     assert.same({ "\\Recent" }, mailbox.keys(assert(session:fetch_all(1, { "flags" }))[1].flags)) -- PEEK
-    m = assert(session:fetch_all(1, { "BODY.PEEK[HEADER]", "BODY.PEEK[TEXT]",
-      "BODY.PEEK[HEADER.FIELDS (Subject X)]" }))[1]
+    m = assert(session:fetch_all(1, {
+      "BODY.PEEK[HEADER]", "BODY.PEEK[TEXT]", "BODY.PEEK[HEADER.FIELDS (Subject X)]",
+    }))[1]
     assert.equal(whole, m.body.HEADER .. m.body.TEXT)
     assert.equal("Subject: mixed\r\n\r\n", m.body["HEADER.FIELDS (SUBJECT X)"] or m.body["HEADER.FIELDS (Subject X)"])
     m = assert(session:fetch_all(1, { "BODY.PEEK[]<3.10>" }))[1]
@@ -223,8 +225,9 @@ describe("IMAP fetch loops", function()
   local function many(n, size)
     local session, user = mailbox.open(dovecot)
     local folder = user.maildir
-    os.execute(("mkdir -p '%s/cur' '%s/new' '%s/tmp'; cd '%s/cur' && i=1; head -c %d /dev/zero | tr '\\0' x | "
-      .. "fold -w 70 > ../pad; while [ $i -le %d ]; do { echo \"Subject: $i\"; echo; cat ../pad; } > 17000$i.$i.host:2,S; "
+    os.execute(("mkdir -p '%s/cur' '%s/new' '%s/tmp'; cd '%s/cur' && i=1; "
+      .. "head -c %d /dev/zero | tr '\\0' x | fold -w 70 "
+      .. "> ../pad; while [ $i -le %d ]; do { echo \"Subject: $i\"; echo; cat ../pad; } > 17000$i.$i.host:2,S; "
       .. "i=$((i+1)); done; rm ../pad; chown -R %d:%d '%s' 2>/dev/null")
       :format(folder, folder, folder, folder, size, n, dovecot.keeper.uid, dovecot.keeper.gid, user.home))
     assert.equal(n, assert(session:select "INBOX").exists)

@@ -16,8 +16,8 @@ end
 
 local ODD = {
   "plain", "with space", "Gr\195\188\195\159e", "\230\151\165\230\156\172\232\170\158", "emoji \240\159\147\172",
-  "a&b", "&", "&-", "a&Jjo-b", "quo\"te", "back\\slash", "(paren)", "{brace}", "{5}",
-  "br[ack]et", "til~de", "#hash", "'",
+  "a&b", "&", "&-", "a&Jjo-b",
+  "quo\"te", "back\\slash", "(paren)", "{brace}", "{5}", "br[ack]et", "til~de", "#hash", "'",
   "percent%", "star*", "NIL", "\"", "a\\\"b", "e\204\129 combining", "\240\159\145\169\226\128\141\240\159\146\187",
 }
 

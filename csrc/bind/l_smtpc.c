@@ -221,7 +221,7 @@ struct draft {
   struct lm_str from;
   bool utf8; /* an address needs SMTPUTF8 */
   const char *why;
-  const char *kind; /* of the error; "invalid" where it is not set */
+  const char *kind;      /* of the error; "invalid" where it is not set */
   struct lm_str culprit; /* the address that was refused */
 };
 

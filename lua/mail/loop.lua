@@ -27,6 +27,7 @@ Task.__name = "mail.task"
 local poller -- made at first use: a script that never waits in a task needs none
 local waiting = {} -- descriptor → task
 local queue, head, tail = {}, 1, 0 -- tasks that are ready
+local yielded = {} -- tasks that gave the others a turn: ready in the next one
 local live = {} -- coroutine → task
 local live_count = 0
 local failed = {} -- tasks that ended in an error and were not joined yet
@@ -158,7 +159,7 @@ local function resumed(task, ok, ...)
   if status(task.co) == "dead" then
     finish(task, ok, ...)
   elseif not task.parked then
-    push(task) -- a yield of the user's own: give the others a turn
+    yielded[#yielded + 1] = task -- a yield of the user's own: give the others a turn
   end
 end
 
@@ -181,16 +182,20 @@ local function run_task(task)
   running = outer
 end
 
--- Runs the tasks that are ready now, not those that become so meanwhile.
+-- How many tasks that become ready in a turn are run in it too, before descriptors are looked at again.
+local EXTRA = 64
+
+-- Runs the tasks that are ready now, and a bounded number of those that become so meanwhile.
 local function run_ready(stop_at)
-  local last = tail
-  while head <= last do
+  local last = tail + EXTRA
+  while head <= tail and head <= last do
     local task = queue[head]
     queue[head] = nil
     head = head + 1
     run_task(task)
-    if stop_at and now() >= stop_at then return end
+    if stop_at and now() >= stop_at then break end
   end
+  if head > tail then head, tail = 1, 0 end -- small indices stay in the table's array
 end
 
 -- The task that runs here, or nil on the main thread and in coroutines that are no task.
@@ -216,6 +221,12 @@ end
 function loop.step(seconds, options)
   local budget = options and options.budget
   local stop_at = budget and now() + budget
+  if yielded[1] then
+    for i, task in ipairs(yielded) do
+      push(task)
+      yielded[i] = nil
+    end
+  end
   if head > tail then drop_stale_timers() end
   if head <= tail then
     seconds = 0
@@ -267,7 +278,7 @@ local function wait(task, timeout)
   return park(task, timeout and now() + timeout)
 end
 
---- Starts a task; it first runs in the next turn.
+--- Starts a task; it runs when the running one waits.
 -- @tparam function fn
 -- @param ... its arguments
 -- @treturn task with `task:join()` and `task:cancel()`

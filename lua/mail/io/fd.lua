@@ -21,7 +21,8 @@ local function drive(host, step, deadline, kind, where)
     end
     if answer == "done" then return a end
     if answer == "fail" then
-      return nil, Err.new { kind = kind, message = kind == "dns" and where .. ": " .. a or a, temporary = what ~= false }
+      local message = kind == "dns" and where .. ": " .. a or a
+      return nil, Err.new { kind = kind, message = message, temporary = what ~= false }
     end
     local left = deadline - host.now()
     if left <= 0 then return nil, Err.new { kind = "timeout", message = where .. ": no connection in time" } end
