@@ -340,7 +340,8 @@ describe("IMAP fetch into a sink", function()
         return true
       end }))
     assert.same({ 20 * 1024 * 1024, #"Subject: small\r\n\r\nbody\r\n" }, got)
-    assert.is_true(most - before < 8192, ("%.0f KiB more"):format(most - before))
+    -- What a lazy collector has not got to yet counts too.
+    assert.is_true(most - before < 16384, ("%.0f KiB more"):format(most - before))
     assert.equal(2, #list)
     assert.is_true(owners[list[1]] and owners[list[2]]) -- one table from its first octet to the end
     assert.equal(20 * 1024 * 1024, list[1].size)

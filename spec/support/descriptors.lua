@@ -23,11 +23,17 @@ local function run(fn)
   return descriptors.count()
 end
 
---- Asserts that `fn` leaves none behind, garbage collected.
+--- Asserts that `fn` leaves none behind, garbage collected. It is run several times: a value that a dead
+-- register of the interpreter still names may keep one descriptor, but not one for each run.
 function descriptors.steady(fn)
-  local before = run(fn)
-  local after = run(fn)
-  assert.is_true(after <= before, ("%s descriptors before, %s after"):format(before, after))
+  local runs = 3
+  fn()
+  collect()
+  local before = descriptors.count()
+  for _ = 1, runs do fn() end
+  collect()
+  local after = descriptors.count()
+  assert.is_true(after < before + runs, ("%s descriptors before, %s after %d runs"):format(before, after, runs))
 end
 
 return descriptors
