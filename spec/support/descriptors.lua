@@ -27,12 +27,8 @@ end
 -- register of the interpreter still names may keep one descriptor, but not one for each run.
 function descriptors.steady(fn)
   local runs = 3
-  fn()
-  collect()
-  local before = descriptors.count()
-  for _ = 1, runs do fn() end
-  collect()
-  local after = descriptors.count()
+  local before, after = run(fn), nil
+  for _ = 1, runs do after = run(fn) end
   assert.is_true(after < before + runs, ("%s descriptors before, %s after %d runs"):format(before, after, runs))
 end
 
