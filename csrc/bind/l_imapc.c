@@ -221,14 +221,14 @@ static int submit(lua_State *L) {
 
 /* --- other commands, in the order of the table below ---------------------------------------------------- */
 
-/* login(user, password) -> id | nil, reason */
+/* begin_login(user, password) -> id | nil, reason */
 static int login(lua_State *L) {
   struct lm_imapc *s = self(L);
   struct lm_str user = lm_checkstr(L, 2), password = lm_checkstr(L, 3);
   return pushed(L, s, lm_imapc_login(s, user, password));
 }
 
-/* authenticate(mechanism [, initial]) -> id | nil, reason */
+/* begin_authenticate(mechanism [, initial]) -> id | nil, reason */
 static int authenticate(lua_State *L) {
   struct lm_imapc *s = self(L);
   struct lm_str mechanism = lm_checkstr(L, 2), initial = lm_optstr(L, 3);
@@ -282,7 +282,7 @@ static int is_sent(lua_State *L) {
   return 1;
 }
 
-/* idle() -> id | nil, reason */
+/* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
   return pushed(L, s, lm_imapc_idle(s));
@@ -340,13 +340,6 @@ static int pending(lua_State *L) {
   return 1;
 }
 
-/* secured(): the layer of "starttls" or "compress" is in. start_tls does it by itself; for tests. */
-static int secured(lua_State *L) {
-  lm_imapc_secured(self(L));
-  return 0;
-}
-
-/* The names in the second block are for Lua modules whose own methods take the first. */
 static const luaL_Reg methods[] = {
     {"submit", submit},
     {"answer", answer},
@@ -362,10 +355,6 @@ static const luaL_Reg methods[] = {
     {"has_capability", has_capability},
     {"phase", phase},
     {"pending", pending},
-    {"secured", secured},
-    {"login", login},
-    {"authenticate", authenticate},
-    {"idle", idle},
     {"begin_login", login},
     {"begin_authenticate", authenticate},
     {"begin_idle", idle},

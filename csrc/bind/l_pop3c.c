@@ -310,17 +310,11 @@ static int phase(lua_State *L) {
   return 1;
 }
 
-/* secured(): the transport is TLS that somebody else has put there */
-static int secured(lua_State *L) {
-  lm_pop3c_secured(self(L));
-  return 0;
-}
-
 static const luaL_Reg methods[] = {
-    {"capa", capa}, {"stls", stls},       {"user", user},   {"pass", pass},       {"apop", apop},
-    {"auth", auth}, {"answer", answer},   {"stat", stat},   {"list", list},       {"uidl", uidl},
-    {"retr", retr}, {"top", top},         {"dele", dele},   {"rset", rset},       {"noop", noop},
-    {"quit", quit}, {"command", command}, {"phase", phase}, {"secured", secured}, {NULL, NULL},
+    {"capa", capa}, {"stls", stls},       {"user", user},   {"pass", pass}, {"apop", apop},
+    {"auth", auth}, {"answer", answer},   {"stat", stat},   {"list", list}, {"uidl", uidl},
+    {"retr", retr}, {"top", top},         {"dele", dele},   {"rset", rset}, {"noop", noop},
+    {"quit", quit}, {"command", command}, {"phase", phase}, {NULL, NULL},
 };
 
 /* --- the class -------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 void lm_open_mime(lua_State *L);  /* l_mime.c: addresses, encoded words, charsets, dates */
 void lm_open_box(lua_State *L);   /* l_box.c: what all sessions share */
+void lm_open_want(lua_State *L);  /* l_want.c: option tables */
 void lm_open_os(lua_State *L);    /* l_os.c: poller, connections, clock */
 void lm_open_dial(lua_State *L);  /* l_dial.c: resolver, dial */
 void lm_open_tls(lua_State *L);   /* l_tls.c: TLS contexts */

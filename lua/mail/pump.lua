@@ -119,9 +119,14 @@ end
 --- The absolute time by which an answer must be whole.
 -- @tparam[opt] table options a call's options; `timeout` is for that call alone
 function Pump:deadline(options)
+  return self.host.now() + self:patience(options)
+end
+
+--- The same in seconds from now.
+function Pump:patience(options)
   local seconds = options and options.timeout or self.answer_timeout
-  if type(seconds) == "table" then seconds = seconds.answer or self.answer_timeout end
-  return self.host.now() + seconds
+  if type(seconds) == "table" then return seconds.answer or self.answer_timeout end
+  return seconds
 end
 
 --- The seconds that may pass between two pieces of a long transfer, where the user bounds those gaps
@@ -301,47 +306,43 @@ function Pump:broken()
   return self:fail(self:error(kind, message))
 end
 
--- One event of the session for `id`, reading for everybody meanwhile.
+-- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it
+-- waits: nobody else runs in between, and the user's handlers may wait on this very session.
 local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
   local next_event = host.next
-  self.leading = running() or true
-  self.due = deadline
   while true do
     local kind, who, a, b, c, d, e, f = next_event(conn, session)
     if self.log then self:drain_log() end
-    if kind == "wait" then
+    if who == id then
+      if self.waiters then hand_over(self) end
+      return kind, a, b, c, d, e, f
+    elseif kind == "wait" then
+      self.leading, self.due = running() or true, deadline
       local ok, why = host.await(conn, who, deadline and deadline - host.now())
-      if self.failure then
-        self.leading = nil
-        return self:failed()
-      end
+      self.leading = nil
+      if self.failure then return self:failed() end
       if not ok then
-        self.leading = nil
         hand_over(self)
         return expired(self, id, why, patient)
       end
     elseif kind == "fail" then
-      self.leading = nil
       return self:broken()
-    elseif who == id then
-      self.leading = nil
-      if self.waiters then hand_over(self) end
-      return kind, a, b, c, d, e, f
     elseif who == 0 then
-      -- The user's handlers may wait on this very session, so they run without the lead.
-      self.leading = nil
       if self.waiters then hand_over(self) end
       self:unsolicited(kind, a, b, c, d, e, f)
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
-      self.leading = running() or true
     else
       local room = deliver(self, kind, who, a, b, c, d, e, f)
-      if room and not room:wait(deadline and deadline - host.now()) then
+      if room then
+        self.leading, self.due = running() or true, deadline
+        local ok = room:wait(deadline and deadline - host.now())
         self.leading = nil
-        hand_over(self)
-        return expired(self, id, "timeout", patient)
+        if not ok then
+          hand_over(self)
+          return expired(self, id, "timeout", patient)
+        end
       end
     end
   end

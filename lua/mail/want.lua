@@ -1,6 +1,8 @@
 --- Checks option tables: an unknown name or a wrong type is a bug in the program and raises.
 -- @module mail.want
 
+local core = require "mail.core"
+
 -- "string|table?" → { optional = true, string = true, table = true, words = "string|table" }
 local parsed = setmetatable({}, { __index = function(self, kinds)
   local types = { words = kinds:gsub("%?$", ""), optional = kinds:sub(-1) == "?" or kinds == "any" }
@@ -19,6 +21,20 @@ local demanded = setmetatable({}, { __mode = "k", __index = function(self, spec)
   return names
 end })
 
+-- Raises for the first name or type that `core.fits` refused.
+local function blame(options, spec, what, level)
+  for name, value in pairs(options) do
+    local kinds = spec[name]
+    if not kinds then
+      error(("%s: unknown option '%s'"):format(what, tostring(name)), level)
+    end
+    local types = parsed[kinds]
+    if not types[type(value)] and not types.any then
+      error(("%s: option '%s' must be %s, got %s"):format(what, name, types.words, type(value)), level)
+    end
+  end
+end
+
 --- Checks `options` against `spec`.
 -- @tparam table options what the user gave
 -- @tparam table spec name → type: a Lua type name, several joined by `|`, with `?` behind where it
@@ -31,19 +47,11 @@ local function want(options, spec, what, level)
   if type(options) ~= "table" then
     error(("%s: a table of options expected, got %s"):format(what, type(options)), level)
   end
-  for name, value in pairs(options) do
-    local kinds = spec[name]
-    if not kinds then
-      error(("%s: unknown option '%s'"):format(what, tostring(name)), level)
-    end
-    local types = parsed[kinds]
-    if not types[type(value)] and not types.any then
-      error(("%s: option '%s' must be %s, got %s"):format(what, name, types.words, type(value)), level)
-    end
-  end
-  for _, name in ipairs(demanded[spec]) do
-    if options[name] == nil then
-      error(("%s: option '%s' is missing"):format(what, name), level)
+  if not core.fits(options, spec) then blame(options, spec, what, level + 1) end
+  local names = demanded[spec]
+  for i = 1, #names do
+    if options[names[i]] == nil then
+      error(("%s: option '%s' is missing"):format(what, names[i]), level)
     end
   end
   return options

@@ -194,20 +194,25 @@ function handlers.done(state, status, code, value, text)
   return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
 end
 
+-- The command whose answers come next: its id; nil at the end; or nil, err.
+local function current_command(state)
+  if state.ids[1] then return state.ids[1] end
+  local ok, err = fill(state)
+  if ok then return state.ids[1] end
+  finish(state)
+  return nil, err
+end
+
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
 -- the time of one.
 local function next_message(state)
-  local pump = state.pump
-  local whole = pump:deadline(state.options)
+  local pump, gap = state.pump, state.gap
+  local now = pump.host.now
+  local deadline = now() + (gap or state.patience)
   while true do
-    local ok, err = fill(state)
-    if not ok then
-      finish(state)
-      return nil, err
-    end
-    local id = state.ids[1]
-    if not id then return nil end
-    local kind, a, b, c, d, e, f = pump:wait(id, pump:piece_deadline(state.options, whole))
+    local id, err = current_command(state)
+    if not id then return nil, err end
+    local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if not kind then
       finish(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
@@ -216,6 +221,7 @@ local function next_message(state)
     local message
     message, err = handlers[kind](state, a, b, c, d, e, f)
     if message or err then return message, err end
+    if gap then deadline = now() + gap end
   end
 end
 
@@ -252,6 +258,7 @@ function fetch.start(pump, set, items, options, level)
     rich = rich, headers = headers,
     pieces = run.pieces(canonical), next_piece = 1, ids = {}, options = options,
     sink = options.sink, stream = options.sink ~= nil,
+    gap = pump:gap(options), patience = pump:patience(options),
   }
   local ok, err = fill(state)
   if not ok then
