@@ -57,29 +57,52 @@ local function server(phase, act, pipelining)
   end
 end
 
+-- A login over plaintext, by this mechanism or by the best that is offered.
+local function login(mechanism)
+  return { user = "ann", password = "secret", allow_plaintext_login = true, mechanism = mechanism }
+end
+
+-- Connects, with a login where that is the phase.
+local function connect(port, phase, more)
+  local o = options(port, more)
+  for name, value in pairs(phase == "auth" and login() or {}) do o[name] = value end
+  return mail.smtp.connect(o)
+end
+
+-- The call of a session that meets `phase`.
+local function call(smtp, phase)
+  if phase == "noop" then return smtp:noop() end
+  if phase == "quit" then return smtp:quit() end
+  return smtp:send(message())
+end
+
+-- A session that failed stays closed, and says so.
+local function stays_closed(smtp)
+  local again, closed = smtp:noop()
+  assert.is_nil(again)
+  assert.equal("closed", closed.kind)
+end
+
+-- What connecting to such a server comes to: an error of this kind.
+local function refused(kind, act, more)
+  local ok, err = scripted.run(act, function(port) return mail.smtp.connect(options(port, more)) end)
+  assert.is_nil(ok)
+  assert.equal(kind, err.kind)
+  return err
+end
+
 -- Connects and does everything up to `phase`: what the call that meets it returns.
 local function client(port, phase, more)
-  local o = options(port, more)
-  if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
-  local smtp, err = mail.smtp.connect(o)
+  local smtp, err = connect(port, phase, more)
   if phase == "greeting" or phase == "ehlo" or phase == "auth" then
     assert.is_nil(smtp)
     return smtp, err
   end
   assert(smtp, tostring(err))
   local ok
-  if phase == "noop" then
-    ok, err = smtp:noop()
-  elseif phase == "quit" then
-    ok, err = smtp:quit()
-  else
-    ok, err = smtp:send(message())
-  end
+  ok, err = call(smtp, phase)
   if phase ~= "quit" and not (phase == "noop" and err.kind == "timeout") then
-    -- A session that failed stays closed, and says so.
-    local again, closed = smtp:noop()
-    assert.is_nil(again)
-    assert.equal("closed", closed.kind)
+    stays_closed(smtp)
     assert.matches("closed", tostring(smtp))
   end
   smtp:close()
@@ -185,13 +208,9 @@ describe("a server that", function()
           peer:send("421 4.3.2 going down\r\n")
           peer:close()
         end, pipelining), function(port)
-          local o = options(port)
-          if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
-          local smtp, why = mail.smtp.connect(o)
+          local smtp, why = connect(port, phase)
           if not smtp then return smtp, why end
-          if phase == "noop" then return smtp:noop() end
-          if phase == "quit" then return smtp:quit() end
-          return smtp:send(message())
+          return call(smtp, phase)
         end)
         assert.is_nil(ok, phase)
         assert.is_true(err.temporary, phase .. ": " .. tostring(err))
@@ -220,8 +239,7 @@ describe("a server that", function()
     local ok, err = scripted.run(server("auth", function(peer)
       repeat until not peer:send("334 VXNlcm5hbWU6\r\n") or not peer:line()
     end), function(port)
-      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
-        mechanism = "LOGIN" }))
+      return mail.smtp.connect(options(port, login "LOGIN"))
     end)
     assert.is_nil(ok)
     assert.truthy(({ limit = true, auth = true })[err.kind])
@@ -229,30 +247,20 @@ describe("a server that", function()
 
   it("sends a challenge that is no base64 gets a star, and the login fails", function()
     local answer
-    local ok, err = scripted.run(server("auth", function(peer)
+    refused("auth", server("auth", function(peer)
       peer:send("334 ???\r\n")
       answer = peer:line()
       peer:send("501 5.5.2 cancelled\r\n")
       peer:rest()
-    end), function(port)
-      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
-        mechanism = "PLAIN" }))
-    end)
-    assert.is_nil(ok)
-    assert.equal("auth", err.kind)
+    end), login "PLAIN")
     assert.equal("*", answer)
   end)
 
   it("echoes the password does not get it into the error", function()
-    local ok, err = scripted.run(server("auth", function(peer)
+    local err = refused("auth", server("auth", function(peer)
       peer:send("535 bad credentials AGFubgBzZWNyZXQ= secret\r\n")
       peer:rest()
-    end), function(port)
-      return mail.smtp.connect(options(port, { user = "ann", password = "secret", allow_plaintext_login = true,
-        mechanism = "PLAIN" }))
-    end)
-    assert.is_nil(ok)
-    assert.equal("auth", err.kind)
+    end), login "PLAIN")
     for _, text in ipairs { tostring(err), err.text, err.message } do
       assert.is_nil(text:find("secret", 1, true))
       assert.is_nil(text:find("AGFubgBzZWNyZXQ", 1, true))
@@ -288,18 +296,14 @@ describe("a server that", function()
   it("injects answers behind STARTTLS is cut off before the handshake", function()
     for _, text in ipairs { "220 go\r\n250-mx\r\n250 AUTH PLAIN\r\n", "220 go\r\n2", "220 go\r\n\22\3\1" } do
       local after
-      local ok, err = scripted.run(function(peer)
+      refused("protocol", function(peer)
         peer:send "220 mx\r\n"
         peer:expect "^EHLO"
         peer:send "250-mx\r\n250 STARTTLS\r\n"
         peer:expect "^STARTTLS$"
         peer:send(text)
         after = peer:rest()
-      end, function(port)
-        return mail.smtp.connect(options(port, { tls = "starttls", user = "ann", password = "secret" }))
-      end)
-      assert.is_nil(ok)
-      assert.equal("protocol", err.kind)
+      end, { tls = "starttls", user = "ann", password = "secret" })
       assert.equal("", after)
     end
   end)
@@ -307,7 +311,7 @@ describe("a server that", function()
   it("has no STARTTLS, or refuses it, gets neither a password nor a message", function()
     for _, answer in ipairs { false, "454 4.7.0 not now\r\n", "250 fine\r\n", "501 no\r\n" } do
       local after
-      local ok, err = scripted.run(function(peer)
+      refused("tls", function(peer)
         peer:send "220 mx\r\n"
         peer:expect "^EHLO"
         peer:send("250-mx\r\n" .. (answer and "250-STARTTLS\r\n" or "") .. "250 AUTH PLAIN\r\n")
@@ -316,23 +320,17 @@ describe("a server that", function()
           peer:send(answer)
         end
         after = peer:rest()
-      end, function(port)
-        return mail.smtp.connect(options(port, { tls = "starttls", user = "ann", password = "secret" }))
-      end)
-      assert.is_nil(ok)
-      assert.equal("tls", err.kind)
+      end, { tls = "starttls", user = "ann", password = "secret" })
       assert.equal("", after)
     end
   end)
 
   it("speaks no TLS where TLS is expected fails with kind tls", function()
     for _, text in ipairs { "220 mx ESMTP\r\n", "HTTP/1.0 400 no\r\n\r\n" } do
-      local ok, err = scripted.run(function(peer)
+      refused("tls", function(peer)
         peer:send(text)
         peer:rest()
-      end, function(port) return mail.smtp.connect(options(port, { tls = "implicit" })) end)
-      assert.is_nil(ok)
-      assert.equal("tls", err.kind)
+      end, { tls = "implicit" })
     end
   end)
 
@@ -359,9 +357,7 @@ describe("a message", function()
     end), function(port)
       local smtp = assert(mail.smtp.connect(options(port, more)))
       local ok, err = run(smtp)
-      local again, closed = smtp:noop()
-      assert.is_nil(again)
-      assert.equal("closed", closed.kind)
+      stays_closed(smtp)
       return ok, err
     end)
     return text, ok, err
@@ -400,9 +396,7 @@ describe("a message", function()
     assert.equal("bug in the source", err)
     while loop.step() > 0 do end -- luacheck: ignore
     assert.is_nil(text:find(".\r\n", 1, true))
-    ok, err = smtp:noop()
-    assert.is_nil(ok)
-    assert.equal("closed", err.kind)
+    stays_closed(smtp)
   end)
 
   it("whose file cannot be read is of kind io, before any command", function()
@@ -545,18 +539,9 @@ describe("cancel", function()
             peer:rest()
           end, pipelining))
           task = loop.spawn(function()
-            local o = options(s.port)
-            if phase == "auth" then o.user, o.password, o.allow_plaintext_login = "ann", "secret", true end
-            local smtp, err = mail.smtp.connect(o)
+            local smtp, err = connect(s.port, phase)
             if not smtp then return err end
-            local _, why
-            if phase == "noop" then
-              _, why = smtp:noop()
-            elseif phase == "quit" then
-              _, why = smtp:quit()
-            else
-              _, why = smtp:send(message())
-            end
+            local _, why = call(smtp, phase)
             smtp:close()
             return why
           end)

@@ -2,17 +2,15 @@
 ** dial.c: staggered connects, the first one wins.
 **
 ** What has become of an attempt is asked of poll(2) with no timeout, so a step costs one call
-** however many there are. An epoll instance holds the same sockets only for the host's loop: one
-** descriptor that stays the same while attempts come and go, so nothing has to be forgotten there.
+** however many there are. A bundle (bundle.h) holds the same sockets only for the host's loop.
 */
 #if !defined(_GNU_SOURCE)
-#define _GNU_SOURCE 1
+#define _GNU_SOURCE 1 /* IP_BIND_ADDRESS_NO_PORT */
 #endif
 
 #include "os/dial.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,14 +21,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#if defined(__linux__)
-#include <sys/epoll.h>
-#define HAVE_EPOLL 1
-#else
-#define HAVE_EPOLL 0
-#endif
+#include "os/bundle.h"
+#include "os/net.h"
 
-enum { SLICE_MS = 20, WHY_MAX = 160 };
+enum { WHY_MAX = 160 };
 
 struct attempt {
   struct sockaddr_storage to;
@@ -45,7 +39,7 @@ struct lm_dial {
   size_t begun;
   size_t open;
   double next; /* when the next attempt is due */
-  int epoll;
+  struct lm_bundle bundle;
   int won;   /* the connected socket, or -1 */
   int error; /* errno of the most telling failure, or 0 */
   unsigned port;
@@ -143,13 +137,11 @@ struct lm_dial *lm_dial_new(const char *const *addresses, size_t n, unsigned por
   *why_out = "out of memory";
   if (d == NULL) return NULL;
   if (n > LM_DIAL_ADDRESSES) n = LM_DIAL_ADDRESSES;
-  d->won = d->epoll = -1;
+  d->won = d->bundle.fd = -1;
   d->port = port;
   d->attempt = calloc(n + 1, sizeof *d->attempt);
   *why_out = prepare(d, addresses, n, local);
-#if HAVE_EPOLL
-  if (*why_out == NULL) d->epoll = epoll_create1(EPOLL_CLOEXEC);
-#endif
+  if (*why_out == NULL) lm_bundle_open(&d->bundle);
   if (*why_out == NULL) return d;
   lm_dial_free(d);
   return NULL;
@@ -167,7 +159,7 @@ void lm_dial_free(struct lm_dial *d) {
   if (d == NULL) return;
   for (i = 0; i < d->begun; i++) drop(d, &d->attempt[i]);
   if (d->won >= 0) close(d->won);
-  if (d->epoll >= 0) close(d->epoll);
+  lm_bundle_close(&d->bundle);
   free(d->attempt);
   free(d->text);
   free(d);
@@ -201,17 +193,6 @@ static void failed(struct lm_dial *d, struct attempt *a, int error, double now) 
   d->next = now;
 }
 
-static int open_socket(int family) {
-#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
-  return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-#else
-  int fd = socket(family, SOCK_STREAM, 0);
-  if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  return fd;
-#endif
-}
-
 static bool set_up(struct lm_dial *d, int fd) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -224,25 +205,9 @@ static bool set_up(struct lm_dial *d, int fd) {
   return !d->bound || bind(fd, (const struct sockaddr *)&d->local, d->local_n) == 0;
 }
 
-static void watch(struct lm_dial *d, int fd) {
-#if HAVE_EPOLL
-  struct epoll_event e;
-  memset(&e, 0, sizeof e);
-  e.events = EPOLLOUT;
-  e.data.fd = fd;
-  if (d->epoll >= 0) epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &e);
-#else
-  (void)d, (void)fd;
-#endif
-}
-
 static void win(struct lm_dial *d, struct attempt *a) {
   size_t i;
-#if HAVE_EPOLL
-  struct epoll_event unused;
-  memset(&unused, 0, sizeof unused);
-  if (d->epoll >= 0) epoll_ctl(d->epoll, EPOLL_CTL_DEL, a->fd, &unused);
-#endif
+  lm_bundle_watch(&d->bundle, a->fd, false, false);
   d->won = a->fd;
   d->about = a->text;
   a->fd = -1;
@@ -253,14 +218,14 @@ static void win(struct lm_dial *d, struct attempt *a) {
 static void begin(struct lm_dial *d, double now) {
   struct attempt *a = &d->attempt[d->begun++];
   d->next = now + LM_DIAL_STAGGER_MS / 1000.0;
-  a->fd = open_socket(a->to.ss_family);
+  a->fd = lm_net_socket(a->to.ss_family, SOCK_STREAM, 0);
   d->open += a->fd >= 0;
   if (a->fd < 0 || !set_up(d, a->fd)) {
     failed(d, a, errno, now);
   } else if (connect(a->fd, (const struct sockaddr *)&a->to, a->to_n) == 0) {
     win(d, a);
   } else if (errno == EINPROGRESS || errno == EINTR) {
-    watch(d, a->fd);
+    lm_bundle_watch(&d->bundle, a->fd, false, true);
   } else {
     failed(d, a, errno, now);
   }
@@ -297,8 +262,7 @@ static void look(struct lm_dial *d, double now) {
 static int wait_ms(const struct lm_dial *d, double now) {
   double ms = (d->next - now) * 1000;
   int most = d->begun < d->count ? (ms < 0 ? 0 : (int)ms + 1) : -1;
-  if (d->epoll < 0 && (most < 0 || most > SLICE_MS)) return SLICE_MS;
-  return most;
+  return lm_bundle_patience(&d->bundle, most);
 }
 
 static int any_open(const struct lm_dial *d) {
@@ -315,8 +279,8 @@ enum lm_dial_status lm_dial_step(struct lm_dial *d, double now, int *fd_out, boo
   while (d->won < 0 && d->begun < d->count && (d->begun == 0 || now >= d->next)) begin(d, now);
   if (d->won >= 0) return LM_DIAL_CONNECTED;
   if (d->open == 0) return LM_DIAL_REFUSED;
-  *fd_out = d->epoll >= 0 ? d->epoll : any_open(d);
-  *write_out = d->epoll < 0;
+  *write_out = d->bundle.fd < 0;
+  *fd_out = *write_out ? any_open(d) : d->bundle.fd;
   *ms_out = wait_ms(d, now);
   return LM_DIAL_WAIT;
 }

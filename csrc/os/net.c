@@ -5,6 +5,7 @@
 #include "os/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -158,11 +159,22 @@ static struct addrinfo *numeric(const char *address, const char *port) {
   return list;
 }
 
+int lm_net_socket(int family, int type, int protocol) {
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+  return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+#else
+  int fd = socket(family, type, protocol);
+  if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  return fd;
+#endif
+}
+
 int lm_net_listen(const char *address, const char *port, int backlog) {
   struct addrinfo *a = numeric(address, port);
   int on = 1, fd, saved;
   if (a == NULL) return -1;
-  fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  fd = lm_net_socket(a->ai_family, SOCK_STREAM, 0);
   if (fd >= 0) {
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, backlog) != 0) {

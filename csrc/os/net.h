@@ -45,6 +45,9 @@ bool lm_net_flush(struct lm_net *n, struct lm_link *l);
 long lm_net_read(int fd, char *p, size_t n);
 long lm_net_write(int fd, const char *p, size_t n);
 
+/* socket(2), non-blocking and close-on-exec from the start. */
+int lm_net_socket(int family, int type, int protocol);
+
 /* A listening socket on a numeric address; port 0 picks one. -1 with errno on failure. */
 int lm_net_listen(const char *address, const char *port, int backlog);
 

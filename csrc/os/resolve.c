@@ -1,9 +1,8 @@
 /*
 ** resolve.c: one query with a c-ares channel of its own.
 **
-** c-ares may open several sockets; an epoll instance of ours stands for all of them, so that any
-** event loop has one descriptor to watch. The socket functions are ours too: close-on-exec from the
-** start, and no SIGPIPE when a server drops a TCP query.
+** c-ares may open several sockets; a bundle (bundle.h) stands for all of them. The socket functions
+** are ours too: close-on-exec from the start, and no SIGPIPE when a server drops a TCP query.
 */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1
@@ -13,8 +12,6 @@
 
 #include <arpa/inet.h>
 #include <ares.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -25,14 +22,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#if defined(__linux__)
-#include <sys/epoll.h>
-#define HAVE_EPOLL 1
-#else
-#define HAVE_EPOLL 0
-#endif
+#include "os/bundle.h"
+#include "os/net.h"
 
-enum { SLICE_MS = 20, EVENTS = 8 };
+enum { EVENTS = 8 };
 
 struct lm_resolve {
   ares_channel channel;
@@ -40,7 +33,7 @@ struct lm_resolve {
   bool opened;   /* the channel is there */
   bool answered; /* the callback has run */
   int status;    /* ARES_SUCCESS or why not */
-  int epoll;     /* -1 where there is none */
+  struct lm_bundle bundle;
   size_t count;
   char (*address)[LM_ADDRESS_MAX];
 };
@@ -49,14 +42,7 @@ struct lm_resolve {
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *unused) {
   (void)unused;
-#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
-  return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-#else
-  int fd = socket(family, type, protocol);
-  if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  return fd;
-#endif
+  return lm_net_socket(family, type, protocol);
 }
 
 static int close_socket(ares_socket_t fd, void *unused) {
@@ -97,21 +83,8 @@ static const struct ares_socket_functions sockets = {open_socket, close_socket, 
 
 /* c-ares says what it waits for; a socket that it is about to close comes with neither. */
 static void on_socket(void *data, ares_socket_t fd, int readable, int writable) {
-#if HAVE_EPOLL
-  struct lm_resolve *r = data;
-  struct epoll_event e;
-  memset(&e, 0, sizeof e);
-  e.events = (readable ? (uint32_t)EPOLLIN : 0u) | (writable ? (uint32_t)EPOLLOUT : 0u);
-  e.data.fd = fd;
-  if (r->epoll < 0) return;
-  if (e.events == 0) {
-    epoll_ctl(r->epoll, EPOLL_CTL_DEL, fd, &e);
-  } else if (epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
-    epoll_ctl(r->epoll, EPOLL_CTL_MOD, fd, &e);
-  }
-#else
-  (void)data, (void)fd, (void)readable, (void)writable;
-#endif
+  const struct lm_resolve *r = data;
+  lm_bundle_watch(&r->bundle, fd, readable, writable);
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */
@@ -208,11 +181,7 @@ struct lm_resolve *lm_resolve_new(const char *name, const struct lm_resolve_opti
   int status;
   *why_out = "out of memory";
   if (r == NULL) return NULL;
-  r->epoll = -1;
-#if HAVE_EPOLL
-  /* without it (no descriptors left) the sockets themselves are polled, as elsewhere */
-  r->epoll = epoll_create1(EPOLL_CLOEXEC);
-#endif
+  lm_bundle_open(&r->bundle);
   if ((status = open_channel(r, o)) == ARES_SUCCESS) {
     ask(r, name, o->family);
     return r;
@@ -226,28 +195,24 @@ void lm_resolve_free(struct lm_resolve *r) {
   if (r == NULL) return;
   if (r->opened) ares_destroy(r->channel);
   if (r->library) ares_library_cleanup();
-  if (r->epoll >= 0) close(r->epoll);
+  lm_bundle_close(&r->bundle);
   free(r->address);
   free(r);
 }
 
 /* --- moving on ------------------------------------------------------------------------------- */
 
-#if HAVE_EPOLL
-/* Until nothing is ready: a host that watches our epoll edge-triggered is told once only. */
-static void process_epoll(struct lm_resolve *r) {
-  struct epoll_event events[EVENTS];
+/* Until nothing is ready: a host that watches our bundle edge-triggered is told once only. */
+static void process_bundle(struct lm_resolve *r) {
+  struct lm_bundle_ready ready[EVENTS];
   int rounds = 0, n, i;
-  while (!r->answered && rounds++ < 64 && (n = epoll_wait(r->epoll, events, EVENTS, 0)) > 0) {
+  while (!r->answered && rounds++ < 64 && (n = lm_bundle_ready(&r->bundle, ready, EVENTS)) > 0) {
     for (i = 0; i < n && !r->answered; i++) {
-      ares_socket_t fd = events[i].data.fd;
-      uint32_t e = events[i].events;
-      ares_process_fd(r->channel, e & ~(uint32_t)EPOLLOUT ? fd : ARES_SOCKET_BAD,
-                      e & ~(uint32_t)EPOLLIN ? fd : ARES_SOCKET_BAD);
+      ares_process_fd(r->channel, ready[i].readable ? ready[i].fd : ARES_SOCKET_BAD,
+                      ready[i].writable ? ready[i].fd : ARES_SOCKET_BAD);
     }
   }
 }
-#endif
 
 static void process_sockets(struct lm_resolve *r) {
   ares_socket_t fds[ARES_GETSOCK_MAXNUM];
@@ -261,10 +226,11 @@ static void process_sockets(struct lm_resolve *r) {
 }
 
 static void process(struct lm_resolve *r) {
-#if HAVE_EPOLL
-  if (r->epoll >= 0) process_epoll(r);
-#endif
-  if (r->epoll < 0) process_sockets(r);
+  if (r->bundle.fd >= 0) {
+    process_bundle(r);
+  } else {
+    process_sockets(r);
+  }
   if (!r->answered) ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
@@ -282,14 +248,13 @@ enum lm_resolve_status lm_resolve_step(struct lm_resolve *r, int *fd_out, bool *
   int mask;
   if (!r->answered) process(r);
   if (r->answered) return r->status == ARES_SUCCESS ? LM_RESOLVE_DONE : LM_RESOLVE_REFUSED;
-  *fd_out = r->epoll;
+  *fd_out = r->bundle.fd;
   *write_out = false;
-  *ms_out = next_ms(r);
-  if (r->epoll >= 0) return LM_RESOLVE_WAIT;
+  *ms_out = lm_bundle_patience(&r->bundle, next_ms(r));
+  if (r->bundle.fd >= 0) return LM_RESOLVE_WAIT;
   mask = ares_getsock(r->channel, fds, ARES_GETSOCK_MAXNUM);
   *fd_out = ARES_GETSOCK_READABLE(mask, 0) || ARES_GETSOCK_WRITABLE(mask, 0) ? fds[0] : -1;
   *write_out = ARES_GETSOCK_WRITABLE(mask, 0) != 0;
-  if (*ms_out > SLICE_MS) *ms_out = SLICE_MS;
   return LM_RESOLVE_WAIT;
 }
 

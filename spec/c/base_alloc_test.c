@@ -6,8 +6,8 @@
 #include "base/dot.h"
 #include "base/text.h"
 #include "base/wire.h"
-#include "base_check.h"
-#include "base_fail.h"
+#include "check.h"
+#include "fail.h"
 
 static bool put(struct lm_buf *b) {
   return lm_buf_put(b, "0123456789", 10);
@@ -39,9 +39,9 @@ static void buffers(void) {
       char *room = filled ? lm_buf_room(&b, filled) : NULL;
       if (room) memset(room, 'x', filled);
       lm_buf_added(&b, filled);
-      left = 0;
+      fail_at(0);
       CHECK(!calls[i](&b));
-      left = -1;
+      fail_never();
       CHECK(lm_buf_len(&b) == filled);
       CHECK(calls[i](&b) && lm_buf_len(&b) > filled);
       lm_buf_free(&b);
@@ -54,19 +54,19 @@ static void arenas(void) {
   long nth;
   for (nth = 0; nth < 3; nth++) {
     int got = 0, i;
-    left = nth;
+    fail_at(nth);
     for (i = 0; i < 3; i++) {
       if (lm_arena_alloc(&a, 100000)) got++;
     }
     CHECK(got == 2 || nth == 3);
-    left = -1;
+    fail_never();
     lm_arena_free(&a);
   }
-  left = 0;
+  fail_at(0);
   CHECK(lm_arena_copy(&a, LM_STR("x")).p == NULL);
-  left = 0;
+  fail_at(0);
   CHECK(lm_arena_zero(&a, 1) == NULL);
-  left = -1;
+  fail_never();
   lm_arena_free(&a);
 }
 
@@ -74,26 +74,26 @@ static void wires(void) {
   struct lm_wire w;
   size_t got;
   lm_wire_init(&w);
-  left = 0;
+  fail_at(0);
   CHECK(!lm_wire_feed(&w, LM_STR("x")) && w.error.code == LM_E_MEMORY);
   lm_wire_free(&w);
   lm_wire_init(&w);
-  left = 0;
+  fail_at(0);
   CHECK(!lm_wire_put(&w, LM_STR("x")) && w.error.code == LM_E_MEMORY && w.queued == 0);
   lm_wire_free(&w);
   lm_wire_init(&w);
-  left = 0;
+  fail_at(0);
   CHECK(lm_wire_room(&w, &got) == NULL && got == 0 && w.error.code == LM_E_MEMORY);
   lm_wire_free(&w);
   lm_wire_init(&w);
-  left = 0;
+  fail_at(0);
   CHECK(!lm_wire_trace_on(&w));
-  left = -1;
+  fail_never();
   CHECK(lm_wire_trace_on(&w));
-  left = 0;
+  fail_at(0);
   lm_wire_trace(&w, 'C', LM_STR("lost, and nothing else is"));
   CHECK(!lm_wire_failed(&w) && lm_buf_len(w.trace) == 0);
-  left = -1;
+  fail_never();
   lm_wire_free(&w);
 }
 
@@ -101,5 +101,5 @@ int main(void) {
   buffers();
   arenas();
   wires();
-  return done();
+  return check_end();
 }

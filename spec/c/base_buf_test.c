@@ -3,7 +3,7 @@
 ** and consumption; what is lent stays aligned and valid until it is given back.
 */
 #include "base/arena.h"
-#include "base_check.h"
+#include "check.h"
 
 /* A pseudo-random mix of appends and consumptions against a plain array. */
 static void mixed(void) {
@@ -85,5 +85,5 @@ int main(void) {
   edges();
   wiped();
   arena();
-  return done();
+  return check_end();
 }

@@ -2,7 +2,7 @@
 ** base_chars_test.c: the table of character classes against the sets as the standards write them,
 ** octet by octet, and the comparisons of text.
 */
-#include "base_check.h"
+#include "check.h"
 
 static bool among(int c, const char *set) {
   return c != 0 && strchr(set, c) != NULL;
@@ -88,5 +88,5 @@ int main(void) {
   table();
   comparisons();
   scans();
-  return done();
+  return check_end();
 }

@@ -4,7 +4,7 @@
 ** the bulk search.
 */
 #include "base/dot.h"
-#include "base_check.h"
+#include "check.h"
 
 enum { LONGEST = 7 };
 
@@ -188,5 +188,5 @@ static void around_blocks(void) {
 int main(void) {
   every_text();
   around_blocks();
-  return done();
+  return check_end();
 }

@@ -4,7 +4,7 @@
 */
 #include "base/cursor.h"
 #include "base/text.h"
-#include "base_check.h"
+#include "check.h"
 
 static void numbers(void) {
   static const struct {
@@ -115,5 +115,5 @@ int main(void) {
   round_trip();
   hex();
   cursor();
-  return done();
+  return check_end();
 }

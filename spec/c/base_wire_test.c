@@ -3,7 +3,7 @@
 ** trace, and a link whose filter changes every octet.
 */
 #include "base/link.h"
-#include "base_check.h"
+#include "check.h"
 
 static void lines(void) {
   static const char text[] = "one\r\ntwo\n\r\n\nfi\rve\r\r\nsix\0x\r\nrest";
@@ -209,5 +209,5 @@ int main(void) {
   traced();
   link_of_filters();
   injected();
-  return done();
+  return check_end();
 }

@@ -2,41 +2,11 @@
 ** imap_alloc_test.c: IMAP conversations in which the n-th allocation fails, for every n: each ends
 ** in a refusal or in a failure that names memory, and what was held is given back.
 */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "check.h"
+#include "fail.h"
 #include "imap/client.h"
 #include "imap/seqset.h"
 #include "imap/utf7.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static long countdown = -1; /* allocations until one fails; below 0: none does */
-static bool failed;         /* one has failed */
-
-static bool fails(void) {
-  bool now = countdown >= 0 && countdown-- == 0;
-  failed |= now;
-  return now;
-}
-
-void *__wrap_malloc(size_t n) {
-  return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size) {
-  return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n) {
-  return fails() ? NULL : __real_realloc(p, n);
-}
 
 /* Sends all, drains the events. False once the session is dead. */
 static bool drain(struct lm_imapc *s) {
@@ -118,56 +88,42 @@ static bool talk(struct lm_imapc *s) {
          idle(s);
 }
 
-/* A run where the n-th allocation fails; true where it came to an end that is none of ours. */
-static bool bad_end(long n) {
+/* A run where the n-th allocation fails; false where none did, which must go well. */
+static bool conversation(long n) {
   struct lm_imapc *s;
   bool ok, memory;
-  countdown = n;
-  failed = false;
+  fail_at(n);
   s = lm_imapc_new(NULL);
   ok = s && talk(s);
-  countdown = -1;
+  fail_never();
   memory = s == NULL || lm_wire_error(lm_imapc_wire(s))->code == LM_E_MEMORY ||
            lm_wire_error(lm_imapc_wire(s))->code == LM_E_NONE;
-  if (!failed && !ok) {
-    printf("the conversation fails without a failing allocation: %s\n",
-           s ? lm_wire_error(lm_imapc_wire(s))->expected : "");
-  }
   lm_imapc_free(s);
-  return (!failed && !ok) || (!ok && !memory);
+  CHECK(ok || (refused && memory));
+  return refused != 0;
 }
 
 static bool sets_and_names(long n) {
   struct lm_seqset set = {NULL, 0, 0};
   struct lm_buf b = {NULL, 0, 0, 0};
-  countdown = n;
-  failed = false;
-  if (lm_seqset_parse(&set, LM_STR("1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33")) ==
-          LM_SEQSET_OK &&
-      lm_seqset_format(&set, &b) && lm_utf7_encode(&b, LM_STR("\xC3\xBC")) == LM_UTF7_OK) {
-    lm_utf7_decode(&b, LM_STR("&APw-"));
-  }
-  countdown = -1;
+  bool ok;
+  fail_at(n);
+  ok = lm_seqset_parse(&set, LM_STR("1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33")) ==
+           LM_SEQSET_OK &&
+       lm_seqset_format(&set, &b) && lm_utf7_encode(&b, LM_STR("\xC3\xBC")) == LM_UTF7_OK &&
+       lm_utf7_decode(&b, LM_STR("&APw-")) == LM_UTF7_OK;
+  fail_never();
   lm_seqset_free(&set);
   lm_buf_free(&b);
-  return failed;
+  CHECK(ok == (refused == 0));
+  return refused != 0;
 }
 
 int main(void) {
-  long n = 0, cases;
-  do {
-    if (bad_end(n)) {
-      printf("allocation %ld fails, and the session does not say so\n", n);
-      return 1;
-    }
-    n++;
-  } while (failed);
-  if (n < 30) {
-    printf("only %ld allocations were made to fail\n", n);
-    return 1;
-  }
-  cases = n;
-  for (n = 0; sets_and_names(n); n++) cases++;
-  printf("ok %ld\n", cases);
-  return 0;
+  long n = 0;
+  while (conversation(n)) n++;
+  CHECK(n >= 30);
+  for (n = 0; sets_and_names(n);) n++;
+  CHECK(n > 0);
+  return check_end();
 }

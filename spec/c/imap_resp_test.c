@@ -2,11 +2,9 @@
 ** imap_resp_test.c: whole responses in, one line of what they mean out. Every row is also framed
 ** byte by byte, and cut short at every place, which must fail or wait but never read past the end.
 */
-#include "imap_show.h"
-
-#include <stdlib.h>
-
+#include "check.h"
 #include "imap/frame.h"
+#include "imap_show.h"
 
 #define FAILS NULL
 
@@ -210,28 +208,26 @@ static bool read_cut(const char *in, size_t n, struct lm_arena *a, struct show *
   return ok;
 }
 
-static int check(size_t row, struct lm_arena *a) {
+static void check(size_t row, struct lm_arena *a) {
   struct lm_str in = {table[row].in, strlen(table[row].in)};
   static const size_t steps[] = {1, 3, 100000};
   static struct show s;
-  int bad = 0;
   size_t i;
   for (i = 0; i < sizeof steps / sizeof *steps; i++) {
     bool ok = read_one(in, steps[i], a, &s);
-    if (ok == (table[row].want != NULL) && (!ok || strcmp(s.text, table[row].want) == 0)) continue;
-    printf("row %zu, %zu at a time: %s got  %s\n  want %s\n", row, steps[i], in.p,
-           ok ? s.text : "(failure)", table[row].want ? table[row].want : "(failure)");
-    bad = 1;
+    const char *want = table[row].want ? table[row].want : "(failure)";
+    const char *got = ok ? s.text : "(failure)";
+    if (!EXPECT_ROW(strcmp(got, want) == 0, "what it means", in.p)) {
+      fprintf(stderr, "  row %zu, %zu at a time\n  got  %s\n  want %s\n", row, steps[i], got, want);
+    }
   }
   for (i = 0; i < in.n; i++) read_cut(in.p, i, a, &s);
-  return bad;
 }
 
 /* Lists deeper than the limit fail by name, whatever holds them. */
-static int check_depth(struct lm_arena *a) {
+static void check_depth(struct lm_arena *a) {
   static const char *const heads[] = {"* XFOO ", "* 1 FETCH (XFOO ", "* 1 FETCH (BODYSTRUCTURE "};
   char in[512];
-  int bad = 0;
   size_t i;
   for (i = 0; i < sizeof heads / sizeof *heads; i++) {
     struct lm_imap_how how = {false};
@@ -245,24 +241,20 @@ static int check_depth(struct lm_arena *a) {
     c = lm_cursor((struct lm_str){in, n + 205});
     c.arena = a;
     c.limits = &limits;
-    if (lm_imap_resp(&c, &how, &resp) || c.code != LM_E_LIMIT || strcmp(c.expected, "depth") != 0) {
-      printf("%s((( ...: passed the limit of nesting\n", heads[i]);
-      bad = 1;
-    }
+    EXPECT_ROW(!lm_imap_resp(&c, &how, &resp) && c.code == LM_E_LIMIT &&
+                   strcmp(c.expected, "depth") == 0,
+               "held to the limit of nesting", heads[i]);
   }
-  return bad;
 }
 
 int main(void) {
   struct lm_arena a = {NULL, 0};
-  int bad = 0;
   size_t i;
   for (i = 0; i < sizeof table / sizeof *table; i++) {
-    bad |= check(i, &a);
+    check(i, &a);
     lm_arena_reset(&a);
   }
-  bad |= check_depth(&a);
+  check_depth(&a);
   lm_arena_free(&a);
-  if (!bad) printf("ok %zu\n", i + 1);
-  return bad;
+  return check_end();
 }

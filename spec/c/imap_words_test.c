@@ -1,27 +1,18 @@
 /*
 ** imap_words_test.c: sets, mailbox names, and the forms in which text is written.
 */
-#include <stdio.h>
-#include <string.h>
-
+#include "check.h"
 #include "imap/put.h"
 #include "imap/scan.h"
 #include "imap/seqset.h"
 #include "imap/utf7.h"
 
-static int bad;
-static int checks;
-
-static struct lm_str str(const char *s) {
-  return (struct lm_str){s, strlen(s)};
-}
-
+/* `want` NULL: a refusal. */
 static void expect(const char *what, const char *in, bool ok, struct lm_str got, const char *want) {
-  checks++;
-  if (ok == (want != NULL) && (!ok || lm_str_eq(got, str(want)))) return;
-  printf("%s(%s): got %.*s, want %s\n", what, in, ok ? (int)got.n : 9, ok ? got.p : "a refusal",
-         want ? want : "a refusal");
-  bad = 1;
+  if (!EXPECT_ROW(ok == (want != NULL) && (!ok || is(got, want)), what, in)) {
+    fprintf(stderr, "  got %.*s, want %s\n", ok ? (int)got.n : 9, ok ? got.p : "a refusal",
+            want ? want : "a refusal");
+  }
 }
 
 static const struct {
@@ -62,7 +53,7 @@ static void check_sets(void) {
     lm_seqset_sort(&set);
     lm_seqset_format(&set, &b);
     expect("set", sets[i].in, ok, lm_buf_str(&b), sets[i].want);
-    if (ok != lm_seqset_valid(str(sets[i].in))) bad = printf("valid(%s) disagrees\n", sets[i].in);
+    EXPECT_ROW(ok == lm_seqset_valid(str(sets[i].in)), "valid", sets[i].in);
     lm_seqset_free(&set);
     lm_buf_free(&b);
   }
@@ -133,11 +124,8 @@ static void check_forms(void) {
   size_t i;
   for (i = 0; i < sizeof forms / sizeof *forms; i++) {
     struct lm_str s = str(forms[i].in);
-    if (lm_put_astring_form(s, forms[i].utf8) == forms[i].astring &&
-        lm_put_string_form(s, forms[i].utf8) == forms[i].string) {
-      continue;
-    }
-    bad = printf("form of %s\n", forms[i].in);
+    EXPECT_ROW(lm_put_astring_form(s, forms[i].utf8) == forms[i].astring, "astring", forms[i].in);
+    EXPECT_ROW(lm_put_string_form(s, forms[i].utf8) == forms[i].string, "string", forms[i].in);
   }
 }
 
@@ -187,8 +175,9 @@ static void check_dates(void) {
     bool ok = lm_put_date_time(&b, dates[i].seconds);
     expect("date", "", ok, lm_buf_str(&b), dates[i].text);
     c = lm_cursor(lm_buf_str(&b));
-    if (ok && (!lm_imap_date_time(&c, &back) || back != dates[i].seconds)) {
-      bad = printf("date %s is read as %lld\n", dates[i].text, (long long)back);
+    if (ok) {
+      EXPECT_ROW(lm_imap_date_time(&c, &back) && back == dates[i].seconds, "date read back",
+                 dates[i].text);
     }
     lm_buf_free(&b);
   }
@@ -200,6 +189,5 @@ int main(void) {
   check_forms();
   check_round_trip();
   check_dates();
-  if (!bad) printf("ok %d\n", checks);
-  return bad != 0;
+  return check_end();
 }

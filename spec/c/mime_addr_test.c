@@ -7,7 +7,7 @@
 
 #include "base/chars.h"
 #include "mime/charset.h"
-#include "mime_check.h"
+#include "check.h"
 
 #define UE "\xC3\xBC"
 
@@ -120,7 +120,7 @@ static void show(struct lm_arena *a, const struct lm_addr_list *list, char *out)
     if (addr->name.n) strncat(out, addr->name.p, addr->name.n);
     if (addr->kind == LM_ADDR_GROUP) strcat(out, ":");
     if (addr->kind != LM_ADDR_MAILBOX) continue;
-    CHECK(lm_addr_spec(a, addr, &spec));
+    EXPECT(lm_addr_spec(a, addr, &spec));
     strcat(out, "<");
     strncat(out, spec.p, spec.n);
     strcat(out, ">");
@@ -133,10 +133,10 @@ static void test_lists(void) {
   size_t i;
   for (i = 0; i < sizeof lists / sizeof *lists; i++) {
     struct lm_addr_list list;
-    CHECK(lm_addr_list(&a, text_of(lists[i].text), &list));
+    EXPECT(lm_addr_list(&a, str(lists[i].text), &list));
     show(&a, &list, shown);
-    if (lists[i].shown) check_text(text_of(shown), text_of(lists[i].shown), lists[i].text);
-    if (!CHECK((list.defects > 0) == lists[i].defects)) {
+    if (lists[i].shown) EXPECT_TEXT(str(shown), str(lists[i].shown), lists[i].text);
+    if (!EXPECT((list.defects > 0) == lists[i].defects)) {
       fprintf(stderr, "  %s: %s\n", lists[i].text, list.why ? list.why : "clean");
     }
   }
@@ -236,12 +236,12 @@ static void test_envelopes(void) {
     struct lm_addr addr;
     struct lm_str spec;
     const char *why = NULL;
-    bool ok = lm_addr_envelope(&a, text_of(envelopes[i].text), LM_ADDR_NULL_REFUSED, &addr, &why);
-    if (!CHECK(ok == (envelopes[i].sent != NULL))) fprintf(stderr, "  %s\n", envelopes[i].text);
-    CHECK(ok || why);
+    bool ok = lm_addr_envelope(&a, str(envelopes[i].text), LM_ADDR_NULL_REFUSED, &addr, &why);
+    if (!EXPECT(ok == (envelopes[i].sent != NULL))) fprintf(stderr, "  %s\n", envelopes[i].text);
+    EXPECT(ok || why);
     if (!ok || !envelopes[i].sent) continue;
-    CHECK(lm_addr_spec(&a, &addr, &spec) && addr.utf8 == envelopes[i].utf8);
-    check_text(spec, text_of(envelopes[i].sent), envelopes[i].text);
+    EXPECT(lm_addr_spec(&a, &addr, &spec) && addr.utf8 == envelopes[i].utf8);
+    EXPECT_TEXT(spec, str(envelopes[i].sent), envelopes[i].text);
   }
   lm_arena_free(&a);
 }
@@ -251,11 +251,11 @@ static void test_null_path(void) {
   struct lm_addr addr;
   struct lm_str spec;
   const char *why;
-  CHECK(lm_addr_envelope(&a, LM_STR(""), LM_ADDR_NULL_TAKEN, &addr, &why));
-  CHECK(lm_addr_spec(&a, &addr, &spec) && spec.n == 0);
-  CHECK(lm_addr_envelope(&a, LM_STR("<>"), LM_ADDR_NULL_TAKEN, &addr, &why));
-  CHECK(!lm_addr_envelope(&a, LM_STR("<> "), LM_ADDR_NULL_TAKEN, &addr, &why));
-  CHECK(!lm_addr_envelope(&a, (struct lm_str){"a\0@b", 4}, LM_ADDR_NULL_TAKEN, &addr, &why));
+  EXPECT(lm_addr_envelope(&a, LM_STR(""), LM_ADDR_NULL_TAKEN, &addr, &why));
+  EXPECT(lm_addr_spec(&a, &addr, &spec) && spec.n == 0);
+  EXPECT(lm_addr_envelope(&a, LM_STR("<>"), LM_ADDR_NULL_TAKEN, &addr, &why));
+  EXPECT(!lm_addr_envelope(&a, LM_STR("<> "), LM_ADDR_NULL_TAKEN, &addr, &why));
+  EXPECT(!lm_addr_envelope(&a, (struct lm_str){"a\0@b", 4}, LM_ADDR_NULL_TAKEN, &addr, &why));
   lm_arena_free(&a);
 }
 
@@ -273,9 +273,9 @@ static void test_no_octet_slips_through(void) {
       const char *why;
       text[at] = (char)c;
       if (lm_addr_envelope(&a, (struct lm_str){text, 8}, LM_ADDR_NULL_REFUSED, &addr, &why)) {
-        CHECK(lm_addr_spec(&a, &addr, &spec) && !lm_str_breaks_line(spec));
-        CHECK(!memchr(spec.p, ' ', spec.n) && !memchr(spec.p, '>', spec.n) &&
-              !memchr(spec.p, '<', spec.n));
+        EXPECT(lm_addr_spec(&a, &addr, &spec) && !lm_str_breaks_line(spec));
+        EXPECT(!memchr(spec.p, ' ', spec.n) && !memchr(spec.p, '>', spec.n) &&
+               !memchr(spec.p, '<', spec.n));
       }
     }
     lm_arena_reset(&a);
@@ -307,13 +307,13 @@ static void test_formats(void) {
   struct lm_arena a = {NULL, 0};
   size_t i;
   for (i = 0; i < sizeof names / sizeof *names; i++) {
-    struct lm_addr addr = {LM_ADDR_MAILBOX, false,       false, text_of(names[i].name),
+    struct lm_addr addr = {LM_ADDR_MAILBOX, false,       false, str(names[i].name),
                            LM_STR("a"),     LM_STR("b"), NULL};
     struct lm_str out;
     const char *why = NULL;
     bool ok = lm_addr_format(&a, &addr, &out, &why);
-    CHECK(ok == (names[i].text != NULL) && (ok || why));
-    if (ok && names[i].text) check_text(out, text_of(names[i].text), names[i].name);
+    EXPECT(ok == (names[i].text != NULL) && (ok || why));
+    if (ok && names[i].text) EXPECT_TEXT(out, str(names[i].text), names[i].name);
   }
   lm_arena_free(&a);
 }
@@ -339,13 +339,13 @@ static void test_round_trip(void) {
     while (m-- > 0) strcat(local, pieces[seeded(&state) % 22]);
     addr.name.n = strlen(name);
     addr.local.n = strlen(local);
-    if (!CHECK(lm_addr_format(&a, &addr, &out, &why) && lm_addr_list(&a, out, &list))) break;
-    if (!CHECK(list.count == 1 && list.defects == 0)) {
+    if (!EXPECT(lm_addr_format(&a, &addr, &out, &why) && lm_addr_list(&a, out, &list))) break;
+    if (!EXPECT(list.count == 1 && list.defects == 0)) {
       fprintf(stderr, "  %.*s: %s\n", (int)out.n, out.p, list.why ? list.why : "");
       break;
     }
-    check_text(list.first->name, addr.name, "name written and read");
-    check_text(list.first->local, addr.local, "local part written and read");
+    EXPECT_TEXT(list.first->name, addr.name, "name written and read");
+    EXPECT_TEXT(list.first->local, addr.local, "local part written and read");
     lm_arena_reset(&a);
   }
   lm_arena_free(&a);
@@ -370,18 +370,18 @@ static void test_readers_agree(void) {
     const char *why;
     while (n-- > 0) strcat(text, pieces[seeded(&state) % 20]);
     lm_arena_reset(&a);
-    if (!lm_addr_envelope(&a, text_of(text), LM_ADDR_NULL_REFUSED, &addr, &why)) continue;
+    if (!lm_addr_envelope(&a, str(text), LM_ADDR_NULL_REFUSED, &addr, &why)) continue;
     taken++;
-    if (!CHECK(lm_addr_list(&a, text_of(text), &list) && list.count == 1 && list.defects == 0)) {
+    if (!EXPECT(lm_addr_list(&a, str(text), &list) && list.count == 1 && list.defects == 0)) {
       fprintf(stderr, "  %s: %s\n", text, list.why ? list.why : "count");
       break;
     }
-    if (!CHECK(list.first && lm_addr_spec(&a, &addr, &spec))) break;
-    CHECK(lm_addr_envelope(&a, spec, LM_ADDR_NULL_REFUSED, &addr, &why)); /* stands by itself */
-    CHECK(lm_addr_spec(&a, list.first, &read));
-    if (lm_str_is_ascii(text_of(text))) check_text(read, spec, text);
+    if (!EXPECT(list.first && lm_addr_spec(&a, &addr, &spec))) break;
+    EXPECT(lm_addr_envelope(&a, spec, LM_ADDR_NULL_REFUSED, &addr, &why)); /* stands by itself */
+    EXPECT(lm_addr_spec(&a, list.first, &read));
+    if (lm_str_is_ascii(str(text))) EXPECT_TEXT(read, spec, text);
   }
-  CHECK(taken > 50);
+  EXPECT(taken > 50);
   lm_arena_free(&a);
 }
 
@@ -401,8 +401,8 @@ static void test_linear(void) {
     struct lm_addr_list list;
     struct lm_addr addr;
     const char *why;
-    CHECK(lm_addr_list(&a, text, &list));
-    CHECK(!lm_addr_envelope(&a, text, LM_ADDR_NULL_TAKEN, &addr, &why));
+    EXPECT(lm_addr_list(&a, text, &list));
+    EXPECT(!lm_addr_envelope(&a, text, LM_ADDR_NULL_TAKEN, &addr, &why));
     lm_arena_free(&a);
     free((void *)(uintptr_t)text.p);
   }
@@ -414,14 +414,14 @@ static void test_limits(void) {
   struct lm_addr_list list;
   char deep[2 * LM_COMMENT_DEPTH + 8] = "";
   int i;
-  CHECK(lm_addr_list(&a, many, &list) && list.count == LM_ADDRESSES && list.defects > 0);
+  EXPECT(lm_addr_list(&a, many, &list) && list.count == LM_ADDRESSES && list.defects > 0);
   for (i = 0; i < LM_COMMENT_DEPTH; i++) strcat(deep, "(");
   for (i = 0; i < LM_COMMENT_DEPTH; i++) strcat(deep, ")");
   strcat(deep, "a@b");
-  CHECK(lm_addr_list(&a, text_of(deep), &list) && list.defects == 0 && list.count == 1);
+  EXPECT(lm_addr_list(&a, str(deep), &list) && list.defects == 0 && list.count == 1);
   memmove(deep + 1, deep, sizeof deep - 1);
   memcpy(deep + 2 * LM_COMMENT_DEPTH + 1, ")a@b", 5);
-  CHECK(lm_addr_list(&a, text_of(deep), &list) && list.defects > 0);
+  EXPECT(lm_addr_list(&a, str(deep), &list) && list.defects > 0);
   free((void *)(uintptr_t)many.p);
   lm_arena_free(&a);
 }

@@ -3,7 +3,7 @@
 */
 #include "mime/charset.h"
 
-#include "mime_check.h"
+#include "check.h"
 
 static const struct {
   const char *charset;
@@ -65,8 +65,8 @@ static void test_table(void) {
   size_t i;
   for (i = 0; i < sizeof charsets / sizeof *charsets; i++) {
     struct lm_str out = LM_NOSTR;
-    CHECK(lm_charset_to_utf8(&a, text_of(charsets[i].charset), charsets[i].bytes, &out));
-    check_text(out, charsets[i].utf8, charsets[i].charset);
+    EXPECT(lm_charset_to_utf8(&a, str(charsets[i].charset), charsets[i].bytes, &out));
+    EXPECT_TEXT(out, charsets[i].utf8, charsets[i].charset);
   }
   lm_arena_free(&a);
 }
@@ -79,17 +79,17 @@ static void test_validator(void) {
   for (at = 0; at < 34; at++) {
     memset(text, 'a', sizeof text);
     memcpy(text + at, "\xF0\x9F\x98\x80", 4);
-    CHECK(lm_utf8_valid((struct lm_str){text, sizeof text}));
-    CHECK(!lm_utf8_valid((struct lm_str){text, at + 3}));
+    EXPECT(lm_utf8_valid((struct lm_str){text, sizeof text}));
+    EXPECT(!lm_utf8_valid((struct lm_str){text, at + 3}));
     text[at + 2] = 'x';
-    CHECK(lm_utf8_span((struct lm_str){text, sizeof text}) == at);
+    EXPECT(lm_utf8_span((struct lm_str){text, sizeof text}) == at);
   }
   for (c = 0; c < 0x10000; c++) {
     char two[2] = {(char)(c >> 8), (char)(c & 255)};
     unsigned lead = c >> 8;
     unsigned tail = c & 255;
     bool valid = lead < 128 ? tail < 128 : lead >= 0xC2 && lead <= 0xDF && (tail & 0xC0) == 0x80;
-    if (lm_utf8_valid((struct lm_str){two, 2}) != valid) CHECK(!"two bytes");
+    if (lm_utf8_valid((struct lm_str){two, 2}) != valid) EXPECT(!"two bytes");
   }
 }
 
@@ -107,9 +107,9 @@ static void test_always_utf8(void) {
     size_t i;
     struct lm_str out = LM_NOSTR;
     for (i = 0; i < sizeof bytes; i++) bytes[i] = (char)(seeded(&state) >> (round & 7));
-    CHECK(lm_charset_to_utf8(&a, text_of(names[round % 16]),
-                             (struct lm_str){bytes, seeded(&state) % 65}, &out));
-    CHECK(lm_utf8_valid(out));
+    EXPECT(lm_charset_to_utf8(&a, str(names[round % 16]),
+                              (struct lm_str){bytes, seeded(&state) % 65}, &out));
+    EXPECT(lm_utf8_valid(out));
     lm_arena_reset(&a);
   }
   lm_arena_free(&a);
@@ -123,7 +123,7 @@ static void test_linear(void) {
   size_t i;
   for (i = 0; i < 5; i++) {
     struct lm_str out = LM_NOSTR;
-    CHECK(lm_charset_to_utf8(&a, text_of(names[i]), hostile, &out) && out.n > hostile.n / 8);
+    EXPECT(lm_charset_to_utf8(&a, str(names[i]), hostile, &out) && out.n > hostile.n / 8);
     lm_arena_reset(&a);
   }
   free((void *)(uintptr_t)hostile.p);
@@ -136,8 +136,8 @@ static void test_windows(void) {
   struct lm_str sjis = repeat("a\x82\xA0", 9000);
   struct lm_str want = repeat("a\xE3\x81\x82", 12000);
   struct lm_str out = LM_NOSTR;
-  CHECK(lm_charset_to_utf8(&a, text_of("shift_jis"), sjis, &out));
-  CHECK(out.n == want.n && memcmp(out.p, want.p, want.n) == 0);
+  EXPECT(lm_charset_to_utf8(&a, str("shift_jis"), sjis, &out));
+  EXPECT(out.n == want.n && memcmp(out.p, want.p, want.n) == 0);
   free((void *)(uintptr_t)sjis.p);
   free((void *)(uintptr_t)want.p);
   lm_arena_free(&a);

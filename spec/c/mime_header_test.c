@@ -6,7 +6,7 @@
 #include "base/chars.h"
 #include "mime/idn.h"
 #include "mime/recipients.h"
-#include "mime_check.h"
+#include "check.h"
 
 static const struct {
   const char *message;
@@ -40,15 +40,15 @@ static const struct {
 static void test_walks(void) {
   size_t i;
   for (i = 0; i < sizeof messages / sizeof *messages; i++) {
-    struct lm_str text = text_of(messages[i].message);
+    struct lm_str text = str(messages[i].message);
     struct lm_header_walk w = lm_header_walk(text);
     struct lm_header_field f;
     char shown[256] = "";
     size_t last = 0;
     char *p;
     while (lm_header_next(&w, &f)) {
-      CHECK(f.start >= last && f.end > f.start && f.end <= text.n);
-      CHECK(f.name.n == 0 || f.name.p == text.p + f.start);
+      EXPECT(f.start >= last && f.end > f.start && f.end <= text.n);
+      EXPECT(f.name.n == 0 || f.name.p == text.p + f.start);
       last = f.end;
       strncat(shown, f.name.p, f.name.n);
       strcat(shown, "=");
@@ -58,17 +58,17 @@ static void test_walks(void) {
     for (p = shown; *p; p++) {
       if (*p == '\r' || *p == '\n') *p = '/';
     }
-    check_text(text_of(shown), text_of(messages[i].fields), messages[i].message);
-    check_text((struct lm_str){text.p + w.at, text.n - w.at}, text_of(messages[i].body), "body");
-    CHECK((w.defects == 0) == messages[i].clean && !lm_header_next(&w, &f));
+    EXPECT_TEXT(str(shown), str(messages[i].fields), messages[i].message);
+    EXPECT_TEXT((struct lm_str){text.p + w.at, text.n - w.at}, str(messages[i].body), "body");
+    EXPECT((w.defects == 0) == messages[i].clean && !lm_header_next(&w, &f));
   }
 }
 
 static void test_find(void) {
   struct lm_header_field f;
-  struct lm_str text = text_of("A: 1\r\nsubject: x\r\nSubject: y\r\n\r\nTo: z\r\n");
-  CHECK(lm_header_find(text, LM_STR("Subject"), &f) && lm_str_eq(f.value, LM_STR(" x")));
-  CHECK(!lm_header_find(text, LM_STR("To"), &f));
+  struct lm_str text = str("A: 1\r\nsubject: x\r\nSubject: y\r\n\r\nTo: z\r\n");
+  EXPECT(lm_header_find(text, LM_STR("Subject"), &f) && lm_str_eq(f.value, LM_STR(" x")));
+  EXPECT(!lm_header_find(text, LM_STR("To"), &f));
 }
 
 /* from > to, to ... then what stands in the Bcc lines */
@@ -111,11 +111,11 @@ static void show(struct lm_arena *a, struct lm_str text, const struct lm_recipie
   strcat(out, " > ");
   for (to = r->to; to; to = to->next, count++) {
     struct lm_str spec;
-    CHECK(lm_addr_spec(a, to, &spec));
+    EXPECT(lm_addr_spec(a, to, &spec));
     strncat(out, spec.p, spec.n);
     strcat(out, " ");
   }
-  CHECK(count == r->count);
+  EXPECT(count == r->count);
   for (cut = r->cut; cut; cut = cut->next) {
     strcat(out, "[");
     strncat(out, text.p + cut->start, cut->end - cut->start);
@@ -129,15 +129,15 @@ static void test_envelopes(void) {
   for (i = 0; i < sizeof envelopes / sizeof *envelopes; i++) {
     struct lm_recipients r;
     char shown[512];
-    struct lm_str text = text_of(envelopes[i].message);
+    struct lm_str text = str(envelopes[i].message);
     bool ok = lm_recipients(&a, text, &r);
-    if (!CHECK(ok == (envelopes[i].shown != NULL))) {
+    if (!EXPECT(ok == (envelopes[i].shown != NULL))) {
       fprintf(stderr, "  %s%s\n", text.p, r.why ? r.why : "");
     }
-    CHECK(ok || (r.why && r.field.n));
+    EXPECT(ok || (r.why && r.field.n));
     if (!ok || !envelopes[i].shown) continue;
     show(&a, text, &r, shown);
-    check_text(text_of(shown), text_of(envelopes[i].shown), "envelope of a header");
+    EXPECT_TEXT(str(shown), str(envelopes[i].shown), "envelope of a header");
   }
   lm_arena_free(&a);
 }
@@ -153,7 +153,7 @@ static void test_linear(void) {
     struct lm_str text = repeat(hostile[i], 1 << 20);
     struct lm_recipients r;
     bool ok = lm_recipients(&a, text, &r);
-    CHECK(ok || r.why);
+    EXPECT(ok || r.why);
     lm_arena_free(&a);
     free((void *)(uintptr_t)text.p);
   }
@@ -189,12 +189,12 @@ static void test_domains(void) {
   struct lm_str out;
   size_t i;
   for (i = 0; i < sizeof domains / sizeof *domains; i++) {
-    bool ok = lm_idn_to_ascii(&a, text_of(domains[i].name), &out);
-    CHECK(ok == (domains[i].ascii != NULL) && out.p != NULL);
-    if (ok && domains[i].ascii) check_text(out, text_of(domains[i].ascii), domains[i].name);
+    bool ok = lm_idn_to_ascii(&a, str(domains[i].name), &out);
+    EXPECT(ok == (domains[i].ascii != NULL) && out.p != NULL);
+    if (ok && domains[i].ascii) EXPECT_TEXT(out, str(domains[i].ascii), domains[i].name);
   }
-  CHECK(!lm_idn_to_ascii(&a, long_name, &out));
-  CHECK(!lm_idn_to_ascii(&a, (struct lm_str){"\xC3\xBC\0.de", 6}, &out));
+  EXPECT(!lm_idn_to_ascii(&a, long_name, &out));
+  EXPECT(!lm_idn_to_ascii(&a, (struct lm_str){"\xC3\xBC\0.de", 6}, &out));
   free((void *)(uintptr_t)long_name.p);
   lm_arena_free(&a);
 }

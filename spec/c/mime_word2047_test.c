@@ -5,7 +5,7 @@
 
 #include "base/chars.h"
 #include "mime/charset.h"
-#include "mime_check.h"
+#include "check.h"
 
 #define UE "\xC3\xBC"
 
@@ -62,22 +62,22 @@ static void test_table(void) {
   size_t i;
   for (i = 0; i < sizeof words / sizeof *words; i++) {
     struct lm_str out = LM_NOSTR;
-    CHECK(lm_word2047_decode(&a, text_of(words[i].raw), &out));
-    check_text(out, text_of(words[i].utf8), words[i].raw);
+    EXPECT(lm_word2047_decode(&a, str(words[i].raw), &out));
+    EXPECT_TEXT(out, str(words[i].utf8), words[i].raw);
   }
   lm_arena_free(&a);
 }
 
 static void test_plain_is_not_copied(void) {
-  struct lm_str raw = text_of("a = b ? gr" UE);
+  struct lm_str raw = str("a = b ? gr" UE);
   struct lm_str out = LM_NOSTR;
-  CHECK(lm_word2047_decode(NULL, raw, &out) && out.p == raw.p && out.n == raw.n);
+  EXPECT(lm_word2047_decode(NULL, raw, &out) && out.p == raw.p && out.n == raw.n);
 }
 
 static void test_span(void) {
-  CHECK(lm_word2047_span(text_of("=?utf-8?Q?a?= b")) == 13);
-  CHECK(lm_word2047_span(text_of("=?utf-8?Q?a b?=")) == 0);
-  CHECK(lm_word2047_span(text_of("utf-8?Q?a?=")) == 0);
+  EXPECT(lm_word2047_span(str("=?utf-8?Q?a?= b")) == 13);
+  EXPECT(lm_word2047_span(str("=?utf-8?Q?a b?=")) == 0);
+  EXPECT(lm_word2047_span(str("utf-8?Q?a?=")) == 0);
 }
 
 /* No word over 75 characters (RFC 2047 §2), and reading gives back what was written. */
@@ -85,11 +85,11 @@ static void check_round_trip(struct lm_arena *a, struct lm_str text) {
   struct lm_str coded = LM_NOSTR;
   struct lm_str back = LM_NOSTR;
   size_t at = 0;
-  CHECK(lm_word2047_encode(a, text, &coded) && lm_word2047_decode(a, coded, &back));
-  check_text(back, text, "written and read");
+  EXPECT(lm_word2047_encode(a, text, &coded) && lm_word2047_decode(a, coded, &back));
+  EXPECT_TEXT(back, text, "written and read");
   while (at < coded.n) {
     size_t n = lm_word2047_span((struct lm_str){coded.p + at, coded.n - at});
-    if (!CHECK(n > 0 && n <= 75)) break;
+    if (!EXPECT(n > 0 && n <= 75)) break;
     at += n + 1;
   }
 }
@@ -104,7 +104,7 @@ static void test_round_trip(void) {
     char text[512] = "";
     unsigned n = seeded(&state) % 100;
     while (n-- > 0) strcat(text, pieces[seeded(&state) % 10]);
-    check_round_trip(&a, text_of(text));
+    check_round_trip(&a, str(text));
     lm_arena_reset(&a);
   }
   lm_arena_free(&a);
@@ -131,7 +131,7 @@ static void test_linear(void) {
   for (i = 0; i < sizeof hostile / sizeof *hostile; i++) {
     struct lm_str text = repeat(hostile[i], 1 << 20);
     struct lm_str out = LM_NOSTR;
-    CHECK(lm_word2047_decode(&a, text, &out) && lm_utf8_valid(out));
+    EXPECT(lm_word2047_decode(&a, text, &out) && lm_utf8_valid(out));
     lm_arena_reset(&a);
     free((void *)(uintptr_t)text.p);
   }

@@ -12,22 +12,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int cases;
-
-#define CHECK(what)                                                                                \
-  do {                                                                                             \
-    cases++;                                                                                       \
-    if (!(what)) {                                                                                 \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                           \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
+#include "check.h"
 
 enum { LISTENS = 1, MUTE = 2, PATIENCE_MS = 10000 };
 
@@ -246,6 +234,5 @@ int main(void) {
   for (i = 0; i < 8; i++) close(stuffing[i]);
   close(listener);
   close(mute);
-  printf("ok %d\n", cases);
-  return 0;
+  return check_end();
 }

@@ -10,22 +10,10 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int cases;
-
-#define CHECK(what)                                                                                \
-  do {                                                                                             \
-    cases++;                                                                                       \
-    if (!(what)) {                                                                                 \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);                           \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
+#include "check.h"
 
 enum { HEADER = 12, TYPE_A = 1, TYPE_AAAA = 28, PATIENCE_MS = 10000 };
 
@@ -188,6 +176,5 @@ int main(void) {
   bad.servers = "not an address";
   CHECK(lm_resolve_new("both.example.", &bad, &why) == NULL && why[0]);
   close(server);
-  printf("ok %d\n", cases);
-  return 0;
+  return check_end();
 }

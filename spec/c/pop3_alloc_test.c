@@ -2,36 +2,10 @@
 ** pop3_alloc_test.c: a POP3 conversation and a SASL exchange in which the n-th allocation fails, for
 ** every n: each ends in a refusal or a failure, and what was held is given back.
 */
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "check.h"
+#include "fail.h"
 #include "pop3/client.h"
 #include "sasl/sasl.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static long countdown = -1; /* allocations until one fails; below 0: none does */
-
-static bool fails(void) {
-  return countdown >= 0 && countdown-- == 0;
-}
-
-void *__wrap_malloc(size_t n) {
-  return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size) {
-  return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n) {
-  return fails() ? NULL : __real_realloc(p, n);
-}
 
 /* Sends what is pending, feeds the answer, drains the events. False once the session is dead. */
 static bool turn(struct lm_pop3c *s, uint32_t id, struct lm_str answer) {
@@ -68,6 +42,8 @@ static bool talk(struct lm_pop3c *s) {
 static bool converse(void) {
   struct lm_pop3c *s = lm_pop3c_new(NULL);
   bool ok = s && talk(s);
+  enum lm_code code = s ? lm_wire_error(lm_pop3c_wire(s))->code : LM_E_MEMORY;
+  CHECK(ok || (refused && (code == LM_E_MEMORY || code == LM_E_NONE)));
   lm_pop3c_free(s);
   return ok;
 }
@@ -78,29 +54,30 @@ static bool exchange(void) {
   struct lm_str out;
   bool ok = lm_sasl_new(lm_sasl_find(LM_STR("PLAIN")), &c, &s) == NULL &&
             lm_sasl_step(s, LM_STR(""), &out) == LM_SASL_SEND;
+  CHECK(ok == (refused == 0));
   lm_sasl_free(s);
   return ok;
 }
 
-/* How many allocations fail before it runs through; 0 where it never does. */
-static long survive(bool (*run)(void)) {
+/* Lets the first allocation fail, then the second, and so on, until none does: then it must run
+** through, and only behind `least` of them. */
+static void survive(bool (*run)(void), long least) {
   long n;
   for (n = 0; n < 1000; n++) {
     bool ok;
-    countdown = n;
+    fail_at(n);
     ok = run();
-    if (countdown >= 0) return ok ? n : 0; /* none failed any more: it must succeed */
+    fail_never();
+    if (refused == 0) {
+      CHECK(ok && n >= least);
+      return;
+    }
   }
-  return 0;
+  CHECK(!"ends");
 }
 
 int main(void) {
-  long talks = survive(converse), steps = survive(exchange);
-  countdown = -1;
-  if (talks < 10 || steps < 3) {
-    fprintf(stderr, "not ok: %ld and %ld failures survived\n", talks, steps);
-    return 1;
-  }
-  printf("ok %ld\n", talks + steps);
-  return 0;
+  survive(converse, 10);
+  survive(exchange, 3);
+  return check_end();
 }

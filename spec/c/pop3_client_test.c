@@ -2,22 +2,9 @@
 ** pop3_client_test.c: the POP3 client where transcripts do not reach: views into the input, memory,
 ** what an abandoned command leaves behind, and that the cuts of the input do not matter.
 */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/chars.h"
+#include "check.h"
 #include "base/text.h"
 #include "pop3/client.h"
-
-static int failures, checks;
-
-static void check(bool ok, const char *what) {
-  checks++;
-  if (ok) return;
-  failures++;
-  fprintf(stderr, "not ok: %s\n", what);
-}
 
 static void feed(struct lm_pop3c *s, struct lm_str bytes) {
   struct lm_str out;
@@ -44,7 +31,7 @@ static struct lm_pop3c *logged_in(const struct lm_limits *limits) {
   lm_pop3c_pass(s, LM_STR("secret"));
   feed(s, LM_STR("+OK\r\n"));
   next(s, &ev);
-  check(lm_pop3c_state(s) == POP3C_TRANSACTION, "logged in");
+  EXPECT_AS(lm_pop3c_state(s) == POP3C_TRANSACTION, "logged in");
   return s;
 }
 
@@ -55,9 +42,9 @@ static void test_in_place(void) {
   lm_pop3c_retr(s, 1, LM_POP3_WHOLE);
   feed(s, LM_STR("+OK\r\none\r\n..two\r\n...\r\n.\r\n"));
   in = lm_wire_input(lm_pop3c_wire(s));
-  check(next(s, &ev) == LM_POP3C_DONE, "done");
-  check(ev.data.p == in.p + 5, "the view is the input itself");
-  check(lm_str_eq(ev.data, LM_STR("one\r\n.two\r\n..\r\n")), "dots taken off");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DONE, "done");
+  EXPECT_AS(ev.data.p == in.p + 5, "the view is the input itself");
+  EXPECT_AS(lm_str_eq(ev.data, LM_STR("one\r\n.two\r\n..\r\n")), "dots taken off");
   lm_pop3c_free(s);
 }
 
@@ -81,12 +68,12 @@ static void test_large(size_t step) {
     rest = (struct lm_str){rest.p + n, rest.n - n};
     kind = next(s, &ev);
   }
-  check(kind == LM_POP3C_DONE && ev.data.n == LINES * 4 && lm_str_eq(ev.text, LM_STR("big")),
-        "big");
+  EXPECT_AS(kind == LM_POP3C_DONE && ev.data.n == LINES * 4 && lm_str_eq(ev.text, LM_STR("big")),
+            "big");
   for (i = 0; i < LINES && memcmp(ev.data.p + i * 4, ".x\r\n", 4) == 0; i++) continue;
-  check(i == LINES, "every line");
+  EXPECT_AS(i == LINES, "every line");
   feed(s, rest);
-  check(next(s, &ev) == LM_POP3C_DONE && lm_str_eq(ev.text, LM_STR("left")), "the next answer");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DONE && lm_str_eq(ev.text, LM_STR("left")), "the next answer");
   lm_buf_free(&wire);
   lm_pop3c_free(s);
 }
@@ -103,10 +90,10 @@ static void test_stream_memory(void) {
     feed(s, (struct lm_str){chunk, sizeof chunk});
     while (next(s, &ev) == LM_POP3C_DATA) got += ev.data.n;
   }
-  check(got == 1000 * sizeof chunk, "64 MB went through");
-  check(lm_pop3c_wire(s)->in.cap <= 524288, "and did not stay");
+  EXPECT_AS(got == 1000 * sizeof chunk, "64 MB went through");
+  EXPECT_AS(lm_pop3c_wire(s)->in.cap <= 524288, "and did not stay");
   feed(s, LM_STR("\r\n.\r\n"));
-  check(next(s, &ev) == LM_POP3C_DATA && next(s, &ev) == LM_POP3C_DONE, "end");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DATA && next(s, &ev) == LM_POP3C_DONE, "end");
   lm_pop3c_free(s);
 }
 
@@ -116,11 +103,11 @@ static void test_abandon(void) {
   uint32_t a = lm_pop3c_retr(s, 1, LM_POP3_STREAM), b = lm_pop3c_retr(s, 2, LM_POP3_WHOLE);
   uint32_t c = lm_pop3c_simple(s, LM_POP3_NOOP);
   feed(s, LM_STR("+OK\r\nfirst"));
-  check(next(s, &ev) == LM_POP3C_DATA && ev.id == a, "a piece");
-  check(lm_pop3c_abandon(s, a) && lm_pop3c_abandon(s, b), "abandoned");
-  check(!lm_pop3c_abandon(s, 999), "no such command");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DATA && ev.id == a, "a piece");
+  EXPECT_AS(lm_pop3c_abandon(s, a) && lm_pop3c_abandon(s, b), "abandoned");
+  EXPECT_AS(!lm_pop3c_abandon(s, 999), "no such command");
   feed(s, LM_STR("\r\n.\r\n+OK\r\nsecond\r\n.\r\n+OK here\r\n"));
-  check(next(s, &ev) == LM_POP3C_DONE && ev.id == c, "in step behind two answers passed over");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DONE && ev.id == c, "in step behind two answers passed over");
   lm_pop3c_free(s);
 }
 
@@ -128,17 +115,17 @@ static void test_refusals(void) {
   struct lm_pop3c *s = logged_in(NULL);
   char line[300];
   memset(line, 'x', sizeof line);
-  check(lm_pop3c_retr(s, 0, LM_POP3_WHOLE) == 0, "message 0");
-  check(lm_pop3c_command(s, LM_STR("NOOP\r\nDELE 1"), LM_POP3_NONE) == 0, "CR LF");
-  check(lm_pop3c_command(s, LM_STR("NO\0OP"), LM_POP3_NONE) == 0, "NUL");
-  check(lm_pop3c_command(s, LM_STR(""), LM_POP3_NONE) == 0, "empty");
-  check(lm_pop3c_command(s, LM_STR("STLS"), LM_POP3_NONE) == 0, "STLS as a line");
-  check(lm_pop3c_command(s, (struct lm_str){line, 254}, LM_POP3_NONE) == 0, "256 octets");
-  check(lm_pop3c_command(s, (struct lm_str){line, 253}, LM_POP3_NONE) != 0, "255 octets");
-  check(lm_pop3c_simple(s, LM_POP3_STLS) == 0, "STLS after log-in");
-  check(lm_pop3c_pass(s, LM_STR("x")) == 0, "PASS after log-in");
-  check(lm_pop3c_simple(s, LM_POP3_QUIT) != 0, "QUIT");
-  check(lm_pop3c_simple(s, LM_POP3_NOOP) == 0, "nothing after QUIT");
+  EXPECT_AS(lm_pop3c_retr(s, 0, LM_POP3_WHOLE) == 0, "message 0");
+  EXPECT_AS(lm_pop3c_command(s, LM_STR("NOOP\r\nDELE 1"), LM_POP3_NONE) == 0, "CR LF");
+  EXPECT_AS(lm_pop3c_command(s, LM_STR("NO\0OP"), LM_POP3_NONE) == 0, "NUL");
+  EXPECT_AS(lm_pop3c_command(s, LM_STR(""), LM_POP3_NONE) == 0, "empty");
+  EXPECT_AS(lm_pop3c_command(s, LM_STR("STLS"), LM_POP3_NONE) == 0, "STLS as a line");
+  EXPECT_AS(lm_pop3c_command(s, (struct lm_str){line, 254}, LM_POP3_NONE) == 0, "256 octets");
+  EXPECT_AS(lm_pop3c_command(s, (struct lm_str){line, 253}, LM_POP3_NONE) != 0, "255 octets");
+  EXPECT_AS(lm_pop3c_simple(s, LM_POP3_STLS) == 0, "STLS after log-in");
+  EXPECT_AS(lm_pop3c_pass(s, LM_STR("x")) == 0, "PASS after log-in");
+  EXPECT_AS(lm_pop3c_simple(s, LM_POP3_QUIT) != 0, "QUIT");
+  EXPECT_AS(lm_pop3c_simple(s, LM_POP3_NOOP) == 0, "nothing after QUIT");
   lm_pop3c_free(s);
 }
 
@@ -158,17 +145,17 @@ static void test_limits(void) {
   s = logged_in(&limits);
   lm_pop3c_retr(s, 1, LM_POP3_WHOLE);
   feed(s, LM_STR("+OK\r\n0123456789\r\n"));
-  check(failure_of(s) == LM_E_LIMIT, "message");
+  EXPECT_AS(failure_of(s) == LM_E_LIMIT, "message");
   lm_pop3c_free(s);
   s = logged_in(&limits);
   lm_pop3c_retr(s, 1, LM_POP3_STREAM);
   feed(s, LM_STR("+OK\r\n0123456789\r\n0123456789\r\n"));
-  check(failure_of(s) == LM_E_LIMIT, "stream");
+  EXPECT_AS(failure_of(s) == LM_E_LIMIT, "stream");
   lm_pop3c_free(s);
   s = logged_in(&limits);
   lm_pop3c_simple(s, LM_POP3_LIST);
   feed(s, LM_STR("+OK\r\n1 1\r\n2 2\r\n3 3\r\n4 4\r\n"));
-  check(failure_of(s) == LM_E_LIMIT, "listing");
+  EXPECT_AS(failure_of(s) == LM_E_LIMIT, "listing");
   lm_pop3c_free(s);
 }
 
@@ -177,12 +164,12 @@ static void test_too_early(void) {
   struct lm_pop3c *s = logged_in(NULL);
   lm_wire_feed(lm_pop3c_wire(s), LM_STR("+OK pre-sent\r\n"));
   lm_pop3c_simple(s, LM_POP3_NOOP);
-  check(failure_of(s) == LM_E_PROTOCOL, "heard before it was put");
+  EXPECT_AS(failure_of(s) == LM_E_PROTOCOL, "heard before it was put");
   lm_pop3c_free(s);
   s = logged_in(NULL);
   lm_pop3c_simple(s, LM_POP3_NOOP);
   lm_wire_feed(lm_pop3c_wire(s), LM_STR("+OK early\r\n"));
-  check(failure_of(s) == LM_E_PROTOCOL, "heard before it was sent");
+  EXPECT_AS(failure_of(s) == LM_E_PROTOCOL, "heard before it was sent");
   lm_pop3c_free(s);
 }
 
@@ -195,6 +182,5 @@ int main(void) {
   test_refusals();
   test_limits();
   test_too_early();
-  printf("ok %d\n", checks - failures);
-  return failures != 0;
+  return check_end();
 }

@@ -1,28 +1,8 @@
 /*
 ** pop3_line_test.c: the lines of POP3 as tables: what is read, what is left out, what is refused.
 */
-#include <stdio.h>
-#include <string.h>
-
-#include "base/chars.h"
+#include "check.h"
 #include "pop3/line.h"
-
-static int failures, checks;
-
-static struct lm_str str(const char *s) {
-  return (struct lm_str){s, strlen(s)};
-}
-
-static bool eq(struct lm_str got, const char *want) {
-  return lm_str_eq(got, str(want));
-}
-
-static void check(bool ok, const char *what, const char *in) {
-  checks++;
-  if (ok) return;
-  failures++;
-  fprintf(stderr, "not ok: %s: \"%s\"\n", what, in);
-}
 
 static const struct {
   const char *in;
@@ -57,9 +37,9 @@ static void test_replies(void) {
   size_t i;
   for (i = 0; i < sizeof replies / sizeof *replies; i++) {
     struct lm_pop3_reply r = lm_pop3_reply(str(replies[i].in));
-    check(r.word == replies[i].word, "word", replies[i].in);
-    check(eq(r.code, replies[i].code), "code", replies[i].in);
-    check(eq(r.text, replies[i].text), "text", replies[i].in);
+    EXPECT_ROW(r.word == replies[i].word, "word", replies[i].in);
+    EXPECT_ROW(is(r.code, replies[i].code), "code", replies[i].in);
+    EXPECT_ROW(is(r.text, replies[i].text), "text", replies[i].in);
   }
 }
 
@@ -86,8 +66,8 @@ static const struct {
 static void test_timestamps(void) {
   size_t i;
   for (i = 0; i < sizeof timestamps / sizeof *timestamps; i++) {
-    check(eq(lm_pop3_timestamp(str(timestamps[i].in)), timestamps[i].out), "timestamp",
-          timestamps[i].in);
+    EXPECT_ROW(is(lm_pop3_timestamp(str(timestamps[i].in)), timestamps[i].out), "timestamp",
+               timestamps[i].in);
   }
 }
 
@@ -119,11 +99,11 @@ static void test_scans(void) {
   for (i = 0; i < sizeof scans / sizeof *scans; i++) {
     struct lm_pop3_item item;
     bool ok = lm_pop3_scan(str(scans[i].in), &item);
-    check(ok == scans[i].ok, "scan", scans[i].in);
+    EXPECT_ROW(ok == scans[i].ok, "scan", scans[i].in);
     if (!ok) continue;
-    check(item.number == scans[i].number, "number", scans[i].in);
-    check(item.has_size == scans[i].has_size, "has size", scans[i].in);
-    check(!item.has_size || item.size == scans[i].size, "size", scans[i].in);
+    EXPECT_ROW(item.number == scans[i].number, "number", scans[i].in);
+    EXPECT_ROW(item.has_size == scans[i].has_size, "has size", scans[i].in);
+    EXPECT_ROW(!item.has_size || item.size == scans[i].size, "size", scans[i].in);
   }
 }
 
@@ -145,9 +125,9 @@ static void test_uniques(void) {
   for (i = 0; i < sizeof uniques / sizeof *uniques; i++) {
     struct lm_pop3_item item;
     bool ok = lm_pop3_unique(str(uniques[i].in), &item);
-    check(ok == uniques[i].ok, "unique", uniques[i].in);
-    check(!ok || (item.number == uniques[i].number && eq(item.uid, uniques[i].uid)), "uid",
-          uniques[i].in);
+    EXPECT_ROW(ok == uniques[i].ok, "unique", uniques[i].in);
+    EXPECT_ROW(!ok || (item.number == uniques[i].number && is(item.uid, uniques[i].uid)), "uid",
+               uniques[i].in);
   }
 }
 
@@ -156,16 +136,16 @@ static void test_lines(void) {
   struct lm_str rest = str("a\r\n\nb\nc"), line, name, more;
   size_t n = 0;
   while (lm_pop3_next_line(&rest, &line)) {
-    check(n < 4 && eq(line, want[n]), "line", "a, empty, b, c");
+    EXPECT_ROW(n < 4 && is(line, want[n]), "line", "a, empty, b, c");
     n++;
   }
-  check(n == 4, "number of lines", "a, empty, b, c");
-  check(lm_pop3_capability(str("SASL  PLAIN LOGIN "), &name, &more) && eq(name, "SASL") &&
-            eq(more, "PLAIN LOGIN"),
-        "capability", "SASL");
-  check(lm_pop3_capability(str("TOP"), &name, &more) && eq(name, "TOP") && more.n == 0,
-        "capability", "TOP");
-  check(!lm_pop3_capability(str("  "), &name, &more), "no capability", "");
+  EXPECT_ROW(n == 4, "number of lines", "a, empty, b, c");
+  EXPECT_ROW(lm_pop3_capability(str("SASL  PLAIN LOGIN "), &name, &more) && is(name, "SASL") &&
+                 is(more, "PLAIN LOGIN"),
+             "capability", "SASL");
+  EXPECT_ROW(lm_pop3_capability(str("TOP"), &name, &more) && is(name, "TOP") && more.n == 0,
+             "capability", "TOP");
+  EXPECT_ROW(!lm_pop3_capability(str("  "), &name, &more), "no capability", "");
 }
 
 int main(void) {
@@ -174,6 +154,5 @@ int main(void) {
   test_scans();
   test_uniques();
   test_lines();
-  printf("ok %d\n", checks - failures);
-  return failures != 0;
+  return check_end();
 }

@@ -2,7 +2,7 @@
 ** smtp_reply_test.c: lines of replies, enhanced codes, the answer to EHLO, and the envelope of a
 ** transaction, as tables.
 */
-#include "base_check.h"
+#include "check.h"
 #include "smtp/ehlo.h"
 #include "smtp/reply.h"
 #include "smtp/txn.h"
@@ -162,5 +162,5 @@ int main(void) {
   ehlo();
   envelope();
   envelope_refuses();
-  return done();
+  return check_end();
 }

@@ -6,28 +6,13 @@
 #ifndef LM_SPEC_TLS_FIXTURE_H
 #define LM_SPEC_TLS_FIXTURE_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "check.h"
 #include "tls/tls.h"
-
-static int cases;
-static const char *doing = ""; /* the row of a table that is being played */
-
-#define CHECK(what)                                                                                \
-  do {                                                                                             \
-    cases++;                                                                                       \
-    if (!(what)) {                                                                                 \
-      fprintf(stderr, "%s:%d: not so: %s (%s)\n", __FILE__, __LINE__, #what, doing);               \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 /* --- certificates ---------------------------------------------------------------------------- */
 
@@ -46,10 +31,6 @@ struct identity {
   char *cert_pem; /* the certificate and, behind it, whoever issued it where that is no root */
   char *key_pem;
 };
-
-static inline struct lm_str lit(const char *s) {
-  return (struct lm_str){s, s ? strlen(s) : 0};
-}
 
 static inline bool has(struct lm_str s, const char *part) {
   size_t n = strlen(part), i;
@@ -137,15 +118,15 @@ static inline struct lm_tls_context *context(const struct lm_tls_options *o) {
 static inline struct lm_tls_options server_options(const struct identity *id) {
   struct lm_tls_options o = {0};
   o.server = true;
-  o.cert = lit(id->cert_pem);
-  o.key = lit(id->key_pem);
+  o.cert = str(id->cert_pem);
+  o.key = str(id->key_pem);
   return o;
 }
 
 static inline struct lm_tls_options client_options(const struct identity *root) {
   struct lm_tls_options o = {0};
   o.verify = true;
-  o.ca_file = lit(root->cert_pem);
+  o.ca_file = str(root->cert_pem);
   return o;
 }
 
@@ -164,7 +145,7 @@ static inline bool side_open(struct side *s, const struct lm_tls_context *c, con
   memset(s, 0, sizeof *s);
   lm_wire_init(&s->wire);
   s->link.wire = &s->wire;
-  s->tls = lm_tls_new(c, lit(name), resume, &refusal);
+  s->tls = lm_tls_new(c, str(name), resume, &refusal);
   return s->tls && lm_link_insert(&s->link, s->tls);
 }
 
@@ -199,7 +180,7 @@ static inline void converse(struct side *a, struct side *b, size_t split) {
   } while (first || second);
 }
 
-static inline bool holds(const struct side *s, const char *text) {
+static inline bool heard(const struct side *s, const char *text) {
   struct lm_str in = lm_wire_input(&s->wire);
   return in.n == strlen(text) && memcmp(in.p, text, in.n) == 0;
 }

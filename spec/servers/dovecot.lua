@@ -12,6 +12,8 @@
 local Keeper = require "spec.servers.keeper"
 local Server = require "spec.servers.server"
 
+local fill = Server.fill
+
 local Dovecot = Server.class()
 
 -- No delay after a wrong password, no fsync, processes kept for the next login: the suite logs in thousands of
@@ -123,10 +125,6 @@ service @NAME-login {
 }
 ]]
 
-local function fill(template, values)
-  return (template:gsub("@(%a+)", function(name) return values[name] and tostring(values[name]) end))
-end
-
 function Dovecot:tls_settings(certificate, made, options)
   if options.tls == false then return "ssl = no\n" end
   local text = string.format("ssl = yes\nssl_cert = <%s\nssl_key = <%s\nssl_min_protocol = %s\n",
@@ -214,21 +212,13 @@ function M.new(servers, options)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
   self.relay = type(options.relay) == "table" and options.relay or nil
-  self.keeper, why = Keeper.new(found, { "-F", "-c", "@/dovecot.conf" })
-  if not self.keeper then return nil, why end
-  self.folder = self.keeper.folder
+  local kept
+  kept, why = self:take_keeper(found, { "-F", "-c", "@/dovecot.conf" })
+  if not kept then return nil, why end
   self.tls = self:tls_settings(certificate, made, options)
   self:take_ports(ports_of(options))
   self.keeper:write("mail/.keep", "")
-  self:first_users(options.users)
-  if options.prepare_only then return self end
-  local ok
-  ok, why = self:start()
-  if not ok then
-    self:close()
-    return nil, why
-  end
-  return self
+  return self:open(options)
 end
 
 return M

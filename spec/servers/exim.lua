@@ -158,7 +158,7 @@ function Exim:configuration()
     smtputf = offered(options, "smtputf8") and "*" or "",
   }
   for _, name in ipairs { "pipelining", "chunking", "dsn" } do values[name] = offered(options, name) and "*" or "" end
-  return (CONFIGURATION:gsub("@(%a+)", function(name) return values[name] and tostring(values[name]) end))
+  return Server.fill(CONFIGURATION, values)
 end
 
 function Exim:start()
@@ -187,20 +187,12 @@ function M.new(servers, options)
     password = servers.password, logs = { "output", "mainlog", "paniclog", "rejectlog" } }, Exim)
   self.certificate, why = self:take_certificate(servers, options.certificate)
   if not self.certificate then return nil, why end
-  self.keeper, why = Keeper.new(found, { "-C", "@/exim.conf", "-bdf", "-q5s" })
-  if not self.keeper then return nil, why end
-  self.folder = self.keeper.folder
+  local kept
+  kept, why = self:take_keeper(found, { "-C", "@/exim.conf", "-bdf", "-q5s" })
+  if not kept then return nil, why end
   self.elsewhere = { name = "elsewhere", maildir = self.folder .. "/elsewhere" }
   self:take_ports { "smtp", "submission", options.tls ~= false and "submissions" or nil }
-  self:first_users(options.users)
-  if options.prepare_only then return self end
-  local ok
-  ok, why = self:start()
-  if not ok then
-    self:close()
-    return nil, why
-  end
-  return self
+  return self:open(options)
 end
 
 return M

@@ -13,6 +13,20 @@ function Server.class()
   return class
 end
 
+--- A template with the values of its @NAMEs; a name that has none stays.
+function Server.fill(template, values)
+  return (template:gsub("@(%a+)", function(name) return values[name] and tostring(values[name]) end))
+end
+
+--- The keeper of what Keeper.find has found, and its folder. Returns true, or nil and the reason.
+function Server:take_keeper(found, arguments)
+  local why
+  self.keeper, why = Keeper.new(found, arguments)
+  if not self.keeper then return nil, why end
+  self.folder = self.keeper.folder
+  return true
+end
+
 --- The ports by their names, one free port each.
 function Server:take_ports(names)
   local ports = self.keeper:ports(#names)
@@ -57,6 +71,17 @@ function Server:start()
   if not ok then return nil, self.name .. " did not start: " .. why .. "\n" .. self:log() end
   self.running = true
   return true
+end
+
+--- The last step of `new`: the first users are in, and it runs, unless options.prepare_only leaves that to `start`.
+-- Returns the server, or nil and the reason with nothing left behind.
+function Server:open(options)
+  self:first_users(options.users)
+  if options.prepare_only then return self end
+  local ok, why = self:start()
+  if ok then return self end
+  self:close()
+  return nil, why
 end
 
 --- Ends its processes; ports, users and mail stay, and `start` brings it back.
