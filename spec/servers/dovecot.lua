@@ -144,8 +144,8 @@ function Dovecot:configuration()
     FOLDER = k.folder, LISTEN = "127.0.0.1" .. (options.plaintext == false and ", 127.0.0.2" or ""),
     PROTOCOLS = "imap pop3 lmtp" .. (relay and " submission" or ""),
     USER = k.user, GROUP = k.group, MECHANISMS = mechanisms, NOPLAIN = options.plaintext == false and "yes" or "no",
-    LIBEXEC = k.found.root and fill("libexec_dir = @D/root/usr/lib/dovecot\n"
-      .. "mail_plugin_dir = @D/root/usr/lib/dovecot/modules", { D = k.folder }) or "",
+    LIBEXEC = k.found.root and fill("libexec_dir = @D/tree/usr/lib/dovecot\n"
+      .. "mail_plugin_dir = @D/tree/usr/lib/dovecot/modules", { D = k.folder }) or "",
     STORE = self.store == "maildir" and "maildir:~/Maildir" or "sdbox:~/sdbox",
     PLUGINS = options.plugins or "", IMAPPLUGINS = options.imap_plugins or "",
     RELAY = relay and relay.ports.smtp or 0, lmtp = self.ports.lmtp,

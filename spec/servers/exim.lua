@@ -146,7 +146,7 @@ function Exim:configuration()
   local store, tls = options.deliver_to, options.tls ~= false
   local ports = p.smtp .. " : " .. p.submission .. (tls and " : " .. p.submissions or "")
   local values = {
-    FOLDER = k.folder, PROGRAM = k.found.root and k.folder .. "/root/usr/sbin/exim4" or k.found.program,
+    FOLDER = k.folder, PROGRAM = k.found.root and k.folder .. "/tree/usr/sbin/exim4" or k.found.program,
     DOMAIN = self.domain, PORTS = ports, MX = p.smtp, IMPLICIT = p.submissions or "", STARTTLS = tls and "*" or "",
     CERT = self.certificate.cert, KEY = self.certificate.key, SIZE = options.size or "300M",
     AUTH = options.plaintext == false and "${if eq{$tls_in_cipher}{}{}{*}}" or "*",

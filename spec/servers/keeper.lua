@@ -61,8 +61,8 @@ local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib/dovecot usr/lib/dovec
 local function surroundings(unpacked, folder, preload)
   local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
-  for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/root/" .. name end
-  return string.format("LM_REROOT=%s/root %s=%s/reroot.so LD_LIBRARY_PATH=%s",
+  for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
+  return string.format("LM_REROOT=%s/tree %s=%s/reroot.so LD_LIBRARY_PATH=%s",
     folder, preload, folder, table.concat(list, ":"))
 end
 
@@ -71,7 +71,7 @@ local function command_line(found, arguments)
   local words = { "exec env -u LD_PRELOAD" }
   local program = found.program
   if found.root then
-    program = "@/root" .. program:sub(#found.root + 1)
+    program = "@/tree" .. program:sub(#found.root + 1)
     words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
   end
   words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
@@ -108,7 +108,7 @@ function Keeper:enter_root()
   local ok, why = shell("cp " .. quote(packages .. "/bin/reroot.so") .. " " .. self.folder)
   if not ok then return nil, why end
   local way = self:ask("reach " .. self.found.program) and "ln -s " or "cp -a "
-  ok, why = shell(way .. quote(self.found.root) .. " " .. self.folder .. "/root")
+  ok, why = shell(way .. quote(self.found.root) .. " " .. self.folder .. "/tree")
   return ok, why
 end
 
@@ -164,7 +164,7 @@ function Keeper:run(program, arguments, input)
   local words, feed = { program }, ""
   if self.found.root then
     words = { "env -u LD_PRELOAD", surroundings(self.found.root, self.folder, "LD_PRELOAD"),
-      self.folder .. "/root" .. program }
+      self.folder .. "/tree" .. program }
   end
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
   if input then feed = " < " .. quote(self:write("input", input)) end
