@@ -115,6 +115,25 @@ void lm_checklimits(lua_State *L, int i, struct lm_limits *out) {
   }
 }
 
+/* --- recorded bytes --------------------------------------------------------------------------- */
+
+void lm_feed_recorded(lua_State *L, struct lm_wire *w, void *parser, int into,
+                      enum lm_status (*take)(lua_State *L, void *parser, int into)) {
+  struct lm_str bytes = lm_checkstr(L, 1);
+  lua_Number chunk = luaL_optnumber(L, 2, 0);
+  size_t step = chunk >= 1 && chunk < (lua_Number)bytes.n ? (size_t)chunk : bytes.n;
+  enum lm_status status = LM_WAIT;
+  luaL_argcheck(L, lua_isnoneornil(L, 2) || chunk >= 1, 2, "1 or more expected");
+  while (bytes.n && status == LM_WAIT) {
+    struct lm_str piece = {bytes.p, bytes.n < step ? bytes.n : step};
+    if (!lm_wire_feed(w, piece)) return;
+    bytes = (struct lm_str){bytes.p + piece.n, bytes.n - piece.n};
+    do {
+      status = take(L, parser, into);
+    } while (status == LM_EVENT);
+  }
+}
+
 /* --- failures -------------------------------------------------------------------------------- */
 
 static const char *kind_of(enum lm_code code) {

@@ -71,6 +71,12 @@ int lm_push_id(lua_State *L, uint32_t id, const char *why);
 /* Reads a limits table at `i` (nil: defaults). An unknown name is an argument error. */
 void lm_checklimits(lua_State *L, int i, struct lm_limits *out);
 
+/* Feeds recorded bytes (argument 1) to a parser's wire, as many at a time as argument 2 says (nil: all),
+** and takes what is whole after each piece: `take` answers LM_EVENT for one unit that it put into the
+** table at `into`, LM_WAIT where it needs more. */
+void lm_feed_recorded(lua_State *L, struct lm_wire *w, void *parser, int into,
+                      enum lm_status (*take)(lua_State *L, void *parser, int into));
+
 /* A failure as two values: kind of the public API, one readable line. Returns 2. */
 int lm_push_error(lua_State *L, const struct lm_error *e);
 

@@ -424,7 +424,8 @@ static enum lm_status parse_whole(lua_State *L, struct parser *p, struct lm_str 
   return LM_EVENT;
 }
 
-static enum lm_status parse_one(lua_State *L, struct parser *p, int all) {
+static enum lm_status parse_one(lua_State *L, void *parser, int all) {
+  struct parser *p = parser;
   struct lm_str in = lm_wire_input(&p->wire);
   size_t size = 0;
   switch (lm_imap_frame(&p->frame, in, &p->limits, &size)) {
@@ -438,25 +439,14 @@ static enum lm_status parse_one(lua_State *L, struct parser *p, int all) {
 /* imap_parse(bytes [, chunk [, limits]]) -> array of {kind=, tag=, name=, number=, value=, code=,
 ** code_value=, text=}; or nil, kind, message. The bytes are fed `chunk` at a time. */
 static int imap_parse(lua_State *L) {
-  struct lm_str bytes = lm_checkstr(L, 1);
-  lua_Number chunk = luaL_optnumber(L, 2, 0);
-  size_t step = chunk >= 1 && chunk < (lua_Number)bytes.n ? (size_t)chunk : bytes.n;
   struct parser *p;
-  enum lm_status status = LM_WAIT;
   lua_settop(L, 3);
   p = lm_newobject(L, sizeof *p, lua_upvalueindex(1));
   lm_wire_init(&p->wire);
   lm_checklimits(L, 3, &p->limits);
   if (p->limits.depth > 1000) p->limits.depth = 1000;
   lua_newtable(L); /* 5: the responses */
-  while (bytes.n && status == LM_WAIT) {
-    struct lm_str piece = {bytes.p, bytes.n < step ? bytes.n : step};
-    if (!lm_wire_feed(&p->wire, piece)) break;
-    bytes = (struct lm_str){bytes.p + piece.n, bytes.n - piece.n};
-    do {
-      status = parse_one(L, p, 5);
-    } while (status == LM_EVENT);
-  }
+  lm_feed_recorded(L, &p->wire, p, 5, parse_one);
   if (!lm_wire_failed(&p->wire) && lm_wire_input(&p->wire).n) {
     lm_wire_fail(&p->wire, LM_E_CLOSED, "the end of a response", lm_wire_input(&p->wire));
   }

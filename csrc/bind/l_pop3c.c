@@ -400,7 +400,8 @@ static bool may_have_lines(lua_State *L, const struct parser *p) {
   return ok;
 }
 
-static enum lm_status parse_line(lua_State *L, struct parser *p, int replies) {
+static enum lm_status parse_line(lua_State *L, void *parser, int replies) {
+  struct parser *p = parser;
   struct lm_str line;
   struct lm_pop3_reply r;
   enum lm_status status = lm_wire_line(&p->wire, SIZE_MAX, &line);
@@ -426,23 +427,12 @@ static bool is_over(const struct parser *p) {
 /* pop3_parse(bytes [, chunk]) -> array of {ok=, text=, response_code=, lines=} or {challenge=};
 ** or nil, kind, message. The bytes are fed `chunk` at a time. */
 static int pop3_parse(lua_State *L) {
-  struct lm_str bytes = lm_checkstr(L, 1);
-  lua_Number chunk = luaL_optnumber(L, 2, 0);
-  size_t step = chunk >= 1 && chunk < (lua_Number)bytes.n ? (size_t)chunk : bytes.n;
   struct parser *p;
-  enum lm_status status = LM_WAIT;
   lua_settop(L, 2);
   p = lm_newobject(L, sizeof *p, lua_upvalueindex(1));
   lm_wire_init(&p->wire);
   lua_newtable(L); /* 4: the replies */
-  while (bytes.n && status == LM_WAIT) {
-    struct lm_str piece = {bytes.p, bytes.n < step ? bytes.n : step};
-    if (!lm_wire_feed(&p->wire, piece)) break;
-    bytes = (struct lm_str){bytes.p + piece.n, bytes.n - piece.n};
-    do {
-      status = parse_line(L, p, 4);
-    } while (status == LM_EVENT);
-  }
+  lm_feed_recorded(L, &p->wire, p, 4, parse_line);
   if (!lm_wire_failed(&p->wire) && !is_over(p)) {
     lm_wire_fail(&p->wire, LM_E_CLOSED, p->in_lines ? "the final dot" : "the end of a line",
                  LM_NOSTR);

@@ -470,6 +470,7 @@ static void push_lines(lua_State *L, struct lm_str text) {
 struct parser {
   struct lm_wire wire;
   struct lm_smtp_reader reader;
+  int count; /* of replies so far */
 };
 
 static int parser_gc(lua_State *L) {
@@ -480,47 +481,36 @@ static int parser_gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes all whole replies that the parser holds into the table at `into`. */
-static enum lm_status take_replies(lua_State *L, struct parser *p, int into, int *count) {
+/* Takes one reply into the table at `into`. */
+static enum lm_status take_reply(lua_State *L, void *parser, int into) {
   static const struct lm_limits limits = LM_LIMITS_DEFAULT;
+  struct parser *p = parser;
   struct lm_smtp_reply reply;
-  enum lm_status status;
-  while ((status = lm_smtp_reply_next(&p->reader, &p->wire, &limits, &reply)) == LM_EVENT) {
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, (lua_Integer)reply.code);
-    lua_setfield(L, -2, "code");
-    push_nonempty(L, reply.enhanced);
-    lua_setfield(L, -2, "enhanced");
-    push_lines(L, reply.text);
-    lua_setfield(L, -2, "lines");
-    lua_rawseti(L, into, ++*count);
-  }
-  return status;
+  enum lm_status status = lm_smtp_reply_next(&p->reader, &p->wire, &limits, &reply);
+  if (status != LM_EVENT) return status;
+  lua_createtable(L, 0, 3);
+  lua_pushinteger(L, (lua_Integer)reply.code);
+  lua_setfield(L, -2, "code");
+  push_nonempty(L, reply.enhanced);
+  lua_setfield(L, -2, "enhanced");
+  push_lines(L, reply.text);
+  lua_setfield(L, -2, "lines");
+  lua_rawseti(L, into, ++p->count);
+  return LM_EVENT;
 }
 
 /* core.smtp_parse(bytes [, chunk]) -> {{code=, enhanced=, lines={...}}...} | nil, kind, message */
 static int parse(lua_State *L) {
-  struct lm_str bytes = lm_checkstr(L, 1);
-  lua_Integer chunk = luaL_optinteger(L, 2, bytes.n ? (lua_Integer)bytes.n : 1);
   struct parser *p;
-  enum lm_status status = LM_WAIT;
-  int count = 0;
-  size_t at = 0;
-  luaL_argcheck(L, chunk > 0, 2, "1 or more expected");
+  lua_settop(L, 2);
   p = lm_newobject(L, sizeof *p, lua_upvalueindex(1));
   lm_wire_init(&p->wire);
-  lua_newtable(L);
-  while (status == LM_WAIT && at < bytes.n) {
-    size_t n = bytes.n - at < (size_t)chunk ? bytes.n - at : (size_t)chunk;
-    lm_wire_feed(&p->wire, (struct lm_str){bytes.p + at, n});
-    at += n;
-    status = take_replies(L, p, lua_gettop(L), &count);
+  lua_newtable(L); /* 4: the replies */
+  lm_feed_recorded(L, &p->wire, p, 4, take_reply);
+  if (!lm_wire_failed(&p->wire) && (p->reader.code || lm_wire_input(&p->wire).n)) {
+    lm_wire_fail(&p->wire, LM_E_CLOSED, "the end of a reply", lm_wire_input(&p->wire));
   }
-  if (status == LM_WAIT && (p->reader.code || lm_wire_input(&p->wire).n)) {
-    lm_wire_eof(&p->wire);
-    status = take_replies(L, p, lua_gettop(L), &count);
-  }
-  if (status != LM_FAIL) return 1;
+  if (!lm_wire_failed(&p->wire)) return 1;
   lua_pushnil(L);
   return 1 + lm_push_error(L, lm_wire_error(&p->wire));
 }
