@@ -562,7 +562,22 @@ describe("the other calls", function()
   end)
 end)
 
+describe("an SMTP session without a transport", function()
+  it("knows no server, and says so without an error", function()
+    local session = mail.smtp.session()
+    assert.is_nil(session.capabilities)
+    assert.is_nil(session.server)
+    assert.is_nil(session.tls)
+    assert.is_false(session:has "SIZE")
+    assert.matches("no transport", tostring(session))
+  end)
+end)
+
 describe("mail.smtp.parse", function()
+  it("refuses a chunk of nothing", function()
+    assert.has_error(function() mail.smtp.parse("250 ok\r\n", 0) end)
+  end)
+
   it("reads replies fed in any pieces", function()
     local bytes = "220 mx\r\n250-one\r\n250 2.0.0 two\r\n550 5.1.1 no\r\n"
     for chunk = 1, #bytes do

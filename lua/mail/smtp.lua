@@ -402,13 +402,21 @@ end
 
 --- True where the server named the capability in its answer to EHLO.
 function Session:has(name)
-  local pump = Pump.of(self)
-  return pump.capabilities ~= nil and pump.capabilities[name:upper()] ~= nil
+  local known = self.capabilities
+  return known ~= nil and known[name:upper()] ~= nil
+end
+
+-- Nil for a session without a transport.
+local function of_pump(name)
+  return function(self)
+    local pump = Pump.of(self)
+    return pump and pump[name]
+  end
 end
 
 local fields = {
-  capabilities = function(self) return Pump.of(self).capabilities end,
-  server = function(self) return Pump.of(self).greeting end,
+  capabilities = of_pump "capabilities",
+  server = of_pump "greeting",
   tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
 }
 
