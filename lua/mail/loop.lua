@@ -484,7 +484,9 @@ end
 --- The adapter of that name, or `which` itself made complete.
 function loop.adapter(which, level)
   if which == "native" then return require "mail.io.native" end
-  if type(which) == "table" then return require "mail.io.fd".complete(which) end
+  if type(which) == "table" then
+    return require(which.dial and "mail.io.stream" or "mail.io.fd").complete(which)
+  end
   local found, adapter = pcall(require, "mail.io." .. tostring(which))
   if not found then error("mail.loop: no adapter '" .. tostring(which) .. "'", (level or 1) + 1) end
   return adapter

@@ -54,24 +54,46 @@ local function await(conn, _, timeout)
   return broken(conn, session, why)
 end
 
-local function next_event(_, session)
+local function next_event(conn, session)
+  conn.session = session
   return session:next()
 end
 
---- An adapter for `mail.pump` whose connections are transport objects.
--- @tparam table loop an adapter of `mail.loop`: `now()` and `event()` are used
--- @treturn table host
-function stream.host(loop)
-  local host = setmetatable({ next = next_event, await = await, flush = send }, { __index = loop })
-  function host.close(conn)
-    if conn.closed then return end
-    conn.closed = true
-    conn.transport:close()
-  end
+local function close(conn)
+  if conn.closed then return end
+  conn.closed = true
+  conn.transport:close()
+end
+
+-- What a pump calls, for connections that are transport objects.
+local function put(host)
+  host.next, host.await, host.flush, host.close = next_event, await, send, close
   return host
 end
 
---- A transport object as the connection of one session.
+--- An adapter for `mail.pump` whose connections are transport objects, with another one's clock.
+-- @tparam table loop an adapter of `mail.loop`: `now()` and `event()` are used
+-- @treturn table host
+function stream.host(loop)
+  return put(setmetatable({}, { __index = loop }))
+end
+
+--- Completes an adapter for a loop that has sockets of its own: it gives `dial(name, port, options,
+-- deadline)` → transport, or nil, err; `now`, `event`, `sleep`, `spawn`.
+-- @tparam table host
+-- @treturn table the same table with connect, next, await, flush and close
+function stream.complete(host)
+  if host.connect then return host end
+  host.pause = host.pause or function() end
+  function host.connect(name, port, options, deadline)
+    local transport, err = host.dial(name, port, options, deadline)
+    if not transport then return nil, err end
+    return stream.conn(transport)
+  end
+  return put(host)
+end
+
+--- A transport object as the connection of one session; without one it is known at the first `next`.
 function stream.conn(transport, session)
   return setmetatable({ transport = transport, session = session }, Conn)
 end
