@@ -17,6 +17,7 @@
 struct lm_dotout {
   bool mid_line; /* the last byte sent was not the end of a line */
   bool cr;       /* a CR was held back: it ends a line with or without an LF */
+  bool plain;    /* line endings only: dots stay single, and nothing marks the end (BDAT) */
 };
 
 /* How many bytes at the front of `s` may be sent as they are. Bytes that depend on what follows the
@@ -29,7 +30,7 @@ void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n);
 /* Appends the encoded form of `s`; false when memory is short. */
 bool lm_dotout_put(struct lm_dotout *d, struct lm_buf *out, struct lm_str s);
 
-/* Ends the text: a final CRLF where it lacks one, then ".", CRLF. */
+/* Ends the text: a final CRLF where it lacks one, then, unless it is plain, ".", CRLF. */
 bool lm_dotout_end(struct lm_dotout *d, struct lm_buf *out);
 
 /* --- inward ---------------------------------------------------------------------------------- */

@@ -358,7 +358,7 @@ static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str he
   if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
   if (!check_extensions(d, head, size) || !put_mail(d, size)) return false;
   if (!each_rcpt(L, lua_gettop(L), d, add_rcpt)) return false;
-  if (!lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
+  if (!d->txn->chunked && !lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
   return true;
 }
 
@@ -379,6 +379,7 @@ static int transaction(lua_State *L) {
   d.rcpt_params = lm_optstr(L, 7);
   d.kind = "invalid";
   if ((d.txn = lm_smtpc_txn(d.session)) == NULL) return luaL_error(L, "out of memory");
+  d.txn->chunked = (lm_smtpc_ehlo(d.session)->has & LM_SMTP_CHUNKING) != 0;
   d.txn->streamed = message.p == NULL;
   d.txn->text = message;
   if (read_envelope(L, 2, &d, message.p ? message : head, size)) {
@@ -529,13 +530,15 @@ static void release(void *session) {
 
 static const struct lm_box_type type = {next, abandon, secured, release};
 
-/* core.smtp_session([limits]) -> session */
+/* core.smtp_session([limits [, "lmtp"]]) -> session */
 static int newsession(lua_State *L) {
   struct lm_limits limits;
   struct lm_box *b;
+  bool lmtp = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "lmtp") == 0;
   lm_checklimits(L, 1, &limits);
   b = lm_newbox(L, &type, lua_upvalueindex(1));
   if ((b->session = lm_smtpc_new(&limits)) == NULL) return luaL_error(L, "out of memory");
+  if (lmtp) lm_smtpc_speak_lmtp(b->session);
   b->link.wire = lm_smtpc_wire(b->session);
   return 1;
 }

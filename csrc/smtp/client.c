@@ -14,7 +14,18 @@
 #include "base/chars.h"
 #include "base/text.h"
 
-enum slot_kind { S_GREETING, S_EHLO, S_LINE, S_STARTTLS, S_AUTH, S_TXN, S_DOT, S_RSET, S_QUIT };
+enum slot_kind {
+  S_GREETING,
+  S_EHLO,
+  S_LINE,
+  S_STARTTLS,
+  S_AUTH,
+  S_TXN,
+  S_DOT,
+  S_BDAT,
+  S_RSET,
+  S_QUIT
+};
 
 /* Lines that must be the last of their group: what follows waits for their reply (RFC 2920 §3.1).
 ** DATA is one too; it is known by its place in the transaction. */
@@ -27,7 +38,7 @@ struct slot {
   bool muted;   /* abandoned: the reply is swallowed */
   bool last;    /* nothing may follow before its reply */
   uint32_t id;
-  uint32_t line; /* S_TXN: which line of the transaction */
+  uint32_t line; /* S_TXN: which line of the transaction; S_BDAT: 1 for the last chunk */
   uint64_t end;  /* the reply may come once the output has left up to here */
   struct lm_smtp_txn *txn;
 };
@@ -50,6 +61,9 @@ struct lm_smtpc {
   size_t queued;               /* bytes of lines in jobs */
   struct lm_smtp_txn *txns;    /* all that are queued or under way; owned here */
   struct lm_smtp_txn *content; /* the one whose content is being sent */
+  struct lm_smtp_txn *halted;  /* the one whose chunks were stopped halfway; replies are due */
+  struct lm_buf chunk;         /* a chunk under construction */
+  uint32_t go_id;              /* whom GO was told */
   struct lm_smtp_txn *ended;   /* the one in the last event; owned, reused at the next call */
   struct lm_smtp_txn *spare;   /* one that is being filled in, or waits to be used again */
   struct lm_buf challenge;
@@ -60,7 +74,8 @@ struct lm_smtpc {
   uint64_t told; /* how far the output was when the caller last heard of it */
   bool cut;      /* STARTTLS was granted and TLS is not in place */
   bool may_give; /* GO was told */
-  bool quit;     /* QUIT was answered: what comes now is noise, and no end of stream a failure */
+  bool lmtp;
+  bool quit; /* QUIT was answered: what comes now is noise, and no end of stream a failure */
 };
 
 /* --- making and ending ------------------------------------------------------------------------ */
@@ -116,6 +131,7 @@ void lm_smtpc_free(struct lm_smtpc *s) {
   lm_smtp_reader_free(&s->reader);
   lm_smtp_ehlo_free(&s->ehlo);
   lm_buf_free(&s->slots);
+  lm_buf_free(&s->chunk);
   lm_buf_wipe(&s->challenge);
   lm_wire_free(&s->wire);
   free(s);
@@ -131,6 +147,10 @@ const struct lm_smtp_ehlo *lm_smtpc_ehlo(const struct lm_smtpc *s) {
 
 const char *lm_smtpc_refusal(const struct lm_smtpc *s) {
   return s->refusal;
+}
+
+void lm_smtpc_speak_lmtp(struct lm_smtpc *s) {
+  s->lmtp = true;
 }
 
 void lm_smtpc_secured(struct lm_smtpc *s) {
@@ -181,7 +201,8 @@ static uint32_t enqueue_line(struct lm_smtpc *s, enum slot_kind kind, struct lm_
 
 uint32_t lm_smtpc_command(struct lm_smtpc *s, enum lm_smtp_verb verb, struct lm_str line) {
   switch (verb) {
-  case LM_SMTP_EHLO: return enqueue_line(s, S_EHLO, LM_STR("EHLO "), line);
+  case LM_SMTP_EHLO:
+    return enqueue_line(s, S_EHLO, s->lmtp ? LM_STR("LHLO ") : LM_STR("EHLO "), line);
   case LM_SMTP_HELO: return enqueue_line(s, S_LINE, LM_STR("HELO "), line);
   case LM_SMTP_RSET: return enqueue_line(s, S_RSET, LM_STR("RSET"), LM_NOSTR);
   case LM_SMTP_START_TLS: return enqueue_line(s, S_STARTTLS, LM_STR("STARTTLS"), LM_NOSTR);
@@ -271,19 +292,20 @@ static bool spoke_early(const struct lm_smtpc *s) {
 /* True where another line may be put into the output now. */
 static bool may_advance(const struct lm_smtpc *s) {
   size_t n = count_slots(s);
-  if (s->cut || s->content || s->asking || s->quit || lm_wire_failed(&s->wire)) return false;
+  if (s->cut || s->content || s->halted || s->asking || s->quit) return false;
+  if (lm_wire_failed(&s->wire)) return false;
   if (n == 0) return !spoke_early(s);
   return (s->ehlo.has & LM_SMTP_PIPELINING) && !slot_at(s, n - 1)->last;
 }
 
 /* Puts lines `from` to `to` of a transaction out. */
 static bool put_txn_lines(struct lm_smtpc *s, struct lm_smtp_txn *t, uint32_t from, uint32_t to) {
-  bool all = from == 0 && to == t->nrcpt + 1;
+  bool all = from == 0 && to == lm_smtp_txn_last(t);
   uint64_t end = s->wire.queued;
   uint32_t i;
   if (all && !lm_wire_put(&s->wire, lm_smtp_txn_lines(t))) return false;
   for (i = from; i <= to; i++) {
-    struct slot slot = {S_TXN, false, i == t->nrcpt + 1, t->id, i, 0, t};
+    struct slot slot = {S_TXN, false, i == t->nrcpt + 1, t->id, i, 0, t}; /* DATA is the last */
     struct lm_str line = lm_smtp_txn_line(t, i);
     if (!all && !lm_wire_put(&s->wire, line)) return false;
     slot.end = end += line.n;
@@ -294,12 +316,15 @@ static bool put_txn_lines(struct lm_smtpc *s, struct lm_smtp_txn *t, uint32_t fr
   return true;
 }
 
+static void begin_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t);
+
 /* Puts the next line, or with pipelining all lines, of a transaction out. True where the transaction
 ** needs its place in the queue no longer. */
 static bool advance_txn(struct lm_smtpc *s, struct lm_smtp_txn *t) {
-  uint32_t last = t->nrcpt + 1;
+  uint32_t last = lm_smtp_txn_last(t);
   bool together = (s->ehlo.has & LM_SMTP_PIPELINING) != 0;
   if (!put_txn_lines(s, t, t->emitted, together ? last : t->emitted)) return false;
+  if (t->chunked && together) begin_chunks(s, t);
   return t->emitted > last;
 }
 
@@ -389,35 +414,146 @@ static void send_text(struct lm_smtpc *s) {
   if (t->text.n == 0 && s->wire.lent.n == 0) end_content(s);
 }
 
+/* --- content in chunks (RFC 3030) --------------------------------------------------------------- */
+
+static void begin_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
+  s->content = t;
+  s->told = s->wire.gone;
+  s->may_give = false;
+  t->stage = LM_SMTP_AT_CONTENT;
+  t->dot.plain = true;
+}
+
+/* bdat-cmd = "BDAT" SP chunk-size [ SP "LAST" ] CR LF; the octets are put behind it by the caller,
+** who then pushes the slot. */
+static bool put_bdat(struct lm_smtpc *s, size_t n, bool last) {
+  struct lm_buf line = {NULL, 0, 0, 0};
+  bool ok = lm_buf_puts(&line, LM_STR("BDAT ")) && lm_buf_put_u64(&line, n) &&
+            (!last || lm_buf_puts(&line, LM_STR(" LAST"))) && lm_buf_put(&line, "\r\n", 2) &&
+            lm_wire_put(&s->wire, lm_buf_str(&line));
+  if (ok) trace_lines(s, lm_buf_str(&line));
+  lm_buf_free(&line);
+  return ok;
+}
+
+/* The octets of a chunk are in the output: its reply is due. What follows the last one waits for it,
+** for it may have to be RSET. */
+static bool push_bdat(struct lm_smtpc *s, bool last) {
+  struct lm_smtp_txn *t = s->content;
+  struct slot slot = {S_BDAT, false, last, t->id, last, s->wire.queued, t};
+  t->chunks++;
+  if (last) {
+    t->dotted = true;
+    t->dot_at = s->wire.queued;
+    s->content = NULL;
+  }
+  return push_slot(s, &slot);
+}
+
+static bool no_room(struct lm_smtpc *s) {
+  lm_wire_fail(&s->wire, LM_E_MEMORY, "room for output", LM_NOSTR);
+  return false;
+}
+
+/* Sends a piece in the line endings of the wire; with `last` it ends the content. */
+static bool put_chunk(struct lm_smtpc *s, struct lm_str piece, bool last) {
+  struct lm_smtp_txn *t = s->content;
+  struct lm_buf *b = &s->chunk;
+  lm_buf_clear(b);
+  if (t->binary ? !lm_buf_puts(b, piece) : !lm_dotout_put(&t->dot, b, piece)) return no_room(s);
+  if (last && !t->binary && !lm_dotout_end(&t->dot, b)) return no_room(s);
+  if (lm_buf_len(b) == 0 && !last) return true;
+  if (!put_bdat(s, lm_buf_len(b), last) || !lm_wire_put(&s->wire, lm_buf_str(b))) return no_room(s);
+  return push_bdat(s, last);
+}
+
+/* How much of a lent message may leave as it stands, at most LENT_MAX. */
+static size_t clean_run(const struct lm_smtp_txn *t) {
+  size_t n = t->text.n < LENT_MAX ? t->text.n : LENT_MAX;
+  if (t->binary) return n;
+  return t->text.n > LEND_MIN * 2 ? lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n}) : 0;
+}
+
+/* Prepares more of a lent message: long clean runs are lent on, each as a chunk of its own. */
+static void send_chunks(struct lm_smtpc *s) {
+  struct lm_smtp_txn *t = s->content;
+  while (s->content && lm_wire_output(&s->wire).n < PIECE && s->wire.lent.n == 0) {
+    size_t n = clean_run(t);
+    bool last;
+    if (n >= LEND_MIN * 2) {
+      last = n == t->text.n && (t->binary || t->text.p[n - 1] == '\n');
+      if (!put_bdat(s, n, last)) return;
+      lm_wire_lend(&s->wire, (struct lm_str){t->text.p, n});
+      lm_dotout_sent(&t->dot, t->text, n);
+      if (!push_bdat(s, last)) return;
+    } else {
+      n = t->text.n < PIECE ? t->text.n : PIECE;
+      if (!put_chunk(s, (struct lm_str){t->text.p, n}, n == t->text.n)) return;
+    }
+    t->text = (struct lm_str){t->text.p + n, t->text.n - n};
+    if (!(s->ehlo.has & LM_SMTP_PIPELINING)) return;
+  }
+}
+
+/* Without pipelining each chunk waits for the reply to the one before. */
+static bool may_chunk(const struct lm_smtpc *s) {
+  return (s->ehlo.has & LM_SMTP_PIPELINING) || count_slots(s) == 0;
+}
+
+/* Nobody will get it: no further chunk is sent, and nothing else before the replies to those that
+** were. */
+static void stop_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
+  if (s->content != t) return;
+  s->content = NULL;
+  s->halted = t;
+}
+
 /* Moves the content on; true where the caller is to be told so, or asked for more. */
 static bool send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   if (s->content == NULL) return false;
   memset(ev, 0, sizeof *ev);
   ev->id = s->content->id;
+  if (s->content->chunked && !may_chunk(s)) return false;
   if (!s->content->streamed) {
     ev->kind = LM_SMTPC_MOVED;
-    send_text(s);
+    if (s->content->chunked)
+      send_chunks(s);
+    else
+      send_text(s);
     if (s->wire.gone - s->told < MOVED) return false;
     s->told = s->wire.gone;
     return true;
   }
   ev->kind = LM_SMTPC_GO;
   if (s->may_give || lm_wire_output(&s->wire).n >= LOW_WATER) return false;
+  s->go_id = s->content->id;
   return s->may_give = true;
 }
 
+/* True where GO was told for content that has become pointless since. */
+static bool swallows(struct lm_smtpc *s, uint32_t id) {
+  if (!s->may_give || s->content || s->go_id != id) return false;
+  s->may_give = false;
+  return true;
+}
+
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece) {
+  if (swallows(s, id)) return LM_SMTPC_TAKEN;
   if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
   if (s->content->seven_bit && !lm_str_is_ascii(piece)) return LM_SMTPC_EIGHT_BIT;
   s->may_give = false;
-  put_content(s, piece);
+  if (s->content->chunked)
+    put_chunk(s, piece, false);
+  else
+    put_content(s, piece);
   return LM_SMTPC_TAKEN;
 }
 
 bool lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
+  if (swallows(s, id)) return true;
   if (!s->may_give || s->content == NULL || s->content->id != id) return false;
   s->may_give = false;
-  if (end_content(s)) advance(s);
+  if (s->content->chunked ? put_chunk(s, LM_NOSTR, true) : end_content(s)) advance(s);
   return true;
 }
 
@@ -429,7 +565,9 @@ static struct lm_smtp_txn *find_txn(const struct lm_smtpc *s, uint32_t id) {
 
 bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id) {
   const struct lm_smtp_txn *t = find_txn(s, id);
-  return t && t->dotted && t->accepted && s->wire.gone >= t->dot_at;
+  if (t == NULL || !t->dotted || s->wire.gone < t->dot_at) return false;
+  return t->chunked ? !lm_smtp_txn_hopeless(t)
+                    : t->accepted > 0; /* chunks leave before the replies */
 }
 
 /* --- slots become events ---------------------------------------------------------------------- */
@@ -452,6 +590,7 @@ static bool end_txn(struct lm_smtpc *s, struct lm_smtp_txn *t, const struct lm_s
   struct lm_smtp_txn **at = &s->txns;
   while (*at != t) at = &(*at)->next;
   *at = t->next;
+  if (s->halted == t) s->halted = NULL;
   reuse_ended(s);
   s->ended = t;
   event(ev, LM_SMTPC_SENT, t->id, reply);
@@ -489,6 +628,20 @@ static void begin_content(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   t->streamed = false;
 }
 
+/* The same where the content goes in chunks: they may be under way, or all sent, already. */
+static bool settle_envelope(struct lm_smtpc *s, const struct slot *slot,
+                            const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
+  struct lm_smtp_txn *t = slot->txn;
+  bool whole = t->emitted > t->nrcpt, answered = slot->line + 1 == t->emitted;
+  if (!lm_smtp_txn_hopeless(t)) {
+    if (whole && answered && !t->dotted && s->content == NULL) begin_chunks(s, t);
+    return false;
+  }
+  stop_chunks(s, t);
+  if (!answered || t->chunks) return false;
+  return reset_after(s, t, slot->line > 0) && end_txn(s, t, reply, ev);
+}
+
 /* A reply to MAIL, RCPT or DATA. True where the transaction ended with it. */
 static bool settle_txn(struct lm_smtpc *s, const struct slot *slot,
                        const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
@@ -502,9 +655,46 @@ static bool settle_txn(struct lm_smtpc *s, const struct slot *slot,
     begin_content(s, t);
     return false;
   }
-  hopeless = t->refused || (slot->line == t->nrcpt && t->accepted == 0);
+  if (t->chunked) return settle_envelope(s, slot, reply, ev);
+  hopeless = lm_smtp_txn_hopeless(t);
   if (!data && (t->emitted > t->nrcpt + 1 || !hopeless)) return false;
   return reset_after(s, t, slot->line > 0) && end_txn(s, t, reply, ev);
+}
+
+/* True where the slot gets one reply for each recipient that was accepted (LMTP, RFC 2033 §4.2). */
+static bool has_finals(const struct lm_smtpc *s, const struct slot *slot) {
+  bool ends = slot->kind == S_DOT || (slot->kind == S_BDAT && slot->line == 1);
+  return s->lmtp && ends && !slot->txn->refused && (slot->txn->accepted || slot->txn->final);
+}
+
+/* Gives the reply to the next recipient. The slot stays until the last one has its own. */
+static bool settle_final(struct lm_smtpc *s, const struct slot *slot,
+                         const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
+  bool more = false;
+  if (!lm_smtp_txn_final(slot->txn, reply, &more)) {
+    lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a reply", LM_NOSTR);
+    return false;
+  }
+  if (more) return false;
+  lm_buf_consume(&s->slots, sizeof *slot);
+  return end_txn(s, slot->txn, reply, ev);
+}
+
+/* A reply to a chunk. */
+static bool settle_bdat(struct lm_smtpc *s, const struct slot *slot,
+                        const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
+  struct lm_smtp_txn *t = slot->txn;
+  bool last = slot->line == 1, lost = t->accepted == 0;
+  t->chunks--;
+  if (!lm_smtp_positive(reply)) {
+    if (!lost && !lm_smtp_txn_refuse(t, LM_SMTP_AT_CONTENT, reply)) {
+      lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a reply", LM_NOSTR);
+      return false;
+    }
+    stop_chunks(s, t);
+  }
+  if (!last && (t != s->halted || t->chunks)) return false;
+  return reset_after(s, t, !last || lost) && end_txn(s, t, reply, ev);
 }
 
 static bool settle_dot(struct lm_smtpc *s, const struct slot *slot,
@@ -577,12 +767,14 @@ static bool settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
     return false;
   }
   slot = *slot_at(s, 0);
+  if (has_finals(s, &slot)) return settle_final(s, &slot, reply, ev);
   lm_buf_consume(&s->slots, sizeof slot);
   switch (slot.kind) {
   case S_TXN:
     return settle_txn(s, &slot, reply, ev) ||
            (reply->code == 421 && !lm_wire_failed(&s->wire) && bye(reply, ev));
   case S_DOT: return settle_dot(s, &slot, reply, ev);
+  case S_BDAT: return settle_bdat(s, &slot, reply, ev);
   case S_AUTH: return settle_auth(s, &slot, reply, ev);
   default: return settle_line(s, &slot, reply, ev);
   }

@@ -43,6 +43,10 @@ void lm_smtpc_free(struct lm_smtpc *s);
 struct lm_wire *lm_smtpc_wire(struct lm_smtpc *s);
 const struct lm_smtp_ehlo *lm_smtpc_ehlo(const struct lm_smtpc *s);
 
+/* Speaks LMTP (RFC 2033): LHLO in the place of EHLO, and behind the content one reply for each
+** recipient that was accepted. Before the first command. */
+void lm_smtpc_speak_lmtp(struct lm_smtpc *s);
+
 /* The next event; see base/wire.h for the loop. An event is valid until the next call. */
 enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_out);
 
@@ -78,7 +82,8 @@ bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *respo
 struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s);
 
 /* Queues the transaction. Its content is t->text, which must stay valid until the event SENT; or,
-** where t->streamed is set, what lm_smtpc_content gives. */
+** where t->streamed is set, what lm_smtpc_give gives. With t->chunked it goes by BDAT, together with
+** the envelope where the server pipelines; the server must have said CHUNKING. */
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t);
 
 enum lm_smtpc_content {

@@ -19,6 +19,8 @@ static const struct {
     {{"DSN", 3}, LM_SMTP_DSN},
     {{"REQUIRETLS", 10}, LM_SMTP_REQUIRETLS},
     {{"DELIVERBY", 9}, LM_SMTP_DELIVERBY},
+    {{"CHUNKING", 8}, LM_SMTP_CHUNKING},
+    {{"BINARYMIME", 10}, LM_SMTP_BINARYMIME},
 };
 
 bool lm_smtp_ehlo_next(struct lm_str *text, struct lm_str *keyword_out, struct lm_str *params_out) {

@@ -18,7 +18,9 @@ enum lm_smtp_capability {
   LM_SMTP_AUTH = 1 << 5,       /* RFC 4954 */
   LM_SMTP_DSN = 1 << 6,        /* RFC 3461 */
   LM_SMTP_REQUIRETLS = 1 << 7, /* RFC 8689 */
-  LM_SMTP_DELIVERBY = 1 << 8   /* RFC 2852 */
+  LM_SMTP_DELIVERBY = 1 << 8,  /* RFC 2852 */
+  LM_SMTP_CHUNKING = 1 << 9,   /* RFC 3030 */
+  LM_SMTP_BINARYMIME = 1 << 10 /* RFC 3030 */
 };
 
 struct lm_smtp_ehlo {
