@@ -167,8 +167,9 @@ return function(check)
         local session = assert(smtp.connect { host = "127.0.0.1", port = c.peer.smtp, tls = "none", loop = c.host,
           helo = "me.example" })
         c.truth(session:noop())
+        session = nil -- luacheck: ignore
+        collectgarbage() -- it goes in the very turn of the loop in which its last answer came
       end)
-      collectgarbage()
       collectgarbage()
     end
     c:await("the peer sees them end", function()
