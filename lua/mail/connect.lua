@@ -8,6 +8,7 @@
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
 local tls = require "mail.tls"
 local want = require "mail.want"
@@ -106,6 +107,7 @@ function connect.options(argument, protocol, extra)
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
   settle_tls(o, protocol)
+  if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
 end
 
@@ -143,8 +145,12 @@ function connect.open(protocol, o)
     local message = "proxies are not supported yet, and the connection is not made without"
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
-  local deadline = host.now() + connect_timeout(o.timeout)
+  local host = o.loop or loop.host()
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
+  end
+  local deadline = now + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)
   if not name then
     local message = ("bad host name '%s': %s"):format(o.host, why)
