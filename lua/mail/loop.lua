@@ -158,6 +158,9 @@ end
 
 local function resumed(task, ok, ...)
   if status(task.co) == "dead" then
+    if not ok and (...) == "cannot resume dead coroutine" then
+      return finish(task, false, "mail.loop: a task was resumed, and ended, by something other than its loop")
+    end
     finish(task, ok, ...)
   elseif not task.parked then
     yielded[#yielded + 1] = task -- a yield of the user's own: give the others a turn
@@ -381,7 +384,9 @@ function loop.run(fn, ...)
     failed = {}
     error(main.error.value, 0)
   end
-  raise_unjoined()
+  local unjoined = failed[1]
+  failed = {} -- none haunts the next run
+  if unjoined then error(unjoined.error.value, 0) end
   return unpack(main.results, 1, main.results.n)
 end
 
@@ -508,7 +513,8 @@ end
 -- @param which a name, or a table of functions
 -- @tparam[opt] number level whose line is blamed (1: the caller's)
 function loop.adapter(which, level)
-  return adapter.find(which, (level or 1) + 1)
+  local host = adapter.find(which, (level or 1) + 1)
+  return host
 end
 
 --- The adapter that serves connections made here and now: the one that `use` has chosen; in a task of

@@ -6,6 +6,8 @@
 -- Invariant: nothing is loaded to find out which loop runs; a library that is not there already runs none.
 -- @module mail.io.adapter
 
+local Err = require "mail.err"
+
 local adapter = {}
 
 local NAMES = { "blocking", "copas", "cqueues", "luv", "native", "openresty", "skynet", "tarantool" }
@@ -32,6 +34,16 @@ function adapter.words(ok, why)
   local first = type(ok) == "string" and "'" .. ok .. "'" or tostring(ok)
   if why == nil and ok ~= nil then return first end
   return first .. " and " .. (type(why) == "string" and "'" .. why .. "'" or tostring(why))
+end
+
+--- Why a connection cannot be made here, by the adapter's own word: an error, or nil.
+function adapter.refusal(host)
+  if not host.usable or host.usable() then return nil end
+  return Err.new {
+    kind = "unsupported",
+    message = host.rule or ("the loop '%s' cannot wait here: call this where it runs coroutines")
+      :format(tostring(host.name)),
+  }
 end
 
 -- Why that table is no adapter, or nil.
@@ -68,7 +80,10 @@ end
 --- The adapter of that name, or a table of functions made complete. Raises at `level`.
 function adapter.find(which, level)
   level = level + 1
-  if type(which) == "table" then return complete(which, level) end
+  if type(which) == "table" then
+    local host = complete(which, level)
+    return host
+  end
   if not known(which) then
     error(("mail.loop: no adapter '%s'; there are %s, and tables of functions"):format(tostring(which),
       table.concat(NAMES, ", ")), level)

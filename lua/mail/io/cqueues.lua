@@ -15,7 +15,10 @@ local fd = require "mail.io.fd"
 local monotime, poll, running = cqueues.monotime, cqueues.poll, cqueues.running
 
 -- A controller takes a descriptor out at the end of its turn: one that is collected before that is told of.
-local host = { name = "cqueues", now = monotime, lingers = true }
+local host = {
+  name = "cqueues", now = monotime, lingers = true,
+  rule = "mail.io.cqueues: what waits must run in a coroutine of a controller (cq:wrap)",
+}
 
 local records = {} -- descriptor → what poll takes for it
 
@@ -25,9 +28,7 @@ function host.usable()
 end
 
 local function outside()
-  return Err.new {
-    kind = "unsupported", message = "mail.io.cqueues: what waits must run in a coroutine of a controller (cq:wrap)",
-  }
+  return Err.new { kind = "unsupported", message = host.rule }
 end
 
 -- What poll gives, within the rules: the object that is ready, or the seconds that are over.

@@ -66,6 +66,8 @@ end
 -- @tparam number deadline
 -- @treturn conn, and a value that must live as long as that; or nil, err
 local function connect(host, name, port, options, deadline)
+  local refusal = adapter.refusal(host)
+  if refusal then return nil, refusal end
   local resolver = core.resolver(name, { servers = options.dns_servers })
   local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
   finish(host, resolver)

@@ -102,6 +102,8 @@ function stream.complete(host)
   host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
   host.pause = host.pause or function() end
   function host.connect(name, port, options, deadline)
+    local refusal = adapter.refusal(host)
+    if refusal then return nil, refusal end
     local transport, err = host.dial(name, port, options, deadline)
     if transport then
       for _, method in ipairs { "read", "write", "close" } do
