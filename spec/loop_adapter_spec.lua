@@ -3,11 +3,13 @@ local mail = require "mail"
 local core = require "mail.core"
 local loop = require "mail.loop"
 local Err = require "mail.err"
+local packages = require "spec.support.packages"
 local scripted = require "spec.support.scripted"
 
 -- PUC Lua 5.1 cannot wait inside pcall.
 local waits_in_pcall = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
+packages.add("cqueues", "lua-cqueues")
 local known, cqueues = pcall(require, "cqueues")
 
 local function with_cqueues(name, fn)
