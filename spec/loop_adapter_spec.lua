@@ -262,7 +262,8 @@ describe("A coroutine that waits", function()
     session, err = connect(25, mine)
     assert.is_nil(session)
     assert.equal("call me later", err.message)
-    session, err = connect(25, { name = "mine", usable = mine.usable, dial = print, now = core.now, event = mine.event })
+    session, err = connect(25, { name = "mine", usable = mine.usable, dial = print, now = core.now,
+      event = mine.event })
     assert.is_nil(session)
     assert.matches("the loop 'mine' cannot wait here", err.message)
   end)
@@ -288,8 +289,8 @@ describe("A coroutine that waits", function()
     end)
     assert.is_false(ok)
     assert.matches("a task was resumed, and ended, by something other than its loop", why)
-    assert.matches("the adapter 'native' gave nil and nil: a wait gives true, .* when the loop of its adapter resumes it",
-      text)
+    assert.matches("the adapter 'native' gave nil and nil: a wait gives true, .* when the loop of its adapter "
+      .. "resumes it", text)
     assert.equal(3, loop.run(function() return 3 end))
   end)
 

@@ -29,7 +29,8 @@ local function write(path, text)
   file:close()
 end
 
---- What a runner printed: { version=, missing=, passed=, failed=, results = { NAME = { verdict, why } }, bad = { line } }.
+--- What a runner printed: { version=, missing=, passed=, failed=, results = { NAME = { verdict, why } },
+-- bad = { line } }.
 function table_.parse(text)
   local said = { results = {}, bad = {} }
   local names = {}
@@ -40,10 +41,9 @@ function table_.parse(text)
     if not verdict then verdict, rest = line:match "^(skip) (.+)$" end
     if verdict then
       -- A name may hold a colon itself.
-      local name, why = rest, nil
+      local name = rest
       while not names[name] and name:find ": " do name = name:match "^(.*): " end
-      why = rest:sub(#name + 3)
-      said.results[name] = { verdict, why }
+      said.results[name] = { verdict, rest:sub(#name + 3) }
       if verdict == "not ok" then said.bad[#said.bad + 1] = rest end
     end
     said.version = said.version or line:match "^version (.+)$"
