@@ -46,7 +46,8 @@ end
 local function connect(port, host, more)
   local o = { host = "127.0.0.1", port = port, tls = "none", timeout = 5, helo = "me.example", loop = host }
   for name, value in pairs(more or {}) do o[name] = value end
-  return mail.smtp.connect(o)
+  local session, err = mail.smtp.connect(o) -- no tail call: the blame is to fall on a line of this file
+  return session, err
 end
 
 -- The rule that is broken: what `fn` raises.
@@ -376,13 +377,14 @@ describe("The loop that runs the caller is chosen:", function()
         loop.sleep(0.01)
         return a, b
       end, 1, nil)
-      local failing = loop.spawn(function()
-        loop.sleep(0.005)
-        error("lost?", 0)
-      end)
       local never = loop.spawn(function() log[#log + 1] = "never" end)
       assert.is_true(never:cancel())
+      loop.sleep(0.003)
       if waits_in_pcall then
+        local failing = loop.spawn(function()
+          loop.sleep(0.005)
+          error("lost?", 0)
+        end)
         local ok, err = pcall(failing.join, failing)
         assert.is_false(ok)
         assert.equal("lost?", err)
