@@ -54,12 +54,12 @@ local function run(name)
   local file = assert(io.open(path, "w"))
   file:write("return ", literal { peer = ports, dovecot = real(), only = os.getenv "LM_HOSTS_ONLY" }, "\n")
   file:close()
-  local _, text = child.shell(("( %sspec/hosts/%s.lua )")
-    :format(child.lua("LM_HOSTS=" .. path .. " timeout " .. BOUND), name))
+  local clean, text = child.shell(("( %sspec/hosts/%s.lua )")
+    :format(child.lua("LM_HOSTS=" .. path, BOUND), name))
   os.remove(path)
   hosts.keep(name, text)
   local said = hosts.parse(text)
-  said.text = text
+  said.text, said.clean = text, clean
   return said
 end
 
@@ -74,6 +74,7 @@ describe("Every host loop", function()
         assert.equal("", table.concat(said.bad, "\n"))
         assert.equal("0", said.failed)
         assert.is_true(tonumber(said.passed) > 0)
+        assert.is_true(said.clean, name .. " ended badly:\n" .. said.text)
       end)
     end
   end
