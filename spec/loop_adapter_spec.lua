@@ -373,13 +373,15 @@ describe("The loop that runs the caller is chosen:", function()
   with_cqueues("tasks of mail.loop.spawn run there, too", function()
     local log = {}
     controlled(function()
+      local gate, begun = loop.host().event(), false
       local task = loop.spawn(function(a, b)
-        loop.sleep(0.01)
+        begun = true
+        gate:wait(10)
         return a, b
       end, 1, nil)
       local never = loop.spawn(function() log[#log + 1] = "never" end)
       assert.is_true(never:cancel())
-      loop.sleep(0.003)
+      repeat loop.sleep(0.001) until begun
       if waits_in_pcall then
         local failing = loop.spawn(function()
           loop.sleep(0.005)
@@ -392,6 +394,7 @@ describe("The loop that runs the caller is chosen:", function()
       local ok, err = task:cancel()
       assert.is_nil(ok)
       assert.equal("unsupported", err.kind)
+      gate:set()
       assert.same({ 1, nil }, { task:join() })
       assert.same({ 1, nil }, { task:join() })
       ok, err = never:join()
