@@ -67,8 +67,7 @@ static size_t skip_undotted(const char *p, size_t i, size_t n) {
 
 /* True where the pair at i-1, i is no part of clean text. */
 static bool unclean(const struct lm_dotout *d, const char *p, size_t i) {
-  return (p[i] == '\n') != (p[i - 1] == '\r') ||
-         (p[i] == '.' && p[i - 1] == '\n' && !d->plain);
+  return (p[i] == '\n') != (p[i - 1] == '\r') || (p[i] == '.' && p[i - 1] == '\n' && !d->plain);
 }
 
 size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s) {
@@ -87,6 +86,23 @@ size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s) {
 
 void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n) {
   if (n) d->mid_line = s.p[n - 1] != '\n';
+}
+
+bool lm_dotout_is_bare(struct lm_dotout *d, struct lm_str s) {
+  while (s.n) {
+    size_t n = d->cr ? 0 : lm_dotout_clean(d, s);
+    if (n) {
+      lm_dotout_sent(d, s, n);
+    } else if (d->cr != (s.p[0] == '\n') || (!d->cr && s.p[0] != '\r')) {
+      return true;
+    } else {
+      d->cr = !d->cr;
+      d->mid_line = d->cr;
+      n = 1;
+    }
+    s = (struct lm_str){s.p + n, s.n - n};
+  }
+  return false;
 }
 
 static bool line_end(struct lm_dotout *d, struct lm_buf *out) {

@@ -24,6 +24,10 @@ struct lm_dotout {
 ** piece (a CR at its end) are not counted. 16 bytes a step where the machine allows. */
 size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s);
 
+/* True where a CR without LF, or an LF without CR, stands in the text. For pieces in order, with a
+** state of its own, `plain` set; a CR at the very end is left in d->cr. */
+bool lm_dotout_is_bare(struct lm_dotout *d, struct lm_str s);
+
 /* The first `n` bytes of a piece, all clean, were sent by the caller. */
 void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n);
 

@@ -88,12 +88,22 @@ uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t);
 
 enum lm_smtpc_content {
   LM_SMTPC_TAKEN,
-  LM_SMTPC_NOT_NOW,  /* no GO for this id */
-  LM_SMTPC_EIGHT_BIT /* the server takes no 8-bit octets: end the session, nothing is delivered */
+  LM_SMTPC_NOT_NOW,   /* no GO for this id */
+  LM_SMTPC_EIGHT_BIT, /* the server takes no 8-bit octets: end the session, nothing is delivered */
+  LM_SMTPC_BARE       /* a CR or LF of its own, and t->strict: the same */
 };
 
 /* Gives a piece of content, any line endings, copied; wait for GO before the next one. */
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece);
+
+/* Has the server fetch a piece of the content itself (RFC 4468): t->chunked, and the server must have
+** said BURL, and CHUNKING too unless the piece is the only one. False where no GO came for this id, or
+** `url` cannot stand in a line. */
+bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool last);
+
+/* Does without these capabilities, whatever the server says: OR of enum lm_smtp_capability. Before the
+** first command. */
+void lm_smtpc_do_without(struct lm_smtpc *s, unsigned capabilities);
 
 /* The content is whole. False where no GO came for this id. */
 bool lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);

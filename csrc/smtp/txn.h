@@ -44,7 +44,9 @@ struct lm_smtp_txn {
   uint32_t failure_at; /* where its text lies in `replies` */
   uint32_t failure_n;
   struct lm_str text; /* content lent by the caller, what is left of it */
+  bool strict;        /* a CR or LF of its own is refused, not made a CRLF */
   struct lm_dotout dot;
+  struct lm_dotout seen; /* strict: how far the check has come; plain */
   struct lm_buf lines;   /* MAIL, RCPT..., DATA, each with CRLF */
   struct lm_buf rcpts;   /* array of struct rcpt (txn.c) */
   struct lm_buf replies; /* text of refusals, copied */
