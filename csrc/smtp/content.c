@@ -137,11 +137,14 @@ static bool put_chunk(struct lm_smtpc *s, struct lm_str piece, bool last) {
   return push_bdat(s, lm_buf_len(b), last);
 }
 
-/* How much of a lent message may leave as it stands, at most LENT_MAX. */
+/* How much of a lent message may leave as it stands, at most LENT_MAX. Its end is left over: the last
+** chunk is short, and copied, so that the message counts as moving until it has almost left. */
 static size_t clean_run(const struct lm_smtp_txn *t) {
   size_t n = t->text.n < LENT_MAX ? t->text.n : LENT_MAX;
-  if (t->binary) return n;
-  return t->text.n > LEND_MIN * 2 ? lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n}) : 0;
+  if (t->text.n < LEND_MIN * 3) return 0;
+  if (!t->binary) n = lm_dotout_clean(&t->dot, (struct lm_str){t->text.p, n});
+  if (n > t->text.n - LEND_MIN) n = t->text.n - LEND_MIN;
+  return n && !t->binary && t->text.p[n - 1] == '\r' ? n - 1 : n;
 }
 
 /* Prepares more of a lent message: long clean runs are lent on, each as a chunk of its own. */
@@ -149,13 +152,11 @@ static void send_chunks(struct lm_smtpc *s) {
   struct lm_smtp_txn *t = s->content;
   while (s->content && lm_wire_output(&s->wire).n < PIECE && s->wire.lent.n == 0) {
     size_t n = clean_run(t);
-    bool last;
     if (n >= LEND_MIN * 2) {
-      last = n == t->text.n && (t->binary || t->text.p[n - 1] == '\n');
-      if (!put_bdat(s, n, last)) return;
+      if (!put_bdat(s, n, false)) return;
       lm_wire_lend(&s->wire, (struct lm_str){t->text.p, n});
       lm_dotout_sent(&t->dot, t->text, n);
-      if (!push_bdat(s, n, last)) return;
+      if (!push_bdat(s, n, false)) return;
     } else {
       n = t->text.n < PIECE ? t->text.n : PIECE;
       if (!put_chunk(s, (struct lm_str){t->text.p, n}, n == t->text.n)) return;
@@ -171,26 +172,30 @@ static bool may_chunk(const struct lm_smtpc *s) {
 }
 
 void lm_smtp_stop_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
-  if (s->content != t) return;
-  s->content = NULL;
+  if (s->content != t && !t->dotted) return;
+  if (s->content == t) s->content = NULL;
   s->halted = t;
+}
+
+/* Moves lent content on; true where so much has left that its caller should hear of it. */
+static bool move_lent(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
+  ev->kind = LM_SMTPC_MOVED;
+  if (!s->content->chunked) {
+    send_text(s);
+  } else if (may_chunk(s)) {
+    send_chunks(s);
+  }
+  if (s->wire.gone - s->told < MOVED) return false;
+  s->told = s->wire.gone;
+  return true;
 }
 
 bool lm_smtp_send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   if (s->content == NULL) return false;
   memset(ev, 0, sizeof *ev);
   ev->id = s->content->id;
+  if (!s->content->streamed) return move_lent(s, ev);
   if (s->content->chunked && !may_chunk(s)) return false;
-  if (!s->content->streamed) {
-    ev->kind = LM_SMTPC_MOVED;
-    if (s->content->chunked)
-      send_chunks(s);
-    else
-      send_text(s);
-    if (s->wire.gone - s->told < MOVED) return false;
-    s->told = s->wire.gone;
-    return true;
-  }
   ev->kind = LM_SMTPC_GO;
   if (s->may_give || lm_wire_output(&s->wire).n >= LOW_WATER) return false;
   s->go_id = s->content->id;

@@ -89,7 +89,7 @@ static bool settle_final(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
   return end_txn(s, slot->txn, reply, ev);
 }
 
-/* A reply to a chunk. */
+/* A reply to a chunk. After a refusal only RSET makes sure where the server stands (RFC 3030 §2). */
 static bool settle_bdat(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
                         const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
   struct lm_smtp_txn *t = slot->txn;
@@ -103,7 +103,7 @@ static bool settle_bdat(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
     lm_smtp_stop_chunks(s, t);
   }
   if (!last && (t != s->halted || t->chunks)) return false;
-  return lm_smtp_reset_after(s, t, !last || lost) && end_txn(s, t, reply, ev);
+  return lm_smtp_reset_after(s, t, !last || lost || t->refused) && end_txn(s, t, reply, ev);
 }
 
 static bool settle_dot(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
