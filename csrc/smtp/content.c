@@ -125,13 +125,36 @@ static bool no_room(struct lm_smtpc *s) {
   return false;
 }
 
+/* True where the piece may leave as it stands, behind what was sent before; *end_out is what then
+** still ends its last line. */
+static bool is_clean(const struct lm_smtp_txn *t, struct lm_str piece, struct lm_str *end_out) {
+  bool ends = piece.n ? piece.p[piece.n - 1] == '\n' : !t->dot.mid_line;
+  *end_out = ends || t->binary ? LM_STR("") : LM_STR("\r\n");
+  if (t->binary) return true;
+  return !t->dot.cr && lm_dotout_clean(&t->dot, piece) == piece.n;
+}
+
+/* The piece as a chunk, without a copy of its own. */
+static bool put_clean(struct lm_smtpc *s, struct lm_str piece, struct lm_str end, bool last) {
+  if (!last) end = LM_NOSTR;
+  if (piece.n + end.n == 0 && !last) return true;
+  if (!put_bdat(s, piece.n + end.n, last) || !lm_wire_put(&s->wire, piece) ||
+      !lm_wire_put(&s->wire, end)) {
+    return no_room(s);
+  }
+  lm_dotout_sent(&s->content->dot, piece, piece.n);
+  return push_bdat(s, piece.n + end.n, last);
+}
+
 /* Sends a piece in the line endings of the wire; with `last` it ends the content. */
 static bool put_chunk(struct lm_smtpc *s, struct lm_str piece, bool last) {
   struct lm_smtp_txn *t = s->content;
   struct lm_buf *b = &s->chunk;
+  struct lm_str end;
+  if (is_clean(t, piece, &end)) return put_clean(s, piece, end, last);
   lm_buf_clear(b);
-  if (t->binary ? !lm_buf_puts(b, piece) : !lm_dotout_put(&t->dot, b, piece)) return no_room(s);
-  if (last && !t->binary && !lm_dotout_end(&t->dot, b)) return no_room(s);
+  if (!lm_dotout_put(&t->dot, b, piece)) return no_room(s);
+  if (last && !lm_dotout_end(&t->dot, b)) return no_room(s);
   if (lm_buf_len(b) == 0 && !last) return true;
   if (!put_bdat(s, lm_buf_len(b), last) || !lm_wire_put(&s->wire, lm_buf_str(b))) return no_room(s);
   return push_bdat(s, lm_buf_len(b), last);
