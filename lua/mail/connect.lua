@@ -29,14 +29,14 @@ local SCHEMES = {
   imap = { "imap", "starttls" }, imaps = { "imap", "implicit" }, pop3 = { "pop3", "starttls" },
   pop = { "pop3", "starttls" }, pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" },
   smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
-  submissions = { "smtp", "implicit" },
+  submissions = { "smtp", "implicit" }, lmtp = { "smtp", "opportunistic", "lmtp" },
 }
 -- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
   imap = { implicit = 993, plain = 143 }, pop3 = { implicit = 995, plain = 110 },
-  smtp = { implicit = 465, plain = 587, opportunistic = 25 },
+  smtp = { implicit = 465, plain = 587, opportunistic = 25 }, lmtp = { implicit = 24, plain = 24 },
 }
 
 local function unescape(s)
@@ -49,7 +49,7 @@ local function parse_url(text, protocol)
   if not scheme then return nil, "not a URL" end
   local known = SCHEMES[scheme:lower()]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
-  local options = { tls = known[2] }
+  local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")
   local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
   if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
@@ -73,6 +73,8 @@ local function settle_tls(o, protocol)
     error(("%s.connect: option 'tls' must be implicit, starttls, opportunistic or none, got '%s'")
       :format(protocol, o.tls), 4)
   end
+  -- LMTP is spoken inside a site, most often in clear (RFC 2033 §5).
+  if o.protocol == "lmtp" then protocol, o.tls = "lmtp", o.tls or "opportunistic" end
   o.tls = o.tls or (o.port and PLAINTEXT_PORTS[o.port] and "starttls") or "implicit"
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
