@@ -105,13 +105,25 @@ static int newconn(lua_State *L) {
   return 1;
 }
 
-/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let others
-** run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as that goes without waiting. */
+/* True where the caller's time is over (`until`, of core.now; 0: it has no end), unless this is the
+** first move since it let others run: each turn gets on. */
+static bool must_rest(struct lm_net *n, lua_Number until) {
+  bool over = until > 0 && !n->rested && lm_now() >= until;
+  n->brief = until > 0;
+  n->rested = over;
+  return over;
+}
+
+/* next(session [, until]) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let
+** others run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as
+** that goes without waiting, and, but for one short move, without passing the time `until`. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
+  lua_Number until = lua_tonumber(L, 3);
   const char *what = NULL;
   if (n->fd < 0) return luaL_error(L, "connection is closed");
+  if (must_rest(n, until)) what = "pause";
   while (what == NULL) {
     int values = 0;
     enum lm_status status = lm_box_next(L, b, &values);
@@ -125,7 +137,8 @@ static int conn_next(lua_State *L) {
     case LM_NET_READWRITE: what = "rw"; break;
     case LM_NET_PAUSE: what = "pause"; break;
     case LM_NET_ENDED: what = "end"; break;
-    default: break;
+    default:
+      if (must_rest(n, until)) what = "pause";
     }
   }
   lua_pushliteral(L, "wait");
@@ -133,10 +146,11 @@ static int conn_next(lua_State *L) {
   return 2;
 }
 
-/* flush(session) -> true where nothing is left to send */
+/* flush(session [, brief]) -> true where nothing is left to send */
 static int flush(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
+  n->brief = lua_toboolean(L, 3);
   lua_pushboolean(L, n->fd < 0 || lm_net_flush(n, &b->link));
   return 1;
 }

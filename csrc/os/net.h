@@ -16,6 +16,8 @@ struct lm_net {
   bool writable;     /* a write may find room */
   bool broken;       /* writing has failed; what is unread may still explain why */
   uint8_t asked;     /* what the last turn asked the caller to wait for */
+  bool brief;        /* the caller counts its time: one short move a turn */
+  bool rested;       /* the caller has just let others run: the next move is due */
   size_t burst;      /* bytes moved since the caller last waited */
   bool told;         /* the session was asked once since the stream ended */
   uint64_t received; /* octets, for whoever counts */
@@ -30,11 +32,15 @@ enum lm_net_turn {
   LM_NET_ENDED      /* the stream has ended, the session has seen it, and nothing will come */
 };
 
-enum { LM_NET_BURST = 524288 }; /* how much one session may move before others have their turn */
+enum {
+  LM_NET_BURST = 524288, /* how much one session may move before others have their turn */
+  LM_NET_BRIEF = 65536   /* the most that a brief move reads or sends */
+};
 
 void lm_net_init(struct lm_net *n, int fd);
 
-/* Sends what is pending and reads what has come: at most one read. */
+/* Sends what is pending and reads what has come: at most one read. Where `brief` is set, one read or
+** one write of LM_NET_BRIEF bytes: the longest that it takes is then one step of a TLS handshake. */
 enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l);
 
 /* Sends what can be sent without waiting; true when nothing is left. */

@@ -422,7 +422,13 @@ end
 -- @return kind and the event's values, or nil, err. After an error the command is abandoned.
 function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
-  if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  if queue and queue.first <= queue.last then
+    local host = self.host
+    if not host.stop_at or host.now() < host.stop_at then return pop(self, id, queue) end
+    host.pause() -- the frame's time is over (mail.loop.step)
+    queue = self.queues and self.queues[id]
+    if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  end
   if self.failure then return self:failed() end
   if self.leading then return follow(self, id, deadline, patient) end
   return lead(self, id, deadline, patient)

@@ -97,9 +97,10 @@ function fd.complete(host)
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end
-  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can.
+  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can, or, in
+  -- a frame of limited time, until `stop_at`.
   function host.next(conn, session)
-    return conn:next(session)
+    return conn:next(session, host.stop_at)
   end
   -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
   function host.await(conn, what, timeout)
@@ -110,7 +111,7 @@ function fd.complete(host)
   end
   -- Sends without waiting; what is left is sent by whoever reads.
   function host.flush(conn, session)
-    if not conn:flush(session) then host.nudge(conn:fd()) end
+    if not conn:flush(session, host.stop_at) then host.nudge(conn:fd()) end
   end
   function host.close(conn)
     local socket = conn:fd()
