@@ -415,6 +415,17 @@ function Pump:seconds_left()
   return self.leading and self.due and self.due - self.host.now() or nil
 end
 
+--- Lets others run where the time of the running frame is over (`mail.loop.step`); for work that is
+-- done in pieces.
+-- @treturn boolean true where it did
+function Pump:rest()
+  local host = self.host
+  local stop_at = host.stop_at
+  if not stop_at or host.now() < stop_at then return false end
+  host.pause()
+  return true
+end
+
 --- The next event of command `id`.
 -- @tparam number id
 -- @tparam[opt] number deadline absolute, of `host.now()`; nil waits for ever
@@ -423,9 +434,7 @@ end
 function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
   if queue and queue.first <= queue.last then
-    local host = self.host
-    if not host.stop_at or host.now() < host.stop_at then return pop(self, id, queue) end
-    host.pause() -- the frame's time is over (mail.loop.step)
+    if not self:rest() then return pop(self, id, queue) end
     queue = self.queues and self.queues[id]
     if queue and queue.first <= queue.last then return pop(self, id, queue) end
   end
