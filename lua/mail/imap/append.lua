@@ -2,6 +2,7 @@
 -- @module mail.imap.append
 
 local content = require "mail.content"
+local core = require "mail.core"
 local run = require "mail.imap.run"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
@@ -12,6 +13,8 @@ local append = {}
 append.OPTIONS = { flags = "table|string?", date = "number|string?", size = "number?", timeout = "number|table?" }
 
 local PIECE = 65536
+-- How much of a string is searched for bare LF at a time.
+local SLICE = 1048576
 
 local function unreadable(pump, why)
   return pump:error("io", "the message cannot be read: " .. tostring(why), { command = "APPEND" })
@@ -26,6 +29,23 @@ local function crlf(text, last)
   end
   if text:byte() == 10 or text:find("[^\r]\n") then text = text:gsub("\r?\n", "\r\n") end
   return head == "" and text or head .. text
+end
+
+-- A whole message with its lines in CRLF: itself where that is so already, else made anew in pieces.
+local function mended(pump, message)
+  local right, pieces, last = true, {}, nil
+  for from = 1, #message, SLICE do
+    right = right and not core.bare_lf(message, from, from + SLICE - 1)
+    pump:rest()
+  end
+  if right then return message end
+  for from = 1, #message, PIECE do
+    local piece = message:sub(from, from + PIECE - 1)
+    pieces[#pieces + 1] = crlf(piece, last)
+    last = piece:byte(-1)
+    pump:rest()
+  end
+  return table.concat(pieces)
 end
 
 -- Puts all that `source` gives, lines in CRLF, down in a temporary file to learn its size.
@@ -76,7 +96,7 @@ end
 -- The literal: { text= }, or { source=, size= } (`crlf`: lines are still to be mended); or nil, err.
 -- Raises where `message` is no message.
 local function open(pump, message, options, level)
-  if type(message) == "string" then return { text = crlf(message) } end
+  if type(message) == "string" then return { text = mended(pump, message) } end
   local size = options.size
   if not size and io.type(message) == "file" then
     local why
