@@ -20,9 +20,10 @@
 
 enum { ASKED_NOTHING, ASKED_READ, ASKED_READWRITE };
 
-void lm_net_init(struct lm_net *n, int fd) {
+void lm_net_init(struct lm_net *n, int fd, struct lm_home *home) {
   memset(n, 0, sizeof *n);
   n->fd = fd;
+  n->home = lm_home_hold(home);
   n->writable = true;
 }
 
@@ -120,6 +121,7 @@ static bool send_pending(struct lm_net *n, struct lm_link *l) {
 enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
   struct lm_wire *w = lm_link_outer(l);
   bool moved;
+  if (!lm_home_is_here(n->home)) return LM_NET_FOREIGN;
   if (n->asked) {
     n->readable = true;
     if (n->asked == ASKED_READWRITE) n->writable = true;
@@ -145,6 +147,7 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
 }
 
 bool lm_net_flush(struct lm_net *n, struct lm_link *l) {
+  if (!lm_home_is_here(n->home)) return true;
   if (l->filter[0] != NULL) lm_link_turn(l);
   send_pending(n, l);
   return n->broken || lm_wire_output(lm_link_outer(l)).n == 0;
@@ -228,4 +231,6 @@ bool lm_net_hostname(char *name, size_t size) {
 void lm_net_close(struct lm_net *n) {
   if (n->fd >= 0) close(n->fd);
   n->fd = -1;
+  lm_home_drop(n->home);
+  n->home = NULL;
 }

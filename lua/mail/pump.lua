@@ -103,7 +103,7 @@ function Pump:fail(err)
   tls.remember(self.session)
   if self.conn then
     -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
-    if self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    if not self.session:is_freed() and self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
   for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end

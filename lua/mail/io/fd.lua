@@ -105,6 +105,7 @@ function fd.complete(host)
   -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
   function host.await(conn, what, timeout)
     if what == "end" then return nil, "the connection has ended" end
+    if what == "foreign" then return nil, "the connection belongs to the process that opened it, not to its fork" end
     if what ~= "pause" then return host.wait(conn:fd(), what, timeout) end
     host.pause()
     return true
