@@ -227,10 +227,26 @@ int lm_box_tls_info(lua_State *L) {
   return 1;
 }
 
+/* True inside of finalizers: a state that is being closed runs them, but never collects what they make.
+** Later Luas answer -1 there; some earlier ones cannot tell it from a collector that the host stopped. */
+static bool is_finalizing(lua_State *L) {
+#if defined(LUA_GCISRUNNING)
+  int running = lua_gc(L, LUA_GCISRUNNING, 0);
+#if defined(LUA_VERSION_RELEASE_NUM)
+  return LUA_VERSION_RELEASE_NUM < 50404 ? running <= 0 : running < 0;
+#else
+  return running <= 0;
+#endif
+#else
+  (void)L;
+  return false;
+#endif
+}
+
 int lm_box_tls_session(lua_State *L) {
   const struct lm_filter *f = tls_of(L);
   struct lm_tls_session **u;
-  if (f == NULL) return 0;
+  if (f == NULL || is_finalizing(L)) return 0;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
   u = lm_newobject(L, sizeof *u, -1);
   return (*u = lm_tls_session(f)) != NULL ? 1 : 0;
