@@ -188,6 +188,8 @@ static void test_many(void) {
 static void test_refused(void) {
   EXPECT(lm_poll_park(poller, -1, LM_POLL_READ) == LM_POLL_REFUSED);
   EXPECT(errno == EBADF);
+  EXPECT(lm_poll_park(poller, 1000, LM_POLL_READ) == LM_POLL_REFUSED); /* not open */
+  EXPECT(errno == EBADF);
   lm_poll_unpark(poller, -1);
   lm_poll_forget(poller, 1 << 20);
   EXPECT(lm_poll_wait(poller, 0) == 0);
