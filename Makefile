@@ -122,6 +122,10 @@ demo:
 	$(DEPS) build test servers
 	$(AGAIN) all
 	@$(RUN) spec/demo/demo.lua
+game-demo:
+	$(DEPS) build test servers
+	$(AGAIN) all
+	@$(RUN) spec/demo/game.lua $(GAME)
 bench:
 	$(DEPS) build test servers bench
 	$(AGAIN) all
