@@ -314,18 +314,19 @@ describe("examples", function()
     assert.are.equal(0, status)
     assert.matches("^usage: game%.lua", out)
     assert.are.equal("", err)
-    status, out, err = run("game/game", {})
-    assert.are.equal(2, status)
-    assert.are.equal("game.lua: which players? see --help\n", err)
-    status, out, err = run("game/game", { file_with "ann secret ann@example.test\n" })
-    assert.are.equal(2, status)
-    assert.are.equal("game.lua: no servers: give --imap and --smtp; see --help\n", err)
-    status, out, err = run("game/game", { file_with "# players\n\nann secret ann@example.test\nbob\n" })
-    assert.are.equal(2, status)
-    assert.matches("^game%.lua: [^\n]*:4: not like 'name password address'\n$", err)
-    status, out, err = run("game/game", { "--budget", "0", file_with "x" })
-    assert.are.equal(2, status)
-    assert.are.equal("game.lua: --budget must be a whole number from 1 on\n", err)
+    local function complaint(words)
+      local code, printed, said = run("game/game", words)
+      assert.are.equal(2, code)
+      assert.are.equal("", printed)
+      return said
+    end
+    assert.are.equal("game.lua: which players? see --help\n", complaint {})
+    assert.are.equal("game.lua: no servers: give --imap and --smtp; see --help\n",
+      complaint { file_with "ann secret ann@example.test\n" })
+    assert.matches("^game%.lua: [^\n]*:4: not like 'name password address'\n$",
+      complaint { file_with "# players\n\nann secret ann@example.test\nbob\n" })
+    assert.are.equal("game.lua: --budget must be a whole number from 1 on\n",
+      complaint { "--budget", "0", file_with "x" })
   end)
 
   real("game.lua delivers letters into the game, frame by frame", function()
