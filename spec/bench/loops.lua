@@ -1,3 +1,3 @@
 -- Each host loop beside its own raw socket: `make bench BENCH=loops`, and what it takes (workload/loops.lua).
-arg[#arg + 1] = "loops"
+table.insert(arg, "loops") -- luacheck: ignore
 dofile "spec/bench/run.lua"

@@ -16,7 +16,8 @@ local ours, raw = {}, {}
 
 local function connect()
   return assert(mail.imap.connect {
-    host = "127.0.0.1", port = o.port, tls = "none", login = false, timeout = 60, limits = { literal = 1e10, message = 1e10 },
+    host = "127.0.0.1", port = o.port, tls = "none", login = false, timeout = 60,
+    limits = { literal = 1e10, message = 1e10 },
   })
 end
 

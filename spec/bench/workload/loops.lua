@@ -43,7 +43,9 @@ end
 local function contestant(ctx, host, side, what, n, port)
   local arguments = ("side=%s what=%s n=%d port=%d"):format(side, what, n, port)
   local words, environment = command(ctx, host, arguments)
-  return { name = host[1], role = side, command = words, env = words and environment, missing = not words and environment }
+  local c = { name = host[1], role = side, command = words }
+  if words then c.env = environment else c.missing = environment end
+  return c
 end
 
 local function row(ours, raw)
@@ -52,8 +54,8 @@ local function row(ours, raw)
     return
   end
   local a, b = ours.result, raw.result
-  print(("  %-12s %10.0f %10.0f %8.2f %10.2f %10.2f %8.2f"):format(ours.name, a.rate, b.rate, a.rate / b.rate, a.us, b.us,
-    a.us / b.us))
+  print(("  %-12s %10.0f %10.0f %8.2f %10.2f %10.2f %8.2f")
+    :format(ours.name, a.rate, b.rate, a.rate / b.rate, a.us, b.us, a.us / b.us))
 end
 
 local function run(ctx, w)
