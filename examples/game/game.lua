@@ -138,8 +138,8 @@ support.main(function()
     while owed >= 1 do
       local player = players[written % #players + 1]
       written, owed = written + 1, owed - 1
-      box:send { from = from, to = player.address, message = ("From: %s\r\nTo: %s\r\nSubject: letter %d of %.3f\r\n\r\n%s")
-        :format(from, player.address, written, time, text) }
+      local head = ("From: %s\r\nTo: %s\r\nSubject: letter %d of %.3f\r\n\r\n"):format(from, player.address, written, time)
+      box:send { from = from, to = player.address, message = head .. text }
     end
   end
   local function update(dt)

@@ -5,6 +5,11 @@
 -- a poll(2) of its own, or, where tasks are alive, turns of this loop.
 -- Invariant: a parked task is in exactly one place (a descriptor, an event, or only a timer), and in
 -- the timer heap at most once.
+--
+-- Threads: a Lua state is one thread's at a time, and shares nothing with other states of the process.
+-- Forks: sessions and the poller stay the parent's. In the child a session's calls, and waits that were
+-- under way, return `nil, err` (kind "closed"); closing or collecting it there says nothing to the server
+-- and takes nothing from the parent's loop. The child opens sessions of its own.
 -- @module mail.loop
 
 local core = require "mail.core"

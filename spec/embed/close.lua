@@ -65,4 +65,4 @@ local rounds = {
   end,
 }
 
-assert(rounds[round], "no such round")()
+assert(rounds[rawget(_G, "round")], "no such round")()
