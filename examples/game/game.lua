@@ -138,7 +138,8 @@ support.main(function()
     while owed >= 1 do
       local player = players[written % #players + 1]
       written, owed = written + 1, owed - 1
-      local head = ("From: %s\r\nTo: %s\r\nSubject: letter %d of %.3f\r\n\r\n"):format(from, player.address, written, time)
+      local head = ("From: %s\r\nTo: %s\r\nSubject: letter %d of %.3f\r\n\r\n")
+        :format(from, player.address, written, time)
       box:send { from = from, to = player.address, message = head .. text }
     end
   end
