@@ -75,6 +75,11 @@ struct lm_limits {
     .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                      \
   }
 
+/* A limit of the IMAP grammar that nobody needs to change. */
+enum {
+  LM_THREAD_DEPTH = 10000 /* brackets in brackets of a THREAD answer: stack and tree growth */
+};
+
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
   LM_COMMENT_DEPTH = 100, /* nested comments: deeper ones are text, not comments */

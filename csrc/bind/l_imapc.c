@@ -326,6 +326,23 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* takes_utf8() -> boolean: text goes as UTF-8, and no charset is to be named */
+static int takes_utf8(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_takes_utf8(self(L)));
+  return 1;
+}
+
+/* tag(id) -> the tag of a command, by which later responses may name it */
+static int tag(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  struct lm_buf text = {NULL, 0, 0, 0};
+  uint32_t id = checkid(L, 2);
+  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  lm_pushstr(L, lm_buf_str(&text));
+  lm_buf_free(&text);
+  return 1;
+}
+
 /* phase() -> "greeting" | "not authenticated" | "authenticated" | "selected" | "logout" */
 static int phase(lua_State *L) {
   static const char *const names[] = {"greeting", "not authenticated", "authenticated", "selected",
@@ -353,6 +370,8 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"takes_utf8", takes_utf8},
+    {"tag", tag},
     {"phase", phase},
     {"pending", pending},
     {"begin_login", login},

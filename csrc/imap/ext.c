@@ -13,8 +13,12 @@
 #include "imap/utf7.h"
 
 static const struct lm_imap_ext *const records[] = {
-    &lm_imap_ext_base,    &lm_imap_ext_condstore, &lm_imap_ext_uidplus,
-    &lm_imap_ext_esearch, &lm_imap_ext_objectid,
+    &lm_imap_ext_base,      /* first: what comes most often */
+    &lm_imap_ext_condstore, /* */
+    &lm_imap_ext_uidplus,   /* */
+    &lm_imap_ext_esearch,   /* */
+    &lm_imap_ext_objectid,  /* */
+    &lm_imap_ext_thread,    /* */
 };
 
 enum { RECORDS = sizeof records / sizeof *records };

@@ -70,6 +70,7 @@ extern const struct lm_imap_ext lm_imap_ext_base;
 extern const struct lm_imap_ext lm_imap_ext_condstore;
 extern const struct lm_imap_ext lm_imap_ext_esearch;
 extern const struct lm_imap_ext lm_imap_ext_objectid;
+extern const struct lm_imap_ext lm_imap_ext_thread;
 extern const struct lm_imap_ext lm_imap_ext_uidplus;
 
 /* --- readings that several records share -------------------------------------------------------- */
