@@ -157,4 +157,15 @@ static const struct lm_imap_data data[] = {
     {{NULL, 0}, LM_IMAP_G_OTHER, NULL},
 };
 
-const struct lm_imap_ext lm_imap_ext_esearch = {"ESEARCH", NULL, data, NULL};
+/* "NOUPDATE" SP quoted: the tag of the search that will not be kept up to date (RFC 5267 §4.3.1) */
+static bool code_noupdate(struct lm_cursor *c, struct lm_imap_value *out) {
+  out->kind = LM_VALUE_STRING;
+  return lm_imap_string(c, &out->u.text);
+}
+
+static const struct lm_imap_code codes[] = {
+    {LM_NAME("NOUPDATE"), code_noupdate},
+    {{NULL, 0}, NULL},
+};
+
+const struct lm_imap_ext lm_imap_ext_esearch = {"ESEARCH", NULL, data, codes};

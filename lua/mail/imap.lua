@@ -15,11 +15,14 @@ local events = require "mail.imap.events"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
 local open = require "mail.imap.open"
+local query = require "mail.imap.query"
 local raw = require "mail.imap.raw"
 local run = require "mail.imap.run"
+local search = require "mail.imap.search"
+local set = require "mail.imap.set"
 local want = require "mail.want"
 
-local imap = { name = "imap", atom = raw.atom, greet = open.greet }
+local imap = { name = "imap", atom = raw.atom, greet = open.greet, set = set.new }
 
 -- --- opening --------------------------------------------------------------------------------------
 
@@ -186,7 +189,7 @@ end
 
 -- --- the class ------------------------------------------------------------------------------------
 
-for _, part in ipairs { mailboxes, messages, raw.methods } do
+for _, part in ipairs { mailboxes, messages, raw.methods, search.methods, query.methods } do
   for name, method in pairs(part) do Session[name] = method end
 end
 
