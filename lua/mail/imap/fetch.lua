@@ -262,7 +262,9 @@ function fetch.start(pump, set, items, options, level)
   end
   local pieces = run.pieces(canonical, options.batch)
   if options.partial and #pieces > 1 then
-    return nil, pump:error("limit", "PARTIAL counts in one command, and the set is too long for one", { command = "FETCH" })
+    return nil, pump:error("limit", "PARTIAL counts in one command, and the set is too long for one", {
+      command = "FETCH",
+    })
   end
   local state = {
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,

@@ -39,7 +39,9 @@ function messages:fetch_all(set, items, options)
   return fetch.all(it)
 end
 
-local STORE = { unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?" }
+local STORE = {
+  unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?",
+}
 local SIGNS = { add = "+", remove = "-", flags = "" }
 
 -- The flags, and how they are meant; raises at the caller of the method that calls.

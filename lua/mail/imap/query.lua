@@ -52,6 +52,7 @@ local function operand(session, value, what)
     if value.session ~= session then error(("imap: %s of queries of two sessions"):format(what), 4) end
     return value
   elseif set.is(value) then
+    if set.is_seq(value) then error(("imap: %s of a query and sequence numbers"):format(what), 4) end
     return new(session, { op = "set", set = value })
   elseif type(value) == "table" then
     criteria.arguments(value, 4)

@@ -77,7 +77,7 @@ end
 -- @tparam[opt] number messages in one piece at most
 function run.pieces(text, messages)
   if text == "" then return {} end
-  local pieces, from = messages and batches(text, messages), 1
+  local pieces, from = messages and batches(text, math.max(1, math.floor(messages))), 1
   if pieces then return pieces end
   pieces = {}
   while #text - from + 1 > SET_MAX do

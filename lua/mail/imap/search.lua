@@ -37,14 +37,14 @@ local function wanted(options, what)
   for _, name in ipairs(type(given) == "string" and { given } or given or {}) do
     name = type(name) == "string" and name:lower() or name
     if not PLAIN[name] and not RETURNS[name] then
-      error(("imap:%s: option 'return' knows min, max, count, all, save, partial, relevancy, context and update, not '%s'")
-        :format(what, tostring(name)), 4)
+      error(("imap:%s: option 'return' knows min, max, count, all, save, partial, relevancy, context, update; not '%s'")
+        :format(what, tostring(name)), 3)
     end
     want[name] = true
   end
   for name in pairs(RETURNS) do want[name] = want[name] or options[name] or nil end
   if want.partial and (not options.partial or not options.partial:find(RANGE)) then
-    error(("imap:%s: option 'partial' must be like '1:50' or '-50:-1'"):format(what), 4)
+    error(("imap:%s: option 'partial' must be like '1:50' or '-50:-1'"):format(what), 3)
   end
   want.plain = next(want) == nil or nil
   if want.update and not want.partial and not want.sorted then want.all = true end
@@ -86,10 +86,10 @@ local function return_text(want, options)
 end
 
 -- Why these criteria cannot be asked for here; nil where they can. Raises as `run.misplaced` does.
-local function unanswerable(pump, arguments, options, what)
+local function unanswerable(pump, arguments, what)
   if pump.failure then return pump.failure end
   for _, one in ipairs(arguments.sets or {}) do
-    local err = set.refused(pump, one.value, one.value ~= "$" and one.seq, what, 3)
+    local err = set.refused(pump, one.value, one.value ~= "$" and one.seq, what, 2)
     if err then return err end
   end
   for name, capabilities in pairs(arguments.needs or {}) do
@@ -142,13 +142,12 @@ end
 -- charset. `charset` is nil where none is to be named.
 local function in_charset(pump, arguments, again, go)
   local charset = arguments.utf8 and not pump.session:takes_utf8() and (pump.charset or "UTF-8") or nil
-  local words, err = arguments, nil
+  local words = arguments
   if charset and charset ~= "UTF-8" then
     words = recoded(arguments, charset)
     if not words then words, charset = arguments, "UTF-8" end
   end
-  local result
-  result, err = go(words, charset)
+  local result, err = go(words, charset)
   if result or not charset or err.response_code ~= "BADCHARSET" or not again then return result, err end
   words, charset = another_charset(pump, arguments, err)
   if not words then return nil, charset end
@@ -163,31 +162,37 @@ end
 local function new_found() return { numbers = {}, texts = {} } end
 
 local function better(a, b, less)
-  if not a or not b then return a or b end
+  if type(b) ~= "number" then return a end
+  if not a then return b end
   if less then return math.min(a, b) end
   return math.max(a, b)
 end
 
-local function take_esearch(found, value)
+-- UIDs where sequence numbers were asked for, or the other way round, are nobody's.
+local function take_esearch(found, value, seq)
   found.answered = true
+  if (value.uid or false) == (seq or false) then
+    found.foreign = true
+    return
+  end
   found.min, found.max = better(found.min, value.min, true), better(found.max, value.max)
   if type(value.count) == "number" then found.count = (found.count or 0) + value.count end
-  if type(value.modseq) == "number" then found.modseq = better(found.modseq, value.modseq) end
+  found.modseq = better(found.modseq, value.modseq)
   if value.all then found.texts[#found.texts + 1] = value.all end
   found.relevancy = value.relevancy or found.relevancy
   found.partial = value.partial or found.partial
 end
 
 -- The collector of a command: SEARCH and SORT lists, ESEARCH of its own; all else to the handlers.
-local function collector(pump, found, list)
+local function collector(pump, found, list, seq)
   return function(name, number, value, ...)
     if name == list and type(value) == "table" then
       local all = found.numbers
       for _, id in ipairs(value) do all[#all + 1] = id end
-      if value.modseq then found.modseq = better(found.modseq, value.modseq) end
+      found.modseq = better(found.modseq, value.modseq)
       found.listed = true
     elseif name == "ESEARCH" and type(value) == "table" and not value.updates then
-      take_esearch(found, value)
+      take_esearch(found, value, seq)
     else
       events.unsolicited(pump, "untagged", name, number, value, ...)
     end
@@ -276,7 +281,7 @@ local function ask(pump, options, want, found, verb, list, arguments)
   if want.update then follower = context.open(pump, id, { seq = options.seq, sorted = want.sorted }) end
   if want.save then pump.saving = (pump.saving or 0) + 1 end
   local ok
-  ok, err = run.finish(pump, id, verb, options, collector(pump, found, list))
+  ok, err = run.finish(pump, id, verb, options, collector(pump, found, list, options.seq))
   if want.save then
     pump.saving = pump.saving > 1 and pump.saving - 1 or nil
     pump.unsaved = not ok and box or nil
@@ -342,7 +347,8 @@ local function gather(pump, lists, options, want, returns)
 end
 
 -- The result in the form that was asked for.
-local function result_of(pump, found, options, want, form)
+local function result_of(pump, found, want, form)
+  if found.foreign then return nil, broken(pump, "SEARCH", "numbers of the other kind (UID)") end
   if want.save and want.only_saved then return "$" end
   if want.plain then return form(pump, found) end
   local result, err = as_table(pump, found, want, form)
@@ -381,7 +387,7 @@ function search.methods:search(what, options)
   local want = wanted(options, "search")
   local lists = split(what, 2)
   local pump = run.pump(self, "search")
-  local err = unanswerable(pump, lists[1], options, "search") or unable(pump, want, "SEARCH")
+  local err = unanswerable(pump, lists[1], "search") or unable(pump, want, "SEARCH")
   if err then return nil, err end
   want.only_saved = only_saved(want)
   local extended, returns = has(pump, "ESEARCH", "IMAP4REV2"), nil
@@ -394,7 +400,7 @@ function search.methods:search(what, options)
   local found
   found, err = gather(pump, lists, options, want, returns)
   if not found then return nil, err end
-  return result_of(pump, found, options, want, former(as_set, options.seq, "SEARCH"))
+  return result_of(pump, found, want, former(as_set, options.seq, "SEARCH"))
 end
 
 -- --- SORT -----------------------------------------------------------------------------------------
@@ -414,7 +420,7 @@ local function sort_keys(keys)
     local text = type(key) == "string" and key:lower() or ""
     local name = text:gsub("^reverse +", ""):gsub("^%-", "")
     if not KEYS[name] then
-      error(("imap:sort: a sort key is arrival, cc, date, from, size, subject, to, displayfrom, displayto or relevancy, "
+      error(("imap:sort: a sort key is arrival, cc, date, from, size, subject, to, displayfrom, displayto, relevancy, "
         .. "with '-' or 'reverse ' before it; not '%s'"):format(tostring(key)), 3)
     end
     words[#words + 1] = (name ~= text and "REVERSE " or "") .. KEYS[name]
@@ -442,10 +448,10 @@ function search.methods:sort(keys, what, options)
   local want = wanted(options, "sort")
   local arguments = criteria.arguments(what, 2)
   local pump = run.pump(self, "sort")
-  local err = unanswerable(pump, arguments, options, "sort") or (not has(pump, "SORT") and lacks(pump, "SORT", "SORT"))
+  local err = unanswerable(pump, arguments, "sort") or (not has(pump, "SORT") and lacks(pump, "SORT", "SORT"))
     or unable(pump, want, "SORT")
   for _, name in ipairs(needs) do err = err or not has(pump, name) and lacks(pump, name, "SORT") end
-  if not want.plain and not err and not has(pump, "ESORT", "CONTEXT=SORT") then err = lacks(pump, "ESORT", "SORT") end
+  if not (err or want.plain or has(pump, "ESORT", "CONTEXT=SORT")) then err = lacks(pump, "ESORT", "SORT") end
   if err then return nil, err end
   want.sorted, want.only_saved = true, only_saved(want)
   local found, verb = new_found(), options.seq and "SORT" or "UID SORT"
@@ -458,7 +464,7 @@ function search.methods:sort(keys, what, options)
     return ask(pump, options, want, found, verb, "SORT", list)
   end)
   if not ok then return nil, err end
-  return result_of(pump, found, options, want, former(in_order, options.seq, "SORT"))
+  return result_of(pump, found, want, former(in_order, options.seq, "SORT"))
 end
 
 -- --- THREAD ---------------------------------------------------------------------------------------
@@ -481,7 +487,7 @@ function search.methods:thread(algorithm, what, options)
   if not name:find "^[%u%d%-]+$" then error("imap:thread: bad algorithm '" .. algorithm .. "'", 2) end
   local arguments = criteria.arguments(what, 2)
   local pump = run.pump(self, "thread")
-  local err = unanswerable(pump, arguments, options, "thread")
+  local err = unanswerable(pump, arguments, "thread")
     or (not has(pump, "THREAD=" .. name) and lacks(pump, "THREAD=" .. name, "THREAD")) or nil
   if err then return nil, err end
   local threads = {}
@@ -510,7 +516,7 @@ local function array(value) return type(value) == "table" and value or { value }
 local function sources(options)
   local out = { "text", "IN", "open", true }
   for _, name in ipairs(array(options.scope)) do
-    if not SCOPES[name] then error(("imap:esearch: no scope '%s'"):format(tostring(name)), 4) end
+    if not SCOPES[name] then error(("imap:esearch: no scope '%s'"):format(tostring(name)), 3) end
     out[#out + 1], out[#out + 2] = "text", name
   end
   for _, kind in ipairs { "mailboxes", "subtree", "subtree_one" } do
@@ -519,7 +525,7 @@ local function sources(options)
       out[#out + 1], out[#out + 2] = "text", (kind:gsub("_", "-"))
       out[#out + 1], out[#out + 2] = "open", true
       for _, name in ipairs(names) do
-        if type(name) ~= "string" then error("imap:esearch: a mailbox must be a string, got " .. type(name), 4) end
+        if type(name) ~= "string" then error("imap:esearch: a mailbox must be a string, got " .. type(name), 3) end
         out[#out + 1], out[#out + 2] = "mailbox", name
       end
       out[#out + 1], out[#out + 2] = "close", true
@@ -552,11 +558,11 @@ end
 function search.methods:esearch(what, options)
   run.options(options, "esearch", ESEARCH)
   options = options or {}
-  local want, from = wanted({ ["return"] = options["return"] }, "esearch"), nil
-  from = sources(options)
+  local want = wanted({ ["return"] = options["return"] }, "esearch")
+  local from = sources(options)
   local arguments = criteria.arguments(what, 2)
   local pump = run.pump(self, "esearch")
-  local err = unanswerable(pump, arguments, options, "esearch")
+  local err = unanswerable(pump, arguments, "esearch")
     or (not has(pump, "MULTISEARCH") and lacks(pump, "MULTISEARCH", "ESEARCH")) or unable(pump, want, "SEARCH")
   if err then return nil, err end
   local results = {}

@@ -27,6 +27,12 @@ function set.is(value)
   return mt and mt.methods == methods or false
 end
 
+--- True for a set of sequence numbers.
+function set.is_seq(one)
+  local owner = getmetatable(one).owner
+  return owner and owner.seq or false
+end
+
 local function owner_of(one) return getmetatable(one).owner end
 
 local function ranges_of(one)
@@ -154,7 +160,7 @@ end
 local function common(a, b, what)
   local x, y = owner_of(a), owner_of(b)
   if x and y and not same_place(x, y) then
-    error(("imap: %s of sets that belong to different places: %s and %s"):format(what, place(x), place(y)), 4)
+    error(("imap: %s of sets that belong to different places: %s and %s"):format(what, place(x), place(y)), 3)
   end
   x = x or y
   return x and class(x) or free
@@ -164,7 +170,9 @@ end
 local function operand(value, what)
   if set.is(value) then return value end
   local ranges, why = core.uidset(value ~= "" and value or nil)
-  if not ranges or value == nil then error(("imap: %s of a set with what is none: %s"):format(what, why or "nil"), 4) end
+  if not ranges or value == nil then
+    error(("imap: %s of a set with what is none: %s"):format(what, why or "nil"), 3)
+  end
   return setmetatable({ [RANGES] = ranges }, free.compact)
 end
 
@@ -183,11 +191,11 @@ local union, intersection, difference = combine "union", combine "intersection",
 operators.__add, operators.__mul, operators.__sub = union, intersection, difference
 
 --- What is in either: `a + b`.
-methods.union = function(a, b) local made = union(a, b) return made end
+methods.union = union
 --- What is in both: `a * b`.
-methods.intersection = function(a, b) local made = intersection(a, b) return made end
+methods.intersection = intersection
 --- What is in the first alone: `a - b`.
-methods.difference = function(a, b) local made = difference(a, b) return made end
+methods.difference = difference
 
 --- The set as the standard writes it, in rising order: "1:3,7".
 operators.__tostring = function(self) return ranges_of(self):text() end
