@@ -63,19 +63,23 @@ static bool partial(struct lm_cursor *c, struct lm_imap_value *out) {
   return lm_expect(c, ')', "end of PARTIAL");
 }
 
-/* The field of that name, made where it is not there yet: a response may hold several ADDTO. */
-static struct lm_imap_value *updates_of(struct lm_cursor *c, struct lm_imap_value *out) {
-  struct lm_imap_value *v = out->u.list.last;
-  if (v && LM_IS(v->key, "updates")) return v;
-  v = lm_imap_child(c, out, LM_STR("updates"));
-  if (v) lm_imap_make_list(v);
-  return v;
+/* What is being read, and its field "updates", made once: a response may hold many ADDTO. */
+struct esearch {
+  struct lm_imap_value *out;
+  struct lm_imap_value *updates;
+};
+
+static struct lm_imap_value *updates_of(struct lm_cursor *c, struct esearch *e) {
+  if (e->updates) return e->updates;
+  e->updates = lm_imap_child(c, e->out, LM_STR("updates"));
+  if (e->updates) lm_imap_make_list(e->updates);
+  return e->updates;
 }
 
 /* context-position SP sequence-set *(SP context-position SP sequence-set), each to a list of its
 ** own: "op", "position", "set"; their order matters (RFC 5267 §4.3.2). */
-static bool updates(struct lm_cursor *c, struct lm_imap_value *out, struct lm_str op) {
-  struct lm_imap_value *all = updates_of(c, out);
+static bool updates(struct lm_cursor *c, struct esearch *e, struct lm_str op) {
+  struct lm_imap_value *all = updates_of(c, e);
   if (all == NULL || !lm_expect(c, '(', "positions and sets")) return false;
   while (!lm_accept(c, ')')) {
     struct lm_imap_value *one = lm_imap_child(c, all, LM_NOSTR);
@@ -94,15 +98,15 @@ static bool updates(struct lm_cursor *c, struct lm_imap_value *out, struct lm_st
 }
 
 /* search-return-data: a name and its value */
-static bool return_data(struct lm_cursor *c, struct lm_imap_value *out) {
-  struct lm_imap_value *v;
+static bool return_data(struct lm_cursor *c, struct esearch *e) {
+  struct lm_imap_value *v, *out = e->out;
   struct lm_str key;
   if (!lm_imap_atom(c, &key) || !lm_imap_lower(c, key, &key)) return false;
   if (LM_IS(key, "uid")) return lm_imap_add_true(c, out, key);
   if (!lm_imap_sp(c)) return false;
   if (LM_IS(key, "all")) return field_set(c, out, key);
-  if (LM_IS(key, "addto")) return updates(c, out, LM_STR("add"));
-  if (LM_IS(key, "removefrom")) return updates(c, out, LM_STR("remove"));
+  if (LM_IS(key, "addto")) return updates(c, e, LM_STR("add"));
+  if (LM_IS(key, "removefrom")) return updates(c, e, LM_STR("remove"));
   if ((v = lm_imap_child(c, out, key)) == NULL) return false;
   return LM_IS(key, "partial") ? partial(c, v) : lm_imap_value(c, v);
 }
@@ -142,10 +146,11 @@ static bool correlators(struct lm_cursor *c, const struct lm_imap_how *how,
 /* "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data) */
 static bool data_esearch(struct lm_cursor *c, const struct lm_imap_how *how,
                          struct lm_imap_value *out) {
+  struct esearch e = {out, NULL};
   lm_imap_make_list(out);
   while (!lm_imap_at_end(c)) {
     if (!lm_imap_sp(c)) return false;
-    if (!(lm_accept(c, '(') ? correlators(c, how, out) : return_data(c, out))) return false;
+    if (!(lm_accept(c, '(') ? correlators(c, how, out) : return_data(c, &e))) return false;
   }
   return true;
 }
