@@ -39,7 +39,8 @@ describe("IMAP extended search", function()
     assert.same({ min = 2, max = 4, count = 2, all = { 2, 4 } },
       session:search({ subject = "Re: tea" }, { ["return"] = { "min", "max", "count", "all" } }))
     assert.same({ count = 5 }, session:search({}, { ["return"] = "count" }))
-    assert.same({ count = 0, all = {} }, session:search({ from = "nobody" }, { ["return"] = { "COUNT", "min", "all" } }))
+    assert.same({ count = 0, all = {} },
+      session:search({ from = "nobody" }, { ["return"] = { "COUNT", "min", "all" } }))
     assert.same({ min = 1 }, session:search({ seq = "1:3" }, { seq = true, ["return"] = { "min" } }))
     local found = session:search({ modseq = 1 }, { ["return"] = { "all" } })
     assert.same({ 1, 2, 3, 4, 5 }, found.all)
@@ -78,7 +79,6 @@ describe("IMAP extended search", function()
 
   real("asks nothing of a server that lacks what it needs", function()
     local session = filled()
-    local lines
     for _, what in ipairs {
       { fuzzy = { subject = "tea" } }, { filter = "mine" }, { gm_raw = "has:attachment" }, { emailid = "M1" },
       { ["or"] = { { seen = true }, { threadid = "T1" } } }, { gm_labels = "x", gm_msgid = 1, gm_thrid = "2" },
@@ -88,7 +88,6 @@ describe("IMAP extended search", function()
       assert.equal("unsupported", err.kind)
       assert.matches("which criterion '", err.message)
     end
-    assert.is_nil(lines)
     session:logout()
   end)
 
@@ -151,7 +150,8 @@ describe("IMAP search result that the server keeps", function()
     assert.same({ 1, 2, 3, 4, 5 }, session:search { ["or"] = { { seq = "$" }, { uid = { 3, 5 } } } })
     assert(session:store("$", { add = "work" }))
     assert.same({ 1, 2, 4 }, session:search { keyword = "work" })
-    assert.same({ count = 1, saved = true }, session:search({ from = "Emil" }, { save = true, ["return"] = { "count" } }))
+    assert.same({ count = 1, saved = true },
+      session:search({ from = "Emil" }, { save = true, ["return"] = { "count" } }))
     assert.equal("1:1", assert(session:copy("$", "Archive")).to .. ":1")
     assert.equal("5", assert(session:move("$", "Archive")).from)
     assert.same({}, assert(session:fetch_all("$", { "uid" })))
@@ -161,8 +161,8 @@ describe("IMAP search result that the server keeps", function()
   it("is refused where the server does not keep any, and after a search that failed", function()
     mailbox.selected("ESEARCH", 3, function() end, function(session)
       for _, call in ipairs { "fetch", "copy", "move", "store", "expunge" } do
-        local argument = call == "store" and { add = "x" } or call == "fetch" and "flags" or call ~= "expunge" and "X" or nil
-        local done, err = session[call](session, "$", argument)
+        local arguments = { store = { add = "x" }, fetch = "flags", copy = "X", move = "X" }
+        local done, err = session[call](session, "$", arguments[call])
         assert.is_nil(done)
         assert.equal("unsupported", err.kind, call)
       end
@@ -215,8 +215,8 @@ describe("IMAP partial results", function()
 
   it("count from the end", function()
     mailbox.selected("ESEARCH PARTIAL", 9, function(peer)
-      mailbox.answer(peer, "^UID SEARCH RETURN %(PARTIAL %-1:%-3%) ALL$", '* ESEARCH (TAG "x") UID PARTIAL (-1:-3 4)\r\n'
-        .. "* ESEARCH UID PARTIAL (-1:-3 7:9)\r\n")
+      mailbox.answer(peer, "^UID SEARCH RETURN %(PARTIAL %-1:%-3%) ALL$",
+        '* ESEARCH (TAG "x") UID PARTIAL (-1:-3 4)\r\n* ESEARCH UID PARTIAL (-1:-3 7:9)\r\n')
       mailbox.answer(peer, "^UID SEARCH RETURN %(PARTIAL 1:2%) ALL$", "* ESEARCH UID PARTIAL (1:2 1:*)\r\n")
       mailbox.answer(peer, "^UID FETCH 1:%* %(FLAGS%) %(PARTIAL %-1:%-2%)$", "* 9 FETCH (UID 9 FLAGS ())\r\n")
     end, function(session)
@@ -312,9 +312,7 @@ end)
 describe("IMAP threads", function()
   real("are who answered whom", function()
     local session = filled()
-    local conversations = { { { id = 2, { id = 4 } } }, { { id = 5 } } }
-    conversations[1].id, conversations[2].id = 1, 3
-    conversations = { { id = 1, { id = 2, { id = 4 } } }, { id = 3, { id = 5 } } }
+    local conversations = { { id = 1, { id = 2, { id = 4 } } }, { id = 3, { id = 5 } } }
     local by_root = {}
     for _, thread in ipairs(assert(session:thread "REFERENCES")) do by_root[thread.id] = thread end
     assert.same({ [1] = conversations[1], [3] = conversations[2] }, by_root)
@@ -398,7 +396,8 @@ describe("IMAP results that the server keeps up to date", function()
       peer:send(('* ESEARCH (TAG "%s") UID ADDTO (1 9)\r\n* ESEARCH (TAG "%s") UID ALL 5,3,4\r\n%s OK done\r\n')
         :format(tag, tag, tag))
       local noop = mailbox.command(peer, "^NOOP")
-      peer:send(('* ESEARCH (TAG "%s") UID REMOVEFROM (0 3) ADDTO (2 7 2 6)\r\n* ESEARCH (TAG "other") UID ADDTO (1 1)\r\n'
+      peer:send(('* ESEARCH (TAG "%s") UID REMOVEFROM (0 3) ADDTO (2 7 2 6)\r\n'
+        .. '* ESEARCH (TAG "other") UID ADDTO (1 1)\r\n'
         .. '* ESEARCH (TAG "%s") ADDTO (1 2)\r\n* ESEARCH (TAG "%s") UID ADDTO (1 1:4294967295)\r\n'
         .. '* NO [NOUPDATE "%s"] enough\r\n%s OK done\r\n'):format(tag, tag, tag, tag, noop))
     end, function(session)
@@ -433,8 +432,8 @@ describe("IMAP search in several mailboxes", function()
       assert.same({ "Grün", 70, { 4 } }, { found[2].mailbox, found[2].uidvalidity, found[2].all })
       local figures = assert(session:esearch(nil, { ["return"] = { "min", "count" } }))
       assert.same({ { mailbox = "INBOX", uidvalidity = 7, count = 3, min = 1 } }, figures)
-      local set, err = found[2].all, nil
-      _, err = set:fetch "flags"
+      local set = found[2].all
+      local _, err = set:fetch "flags"
       assert.equal("invalid", err.kind)
       assert(session:select "Grün")
       assert.equal(1, #assert(set:fetch_all "flags"))
@@ -447,7 +446,8 @@ end)
 
 describe("IMAP search in another charset", function()
   local function utf8_search(peer, verb, charset, octets, answer)
-    local tag = mailbox.command(peer, "^" .. verb .. ".*" .. charset:gsub("%-", "%%-") .. " SUBJECT {" .. #octets .. "}$")
+    local tag = mailbox.command(peer,
+      "^" .. verb .. ".*" .. charset:gsub("%-", "%%-") .. " SUBJECT {" .. #octets .. "}$")
     peer:send "+ go\r\n"
     assert(peer:line() == octets)
     peer:send(answer:gsub("TAG", tag))
@@ -455,7 +455,8 @@ describe("IMAP search in another charset", function()
 
   it("takes one of the server's list that can hold the text, and remembers it", function()
     mailbox.selected("SORT THREAD=REFS", 3, function(peer)
-      utf8_search(peer, "UID SEARCH", "CHARSET UTF-8", "Grün", "TAG NO [BADCHARSET (US-ASCII KOI8-R ISO-8859-1)] no\r\n")
+      utf8_search(peer, "UID SEARCH", "CHARSET UTF-8", "Grün",
+        "TAG NO [BADCHARSET (US-ASCII KOI8-R ISO-8859-1)] no\r\n")
       utf8_search(peer, "UID SEARCH", "CHARSET ISO-8859-1", "Gr\252n", "* SEARCH 2\r\nTAG OK done\r\n")
       utf8_search(peer, "UID SORT %(DATE%)", "ISO-8859-1", "Gr\252n", "* SORT 3 2\r\nTAG OK done\r\n")
       utf8_search(peer, "UID THREAD REFS", "UTF-8", "чай", "TAG NO [BADCHARSET (ISO-8859-1 KOI8-R)] no\r\n")
@@ -474,7 +475,7 @@ describe("IMAP search in another charset", function()
       utf8_search(peer, "UID SEARCH", "CHARSET UTF-8", "ü", "TAG NO cannot\r\n")
       utf8_search(peer, "UID SEARCH", "CHARSET UTF-8", "ü", "TAG NO [BADCHARSET (UTF-8 \"a/b\")] no\r\n")
     end, function(session)
-      local found, err = session:search { subject = "茶" }
+      local found, err, _ = session:search { subject = "茶" }
       assert.is_nil(found)
       assert.equal("unsupported", err.kind)
       assert.matches("US%-ASCII, ISO%-8859%-1", err.message)
@@ -506,14 +507,15 @@ describe("IMAP search in another charset", function()
     assert.same({}, session:search { subject = "grün" })
     assert.same({ 3 }, session:search { subject = "milk" })
     assert.equal("UID SEARCH RETURN (ALL) SUBJECT milk", lines[#lines])
-    assert.matches("^UID SEARCH RETURN %(ALL%) CHARSET UTF%-8 SUBJECT {", table.concat(lines, "\n"):match "UID SEARCH[^\n]*")
+    assert.matches("\nUID SEARCH RETURN %(ALL%) CHARSET UTF%-8 SUBJECT {", table.concat(lines, "\n"))
     session:logout()
   end)
 
   it("text goes there and back", function()
     for _, case in ipairs {
       { "Grün", "ISO-8859-1", "Gr\252n" }, { "€", "iso-8859-15", "\164" }, { "чай", "koi8-r", "\222\193\202" },
-      { "日本", "Shift_JIS", "\147\250\150\123" }, { "x", "US-ASCII", "x" }, { ("ü"):rep(9000), "latin1", ("\252"):rep(9000) },
+      { "日本", "Shift_JIS", "\147\250\150\123" }, { "x", "US-ASCII", "x" },
+      { ("ü"):rep(9000), "latin1", ("\252"):rep(9000) },
     } do
       assert.equal(case[3], core.from_utf8(case[1], case[2]))
       assert.equal(case[1], core.to_utf8(case[3], case[2]))
@@ -541,16 +543,17 @@ describe("IMAP search among very many UIDs", function()
           asked, n = asked + 1, n + 1
           list[n] = uid
         end
-        peer:send(("* ESEARCH (TAG \"%s\") UID MIN %s MAX %s COUNT %d ALL %s MODSEQ %d\r\n%s OK done\r\n"):format(tag, list[1],
-          list[n], n, table.concat(list, ","), asked, tag))
+        peer:send(("* ESEARCH (TAG \"%s\") UID MIN %s MAX %s COUNT %d ALL %s MODSEQ %d\r\n%s OK done\r\n"):format(tag,
+          list[1], list[n], n, table.concat(list, ","), asked, tag))
       end
       while asked > 0 do
         local tag, line = mailbox.command(peer, "^UID SEARCH RETURN %(ALL%) UID ")
         for _ in line:match("UID ([%d,]+)"):gmatch "%d+" do asked = asked - 1 end
-        peer:send("* ESEARCH (TAG \"" .. tag .. "\") UID ALL " .. line:match "UID (%d+)" .. "\r\n" .. tag .. " OK done\r\n")
+        peer:send(("* ESEARCH (TAG \"%s\") UID ALL %s\r\n%s OK done\r\n"):format(tag, line:match "UID (%d+)", tag))
       end
     end, function(session)
-      local found = assert(session:search({ unseen = true, uid = uids }, { ["return"] = { "min", "max", "count", "all" } }))
+      local found = assert(session:search({ unseen = true, uid = uids },
+        { ["return"] = { "min", "max", "count", "all" } }))
       assert.same({ 3, 9000, 3000, 3000, 3000 }, { found.min, found.max, found.count, #found.all, found.modseq })
       assert.is_true(#assert(session:search { uid = uids }) > 2)
       local _, err = session:search({ uid = uids }, { save = true })
@@ -563,7 +566,8 @@ describe("IMAP search among very many UIDs", function()
     local uids = {}
     for i = 1, 5000 do uids[i] = i * 2 end
     assert.same({ 2, 4 }, session:search { uid = uids })
-    assert.same({ count = 1, min = 4 }, session:search({ uid = uids, from = "Dora" }, { ["return"] = { "count", "min" } }))
+    assert.same({ count = 1, min = 4 },
+      session:search({ uid = uids, from = "Dora" }, { ["return"] = { "count", "min" } }))
     session:logout()
   end)
 end)

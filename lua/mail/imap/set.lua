@@ -70,7 +70,7 @@ local function class(owner, ordered)
   return { array = array, compact = compact, owner = owner }
 end
 
-local free = class()
+local free -- the class of sets that belong nowhere
 
 -- The classes of what is found in the selected mailbox; made once for each time that it is opened.
 local function here(pump, kind)
@@ -200,6 +200,8 @@ methods.difference = difference
 --- The set as the standard writes it, in rising order: "1:3,7".
 operators.__tostring = function(self) return ranges_of(self):text() end
 
+free = class()
+
 -- --- asking ---------------------------------------------------------------------------------------
 
 --- How many messages; `#set` too, but see above.
@@ -302,7 +304,9 @@ function set.refused(pump, value, seq, what, level)
     return misplaced(pump, "the set was found by another session", { command = what:upper() })
   end
   local box = pump.mailbox
-  if owner.seq and owner.box ~= box then return wrong_mailbox(pump, owner, what:upper()) end
+  if owner.seq and owner.box ~= box then
+    return misplaced(pump, "the sequence numbers were found before this mailbox was opened", { command = what:upper() })
+  end
   if not box or box.name ~= owner.name or box.uidvalidity ~= owner.uidvalidity then
     return wrong_mailbox(pump, owner, what:upper())
   end
