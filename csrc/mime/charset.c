@@ -444,6 +444,7 @@ bool lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset, struct lm_b
   bool ok;
   if (!key_of(charset, key)) return false;
   iconv_name(charset, key, name);
+  if (name[0] == '\0') return false; /* to iconv that is the charset of the locale */
   cd = iconv_open(name, "UTF-8");
   if (cd == (iconv_t)-1) return false;
   ok = true;
