@@ -2,6 +2,8 @@
 -- RFC 5256, RFC 5267, RFC 7377, RFC 9394).
 -- @module mail.imap.search
 
+local answers = require "mail.imap.answers"
+local charsets = require "mail.imap.charsets"
 local context = require "mail.imap.context"
 local core = require "mail.core"
 local criteria = require "mail.imap.criteria"
@@ -21,7 +23,6 @@ local SET_MAX = 4000
 
 -- --- what is asked for ----------------------------------------------------------------------------
 
-local PLAIN = { min = "MIN", max = "MAX", count = "COUNT", all = "ALL" }
 local RETURNS = { save = true, partial = true, relevancy = true, context = true, update = true }
 
 local OPTIONS = {
@@ -36,7 +37,7 @@ local function wanted(options, what)
   local want, given = {}, options["return"]
   for _, name in ipairs(type(given) == "string" and { given } or given or {}) do
     name = type(name) == "string" and name:lower() or name
-    if not PLAIN[name] and not RETURNS[name] then
+    if not answers.FIGURES[name] and not RETURNS[name] then
       error(("imap:%s: option 'return' knows min, max, count, all, save, partial, relevancy, context, update; not '%s'")
         :format(what, tostring(name)), 3)
     end
@@ -100,176 +101,6 @@ local function unanswerable(pump, arguments, what)
   end
 end
 
--- --- charsets -------------------------------------------------------------------------------------
-
--- The strings in another charset; nil where one does not fit into it.
-local function recoded(arguments, charset)
-  local out = {}
-  for i = 1, #arguments, 2 do
-    local kind, value = arguments[i], arguments[i + 1]
-    if kind ~= "open" and kind ~= "close" and type(value) == "string" and value:find("[\128-\255]") then
-      value = core.from_utf8(value, charset)
-      if not value then return nil end
-    end
-    out[i], out[i + 1] = kind, value
-  end
-  return out
-end
-
-local function listed(err)
-  local names = {}
-  for _, name in ipairs(type(err.response_value) == "table" and err.response_value or {}) do
-    if type(name) == "string" then names[#names + 1] = name end
-  end
-  return names
-end
-
--- After NO [BADCHARSET …]: the criteria in the first charset of its list that can hold them; or nil, err.
-local function another_charset(pump, arguments, err)
-  local names = listed(err)
-  for _, name in ipairs(names) do
-    local out = not name:upper():find "^UTF%-?8$" and name:find "^[%w_.:+%-]+$" and recoded(arguments, name)
-    if out then return out, name end
-  end
-  return nil, pump:error("unsupported", ("the server does not search in UTF-8, and the text does not fit into %s")
-    :format(#names > 0 and table.concat(names, ", ") or "US-ASCII"), {
-    command = err.command, status = err.status, response_code = err.response_code,
-    response_value = err.response_value, text = err.text,
-  })
-end
-
--- Runs `go(arguments, charset)` in UTF-8 where the text wants it, and again where the server wants another
--- charset. `charset` is nil where none is to be named.
-local function in_charset(pump, arguments, again, go)
-  local charset = arguments.utf8 and not pump.session:takes_utf8() and (pump.charset or "UTF-8") or nil
-  local words = arguments
-  if charset and charset ~= "UTF-8" then
-    words = recoded(arguments, charset)
-    if not words then words, charset = arguments, "UTF-8" end
-  end
-  local result, err = go(words, charset)
-  if result or not charset or err.response_code ~= "BADCHARSET" or not again then return result, err end
-  words, charset = another_charset(pump, arguments, err)
-  if not words then return nil, charset end
-  result, err = go(words, charset)
-  if result then pump.charset = charset end
-  return result, err
-end
-
--- --- answers --------------------------------------------------------------------------------------
-
--- What one command or several bring: numbers, figures, ranges.
-local function new_found() return { numbers = {}, texts = {} } end
-
-local function better(a, b, less)
-  if type(b) ~= "number" then return a end
-  if not a then return b end
-  if less then return math.min(a, b) end
-  return math.max(a, b)
-end
-
--- UIDs where sequence numbers were asked for, or the other way round, are nobody's.
-local function take_esearch(found, value, seq)
-  found.answered = true
-  if (value.uid or false) == (seq or false) then
-    found.foreign = true
-    return
-  end
-  found.min, found.max = better(found.min, value.min, true), better(found.max, value.max)
-  if type(value.count) == "number" then found.count = (found.count or 0) + value.count end
-  found.modseq = better(found.modseq, value.modseq)
-  if value.all then found.texts[#found.texts + 1] = value.all end
-  found.relevancy = value.relevancy or found.relevancy
-  found.partial = value.partial or found.partial
-end
-
--- The collector of a command: SEARCH and SORT lists, ESEARCH of its own; all else to the handlers.
-local function collector(pump, found, list, seq)
-  return function(name, number, value, ...)
-    if name == list and type(value) == "table" then
-      local all = found.numbers
-      for _, id in ipairs(value) do all[#all + 1] = id end
-      found.modseq = better(found.modseq, value.modseq)
-      found.listed = true
-    elseif name == "ESEARCH" and type(value) == "table" and not value.updates then
-      take_esearch(found, value, seq)
-    else
-      events.unsolicited(pump, "untagged", name, number, value, ...)
-    end
-  end
-end
-
-local function broken(pump, command, what)
-  return pump:error("protocol", command .. " was answered with " .. what, { command = command })
-end
-
--- All ranges that came, with what came as single numbers; or nil, err.
-local function ranges_of(pump, found, command)
-  local text = table.concat(found.texts, ",")
-  local ranges = core.uidset(text ~= "" and text or nil)
-  if not ranges then return nil, broken(pump, command, "a set that names no messages") end
-  if #found.numbers > 0 then ranges = ranges:union(core.uidset(found.numbers)) end
-  return ranges
-end
-
--- What is found, as a set. Sequence numbers beyond the mailbox are nobody's.
-local function as_set(pump, found, seq, command)
-  if #found.texts == 0 and not seq then return set.found(pump, found.numbers) end
-  local ranges, err = ranges_of(pump, found, command)
-  if not ranges then return nil, err end
-  local exists = pump.mailbox and pump.mailbox.exists or 0
-  if seq then ranges = ranges:intersection(core.uidset(exists > 0 and "1:" .. exists or nil)) end
-  return set.of_ranges(pump, ranges, seq)
-end
-
--- The same in the order of a sort.
-local function in_order(pump, found, seq, command)
-  local numbers = found.numbers
-  for _, text in ipairs(found.texts) do
-    local most = math.max(100000, pump.mailbox and pump.mailbox.exists or 0)
-    local more = core.seqset_list(text, most)
-    if not more then return nil, broken(pump, command, "more messages than there are") end
-    for _, number in ipairs(more) do numbers[#numbers + 1] = number end
-  end
-  return set.sorted(pump, numbers, seq)
-end
-
--- A range of the results: `all` of it is the set, nil where there are none.
-local function partial_of(pump, found, form)
-  local text = found.partial and found.partial.all
-  local part = new_found()
-  part.texts[1] = text
-  return form(pump, part)
-end
-
--- The table that a search with RETURN gives; or nil, err.
-local function as_table(pump, found, want, form)
-  local result, err = { modseq = found.modseq, relevancy = found.relevancy, saved = want.save }, nil
-  if found.listed and not found.answered or want.all then
-    result.all, err = form(pump, found)
-    if err then return nil, err end
-  end
-  local all = result.all
-  if found.listed and not found.answered then
-    result.count, result.min, result.max = #all, all[1], all[#all]
-    if want.sorted then -- MIN and MAX of a sort are its first and last (RFC 5267 §3.1)
-      result.min, result.max = all[1], all[#all]
-    end
-  else
-    result.count, result.min, result.max = found.count, found.min, found.max
-  end
-  if want.partial and not found.answered then return nil, broken(pump, "SEARCH", "no range of results") end
-  if want.partial then
-    result.partial, err = partial_of(pump, found, form)
-    result.range = found.partial and found.partial.range
-  end
-  if err then return nil, err end
-  for name in pairs(PLAIN) do
-    if not want[name] then result[name] = nil end
-  end
-  return result
-end
-
 -- --- running --------------------------------------------------------------------------------------
 
 -- Sends one command and waits. A search whose result "$" stands for changes what "$" means, also where
@@ -281,7 +112,7 @@ local function ask(pump, options, want, found, verb, list, arguments)
   if want.update then follower = context.open(pump, id, { seq = options.seq, sorted = want.sorted }) end
   if want.save then pump.saving = (pump.saving or 0) + 1 end
   local ok
-  ok, err = run.finish(pump, id, verb, options, collector(pump, found, list, options.seq))
+  ok, err = run.finish(pump, id, verb, options, answers.collector(pump, found, list, options.seq))
   if want.save then
     pump.saving = pump.saving > 1 and pump.saving - 1 or nil
     pump.unsaved = not ok and box or nil
@@ -327,7 +158,7 @@ end
 
 -- Sends the lists of criteria one after the other; what they bring, or nil, err.
 local function gather(pump, lists, options, want, returns)
-  local found, verb = new_found(), options.seq and "SEARCH" or "UID SEARCH"
+  local found, verb = answers.new(), options.seq and "SEARCH" or "UID SEARCH"
   local place = run.place(pump)
   if #lists > 1 and (want.save or want.partial or want.update or want.relevancy) then
     return nil, pump:error("limit", "the set of UIDs is too long for one command, and this result cannot be joined", {
@@ -336,7 +167,7 @@ local function gather(pump, lists, options, want, returns)
   end
   for i, arguments in ipairs(lists) do
     local again = not (want.save and refers(arguments)) -- the refusal has emptied "$"
-    local ok, err = in_charset(pump, arguments, again, function(words, charset)
+    local ok, err = charsets.run(pump, arguments, again, function(words, charset)
       local moved = i > 1 and run.moved_on(pump, place, verb)
       if moved then return nil, moved end
       return ask(pump, options, want, found, verb, "SEARCH", search_arguments(words, charset, returns))
@@ -348,10 +179,10 @@ end
 
 -- The result in the form that was asked for.
 local function result_of(pump, found, want, form)
-  if found.foreign then return nil, broken(pump, "SEARCH", "numbers of the other kind (UID)") end
+  if found.foreign then return nil, answers.broken(pump, "SEARCH", "numbers of the other kind (UID)") end
   if want.save and want.only_saved then return "$" end
   if want.plain then return form(pump, found) end
-  local result, err = as_table(pump, found, want, form)
+  local result, err = answers.as_table(pump, found, want, form)
   if not result then return nil, err end
   if found.context then
     context.begin(found.context, result.all or result.partial)
@@ -400,7 +231,7 @@ function search.methods:search(what, options)
   local found
   found, err = gather(pump, lists, options, want, returns)
   if not found then return nil, err end
-  return result_of(pump, found, want, former(as_set, options.seq, "SEARCH"))
+  return result_of(pump, found, want, former(answers.as_set, options.seq, "SEARCH"))
 end
 
 -- --- SORT -----------------------------------------------------------------------------------------
@@ -429,11 +260,6 @@ local function sort_keys(keys)
   return "(" .. table.concat(words, " ") .. ")", needs
 end
 
--- Charset is no option here: it stands before the criteria of SORT and THREAD always (RFC 5256 §3).
-local function named_charset(pump, charset)
-  return charset or (pump.session:takes_utf8() and "UTF-8" or "US-ASCII")
-end
-
 --- Searches, and sorts on the server (SORT, RFC 5256; SORT=DISPLAY, RFC 5957).
 -- @tparam table|string keys of "arrival", "cc", "date", "from", "size", "subject", "to", "displayfrom",
 --   "displayto", "relevancy"; with "-" or "reverse " before it the other way round
@@ -454,17 +280,17 @@ function search.methods:sort(keys, what, options)
   if not (err or want.plain or has(pump, "ESORT", "CONTEXT=SORT")) then err = lacks(pump, "ESORT", "SORT") end
   if err then return nil, err end
   want.sorted, want.only_saved = true, only_saved(want)
-  local found, verb = new_found(), options.seq and "SORT" or "UID SORT"
+  local found, verb = answers.new(), options.seq and "SORT" or "UID SORT"
   local ok
-  ok, err = in_charset(pump, arguments, not (want.save and refers(arguments)), function(words, charset)
+  ok, err = charsets.run(pump, arguments, not (want.save and refers(arguments)), function(words, charset)
     local list = search_arguments(words, nil, not want.plain and return_text(want, options) or nil)
     local at = want.plain and 1 or 3
     table.insert(list, at, "text")
-    table.insert(list, at + 1, text .. " " .. named_charset(pump, charset))
+    table.insert(list, at + 1, text .. " " .. charsets.named(pump, charset))
     return ask(pump, options, want, found, verb, "SORT", list)
   end)
   if not ok then return nil, err end
-  return result_of(pump, found, want, former(in_order, options.seq, "SORT"))
+  return result_of(pump, found, want, former(answers.in_order, options.seq, "SORT"))
 end
 
 -- --- THREAD ---------------------------------------------------------------------------------------
@@ -492,11 +318,11 @@ function search.methods:thread(algorithm, what, options)
   if err then return nil, err end
   local threads = {}
   local ok
-  ok, err = in_charset(pump, arguments, true, function(words, charset)
+  ok, err = charsets.run(pump, arguments, true, function(words, charset)
     return run.call(pump, options, function(what_came, number, value, ...)
       if what_came ~= "THREAD" then return events.unsolicited(pump, "untagged", what_came, number, value, ...) end
       for _, thread in ipairs(value or {}) do threads[#threads + 1] = thread end
-    end, options.seq and "THREAD" or "UID THREAD", "text", name .. " " .. named_charset(pump, charset), unpack(words))
+    end, options.seq and "THREAD" or "UID THREAD", "text", name .. " " .. charsets.named(pump, charset), unpack(words))
   end)
   if not ok then return nil, err end
   return threads
@@ -539,7 +365,7 @@ end
 -- One mailbox's answer: a set that belongs there, and figures; or nil, err.
 local function mailbox_result(pump, value, want)
   local ranges = core.uidset(value.all or nil)
-  if not ranges then return nil, broken(pump, "ESEARCH", "a set that names no messages") end
+  if not ranges then return nil, answers.broken(pump, "ESEARCH", "a set that names no messages") end
   local name, uidvalidity = value.mailbox, value.uidvalidity
   if not name and pump.mailbox then name, uidvalidity = pump.mailbox.name, pump.mailbox.uidvalidity end
   return {
@@ -567,7 +393,7 @@ function search.methods:esearch(what, options)
   if err then return nil, err end
   local results = {}
   local ok
-  ok, err = in_charset(pump, arguments, true, function(words, charset)
+  ok, err = charsets.run(pump, arguments, true, function(words, charset)
     local list = search_arguments(words, charset, want.plain and "RETURN (ALL)" or return_text(want, options))
     for i = #from, 1, -1 do table.insert(list, 1, from[i]) end
     return run.call(pump, options, function(name, number, value, ...)
