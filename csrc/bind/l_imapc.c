@@ -6,6 +6,7 @@
 ** push_imap.c.
 */
 #include "bind/bind.h"
+#include "bind/l_zlib.h"
 #include "bind/open.h"
 #include "bind/push_imap.h"
 #include "imap/client.h"
@@ -358,6 +359,8 @@ static const luaL_Reg methods[] = {
     {"begin_login", login},
     {"begin_authenticate", authenticate},
     {"begin_idle", idle},
+    {"start_deflate", lm_box_start_deflate},
+    {"deflate_count", lm_box_deflate_count},
     {NULL, NULL},
 };
 
