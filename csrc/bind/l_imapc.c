@@ -62,12 +62,12 @@ static int push_untagged(lua_State *L, const struct lm_imap_resp *r) {
   return 6;
 }
 
-/* text, code | nil */
+/* text, code | nil, code's value | nil */
 static int push_bye(lua_State *L, const struct lm_imap_resp *r) {
   lm_pushstr(L, r->text);
   if (r->code.n == 0) return 1;
-  lm_pushstr(L, r->code);
-  return 2;
+  push_code(L, r);
+  return 3;
 }
 
 /* message so far, section, size */
@@ -327,6 +327,12 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* speaks_utf8() -> boolean: names and quoted strings travel as UTF-8 */
+static int speaks_utf8(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_utf8(self(L)));
+  return 1;
+}
+
 /* phase() -> "greeting" | "not authenticated" | "authenticated" | "selected" | "logout" */
 static int phase(lua_State *L) {
   static const char *const names[] = {"greeting", "not authenticated", "authenticated", "selected",
@@ -354,6 +360,7 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"speaks_utf8", speaks_utf8},
     {"phase", phase},
     {"pending", pending},
     {"begin_login", login},
