@@ -155,6 +155,12 @@ end
 -- Commands about many things that are in flight at once.
 local FLIGHT = 64
 
+local function give_up(pump, ids, first, last)
+  for i = first, last do
+    if ids[i] then pump:abandon(ids[i]) end
+  end
+end
+
 --- Runs a command for each of many, many in flight at once.
 -- @tparam Pump pump
 -- @tparam table items
@@ -173,9 +179,7 @@ function run.each(pump, items, begin, finish)
       if ids[i] then
         local ok, err = finish(items[i], ids[i])
         if not ok then
-          for rest = i + 1, last do
-            if ids[rest] then pump:abandon(ids[rest]) end
-          end
+          give_up(pump, ids, i + 1, last)
           return nil, err
         end
       end
