@@ -111,7 +111,7 @@ local function collector(pump, found, by_name)
     if what == "LIST" or what == "LSUB" or what == "XLIST" then
       add(found, by_name, shaped(value))
     elseif box and what == "STATUS" then
-      box.status = status.shaped(value)
+      box.status = status.shaped(pump, value)
     elseif box and what == "MYRIGHTS" then
       box.rights = value.rights
     elseif box and what == "METADATA" and value.values then

@@ -2,6 +2,7 @@
 -- RFC 7162, RFC 8474, RFC 9208).
 -- @module mail.imap.status
 
+local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
 
 local status = {}
@@ -17,16 +18,6 @@ local ITEMS = {
   appendlimit = { "APPENDLIMIT", "APPENDLIMIT" },
   mailboxid = { "MAILBOXID", "OBJECTID" },
 }
-
--- "APPENDLIMIT=35651584" says as much as "APPENDLIMIT".
-local function has(pump, capabilities)
-  if #capabilities == 1 or run.has(pump, run.unpack(capabilities, 2)) then return true end
-  if capabilities[1] ~= "APPENDLIMIT" then return false end
-  for name in pairs(pump.session:capability_set()) do
-    if name:find "^APPENDLIMIT=" then return true end
-  end
-  return false
-end
 
 --- The names of items as a checked array; raises at the caller of the method that calls.
 function status.check(items, what)
@@ -44,15 +35,19 @@ function status.check(items, what)
   return out
 end
 
---- "(MESSAGES UNSEEN)" from a checked array; or nil, err: kind "unsupported" where the server lacks one.
+--- "(MESSAGES UNSEEN)" from a checked array; or nil, err: kind "unsupported" where the server lacks one. A limit that
+-- is the same for all mailboxes is among the capabilities, and not asked for (RFC 7889 §3).
 function status.words(pump, items, command)
   local out = {}
-  for i, item in ipairs(items) do
-    if not has(pump, ITEMS[item]) then
-      return nil, run.unsupported(pump, command, ITEMS[item][2] .. (" (for '%s')"):format(item))
+  for _, item in ipairs(items) do
+    local known = ITEMS[item]
+    if #known == 1 or run.has(pump, run.unpack(known, 2)) then
+      out[#out + 1] = known[1]
+    elseif item ~= "appendlimit" or not refusal.append_limit(pump.session) then
+      return nil, run.unsupported(pump, command, known[2] .. (" (for '%s')"):format(item))
     end
-    out[i] = ITEMS[item][1]
   end
+  if #out == 0 then out[1] = "UIDVALIDITY" end
   return "(" .. table.concat(out, " ") .. ")"
 end
 
@@ -60,8 +55,8 @@ end
 local FIELDS = { ["deleted-storage"] = "deleted_storage" }
 
 --- What STATUS brought, as users see it. APPENDLIMIT NIL is no limit: the field is not there.
-function status.shaped(value)
-  local box = {}
+function status.shaped(pump, value)
+  local box = { appendlimit = refusal.append_limit(pump.session) }
   for key, one in pairs(value) do
     if one ~= false then box[FIELDS[key] or key] = one end
   end
@@ -75,7 +70,7 @@ end
 local function finish(pump, id, options)
   local found
   local ok, err = run.finish(pump, id, "STATUS", options, function(what, number, value, ...)
-    if what == "STATUS" then found = status.shaped(value) else run.news(pump, what, number, value, ...) end
+    if what == "STATUS" then found = status.shaped(pump, value) else run.news(pump, what, number, value, ...) end
   end)
   if not ok then return nil, err end
   if found then return found end
