@@ -4,6 +4,8 @@
 local core = require "mail.core"
 local imap = require "mail.imap"
 local mailbox = require "spec.support.mailbox"
+local scripted = require "spec.support.scripted"
+local servers = require "spec.servers"
 
 local dovecot, missing = mailbox.server()
 local real = mailbox.real(it, pending, dovecot, missing)
@@ -15,15 +17,17 @@ local function message(n, fields)
 end
 
 -- Five messages: two threads by references (1 2 4 and 3 5), sizes and senders in another order than UIDs.
-local function filled(more)
-  return mailbox.with(dovecot, {
+local function five()
+  return {
     message(5, { from = "Carl <a@example.com>", subject = "tea" }),
     message(4, { from = "Bea <c@example.com>", subject = "Re: tea", parent = 5 }),
     message(3, { from = "Anna <b@example.com>", subject = "milk" .. (" and more"):rep(20) }),
     message(2, { from = "Dora <d@example.com>", subject = "Re: tea", parent = 4 }),
     message(1, { from = "Emil <e@example.com>", subject = "sugar", parent = 3 }),
-  }, more)
+  }
 end
+
+local function filled(more) return mailbox.with(dovecot, five(), more) end
 
 -- All that the client said, from the log.
 local function listening()
@@ -490,14 +494,19 @@ describe("IMAP search in another charset", function()
   end)
 
   it("names none where UTF-8 is enabled", function()
-    mailbox.selected("UTF8=ACCEPT ENABLE SORT", 3, function(peer)
+    scripted.run(function(peer)
+      mailbox.admit(peer, "UTF8=ACCEPT ENABLE SORT")
       mailbox.answer(peer, "^ENABLE UTF8=ACCEPT$", "* ENABLED UTF8=ACCEPT\r\n")
+      mailbox.answer(peer, "^SELECT ", "* 3 EXISTS\r\n")
       mailbox.answer(peer, '^UID SEARCH SUBJECT "Grün"$', "* SEARCH 1\r\n")
       mailbox.answer(peer, '^UID SORT %(DATE%) UTF%-8 ALL$', "* SORT 1\r\n")
-    end, function(session)
-      assert(session:command("ENABLE", imap.atom "UTF8=ACCEPT"))
+      peer:rest()
+    end, function(port)
+      local session = assert(mailbox.dial(port))
+      assert(session:select "INBOX")
       assert.same({ 1 }, session:search { subject = "Grün" })
       assert.same({ 1 }, session:sort "date")
+      session:close()
     end)
   end)
 
@@ -618,5 +627,71 @@ describe("IMAP search answers that lie", function()
       local _, err = found:flag "x"
       assert.equal("rejected", err.kind)
     end)
+  end)
+end)
+
+describe("IMAP search by Cyrus", function()
+  local cyrus, none = servers.cyrus {}
+
+  local function on_cyrus(name, fn)
+    it(name, function()
+      if not cyrus then return pending(none) end
+      local session = mailbox.open(cyrus, nil, "implicit")
+      for _, text in ipairs(five()) do assert(session:append("INBOX", mailbox.crlf(text))) end
+      assert(session:select "INBOX")
+      fn(session)
+      session:logout()
+    end)
+  end
+
+  on_cyrus("gives figures, ages, and what was saved when", function(session)
+    assert.same({ min = 2, max = 4, count = 2, all = { 2, 4 } },
+      session:search({ subject = "Re: tea" }, { ["return"] = { "min", "max", "count", "all" } }))
+    assert.same({ count = 0 }, session:search({ from = "nobody" }, { ["return"] = { "count" } }))
+    assert.same({ 1, 2, 3, 4, 5 }, session:search { younger = 3600 })
+    assert.same({}, session:search { older = 3600 })
+    assert.same({ 1, 2, 3, 4, 5 }, session:search { saved_since = "2020-01-01" })
+    assert.same({ 3 }, session:search { uid = { 1, 2, 3 }, ["not"] = { subject = "tea" } })
+    assert.same({}, session:search { subject = "grün" })
+  end)
+
+  on_cyrus("finds by an object's identifier, fuzzily, and what has changed", function(session)
+    local second = assert(session:fetch_all(2, { "emailid", "threadid", "modseq" }))[1]
+    assert.same({ 2 }, session:search { emailid = second.emailid })
+    assert.is_true(assert(session:search { threadid = second.threadid }):contains(2))
+    assert.is_table(session:search { fuzzy = { subject = "milk" } }) -- what it finds is its index's affair
+    assert(session:store(4, { add = "\\Flagged" }))
+    local later = session:search({ modseq = second.modseq + 1 }, { ["return"] = { "all" } })
+    assert.is_true(later.all:contains(4))
+    assert.is_number(later.modseq)
+  end)
+
+  on_cyrus("sorts and threads", function(session)
+    assert.same({ 5, 4, 3, 2, 1 }, session:sort "date")
+    assert.same({ 1, 2, 3, 4, 5 }, session:sort "-date")
+    assert.same({ 3, 2, 1, 4, 5 }, session:sort "displayfrom")
+    assert.same({ count = 5, all = { 3, 2, 1, 4, 5 } },
+      session:sort("displayfrom", {}, { ["return"] = { "count", "all" } }))
+    local by_root = {}
+    for _, thread in ipairs(assert(session:thread "REFERENCES")) do by_root[thread.id] = thread end
+    assert.same({ [1] = { id = 1, { id = 2, { id = 4 } } }, [3] = { id = 3, { id = 5 } } }, by_root)
+    assert.equal(3, #assert(session:thread "orderedsubject"))
+    assert.is_true(#assert(session:thread "refs") > 0)
+  end)
+
+  on_cyrus("applies rules", function(session)
+    local tea = session:messages { subject = "tea" }
+    assert.same({ 1, 4 }, (tea - { from = "Bea" }):uids())
+    assert(tea:flag("\\Seen", "tea"))
+    assert.equal(3, session:messages({ keyword = "tea", seen = true }):count())
+    assert.equal("1:2", assert((tea * { uid = "1:2" }):move "Archive").from)
+    assert.same({ expunged = true }, tea:delete())
+    assert.same({ 3, 5 }, session:search())
+    local uids = {}
+    for i = 1, 3000 do uids[i] = i * 2 + 1 end
+    assert.same({ 3, 5 }, session:search { uid = uids })
+    local found, err = session:search({}, { save = true })
+    assert.is_nil(found)
+    assert.equal("unsupported", err.kind)
   end)
 end)

@@ -89,4 +89,9 @@ enum {
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
 
+/* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
+** a credit, which input fills up again, so that a message of blanks passes and an endless one does
+** not. One turn makes no more than TURN octets, so no call blocks a loop. */
+enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
+
 #endif

@@ -52,7 +52,7 @@ end
 -- @tparam function go → truth; or nil, err
 -- @return what `go` returns
 function charsets.run(pump, arguments, again, go)
-  local charset = arguments.utf8 and not pump.session:takes_utf8() and (pump.charset or "UTF-8") or nil
+  local charset = arguments.utf8 and not pump.session:speaks_utf8() and (pump.charset or "UTF-8") or nil
   local words = arguments
   if charset and charset ~= "UTF-8" then
     words = recoded(arguments, charset)
@@ -69,7 +69,7 @@ end
 
 --- The charset that SORT and THREAD name always (RFC 5256 §3).
 function charsets.named(pump, charset)
-  return charset or (pump.session:takes_utf8() and "UTF-8" or "US-ASCII")
+  return charset or (pump.session:speaks_utf8() and "UTF-8" or "US-ASCII")
 end
 
 return charsets
