@@ -2,6 +2,7 @@
 -- are asked.
 
 local imap = require "mail.imap"
+local loop = require "mail.loop"
 local mailbox = require "spec.support.mailbox"
 
 local dovecot, missing = mailbox.server()
@@ -233,7 +234,39 @@ describe("IMAP sets that were found", function()
     local done, err = found:delete()
     assert.is_nil(done)
     assert.equal("invalid", err.kind)
+    assert.equal("OK", assert(session:command_line "SELECT INBOX").status)
+    local again = assert(session:search())
+    assert.is_table(again:flag "work")
+    assert.same({ 1, 2 }, session:search({ keyword = "work" }, { seq = true }))
+    assert.equal("OK", assert(session:command_line "SELECT Archive").status)
+    done, err = again:delete()
+    assert.is_nil(done)
+    assert.equal("invalid", err.kind)
     session:logout()
+  end)
+
+  it("belong to the mailbox in which the server searched, whoever opens another meanwhile", function()
+    mailbox.selected("", 3, function(peer)
+      mailbox.answer(peer, "^UID SEARCH ALL", "* 4 EXISTS\r\n* SEARCH 1 2\r\n")
+      mailbox.answer(peer, "^SELECT Other", "* 9 EXISTS\r\n* OK [UIDVALIDITY 5] v\r\n")
+      mailbox.answer(peer, "^UID SEARCH ALL", "* SEARCH 8\r\n")
+      mailbox.answer(peer, "^UID STORE 8 ")
+    end, function(session)
+      local there
+      session:on("exists", function()
+        if there then return end
+        there = loop.spawn(function()
+          assert(session:select "Other")
+          return assert(session:search())
+        end)
+      end)
+      local found = assert(session:search())
+      local other = there:join()
+      local done, err = found:flag "x"
+      assert.is_nil(done)
+      assert.matches("found in 'INBOX', and 'Other' is selected", err.message)
+      assert.is_table(other:flag "x")
+    end)
   end)
 
   it("go in batches, and an error tells how far it came", function()

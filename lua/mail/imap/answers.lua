@@ -13,7 +13,8 @@ local answers = {}
 answers.FIGURES = { min = "MIN", max = "MAX", count = "COUNT", all = "ALL" }
 
 --- What one command or several bring: numbers, figures, ranges.
-function answers.new() return { numbers = {}, texts = {} } end
+-- @tparam table box what `mail.imap.set` said of the mailbox when it was sent
+function answers.new(box) return { numbers = {}, texts = {}, box = box } end
 
 local function better(a, b, less)
   if type(b) ~= "number" then return a end
@@ -82,12 +83,12 @@ end
 --- What is found, as a set. Sequence numbers beyond the mailbox are nobody's.
 -- @treturn table set; or nil, err
 function answers.as_set(pump, found, seq, command)
-  if #found.texts == 0 and not seq then return set.found(pump, found.numbers) end
+  if #found.texts == 0 and not seq then return set.found(pump, found.box, found.numbers) end
   local ranges, err = ranges_of(pump, found, command)
   if not ranges then return nil, err end
-  local exists = pump.mailbox and pump.mailbox.exists or 0
-  if seq then ranges = ranges:intersection(core.uidset(exists > 0 and "1:" .. exists or nil)) end
-  return set.of_ranges(pump, ranges, seq)
+  local exists = found.box and found.box.exists
+  if seq and exists then ranges = ranges:intersection(core.uidset(exists > 0 and "1:" .. exists or nil)) end
+  return set.of_ranges(pump, found.box, ranges, seq)
 end
 
 --- The same in the order of a sort.
@@ -95,18 +96,18 @@ end
 function answers.in_order(pump, found, seq, command)
   local numbers = found.numbers
   for _, text in ipairs(found.texts) do
-    local most = math.max(100000, pump.mailbox and pump.mailbox.exists or 0)
+    local most = math.max(100000, found.box and found.box.exists or 0)
     local more = core.seqset_list(text, most)
     if not more then return nil, answers.broken(pump, command, "more messages than there are") end
     for _, number in ipairs(more) do numbers[#numbers + 1] = number end
   end
-  return set.sorted(pump, numbers, seq)
+  return set.sorted(pump, found.box, numbers, seq)
 end
 
 -- A range of the results: `all` of it is the set, nil where there are none.
 local function partial_of(pump, found, form)
   local text = found.partial and found.partial.all
-  local part = answers.new()
+  local part = answers.new(found.box)
   part.texts[1] = text
   return form(pump, part)
 end

@@ -23,7 +23,7 @@ local LARGEST = 1000000 -- numbers in one update that names a position
 function context.open(pump, id, fields)
   local self = setmetatable({
     pump = pump, tag = pump.session:tag(id), seq = fields.seq or false, sorted = fields.sorted or false, live = true,
-    box = pump.mailbox, early = {},
+    box = set.box(pump), early = {},
   }, Context)
   pump.contexts = pump.contexts or {}
   pump.contexts[self.tag] = self
@@ -59,7 +59,7 @@ local function update_array(self, change)
     for _, number in ipairs(numbers) do out[#out + 1] = number end
     for i = at, #list do out[#out + 1] = list[i] end
   end
-  self.uids = set.sorted(self.pump, out, self.seq)
+  self.uids = set.sorted(self.pump, self.box, out, self.seq)
 end
 
 -- In the order of the mailbox.
@@ -102,7 +102,7 @@ end
 function context.follow(pump, event)
   if event.type == "esearch" and type(event.value) == "table" and event.value.updates then
     local self = pump.contexts[event.value.tag]
-    if not self or self.box ~= pump.mailbox then return end
+    if not self or self.box ~= set.box(pump) then return end
     if (event.value.uid or false) == not self.seq then changed(self, event, event.value.updates) end
   elseif event.type == "status" and event.code == "NOUPDATE" and pump.contexts[event.value] then
     event.type, event.context = "context", pump.contexts[event.value]
@@ -118,7 +118,7 @@ function Context:result() return self.uids end
 
 --- True while the server keeps it up to date: not after `cancel`, NOUPDATE, or another `select`.
 function Context:is_live()
-  return self.live and not self.pump.failure and self.box == self.pump.mailbox
+  return self.live and not self.pump.failure and self.box == set.box(self.pump)
 end
 
 --- Ends it (CANCELUPDATE).

@@ -108,7 +108,7 @@ end
 local function ask(pump, options, want, found, verb, list, arguments)
   local id, err = run.begin(pump, verb, false, unpack(arguments))
   if not id then return nil, err end
-  local box, follower = pump.mailbox, nil
+  local box, follower = set.box(pump), nil
   if want.update then follower = context.open(pump, id, { seq = options.seq, sorted = want.sorted }) end
   if want.save then pump.saving = (pump.saving or 0) + 1 end
   local ok
@@ -158,7 +158,7 @@ end
 
 -- Sends the lists of criteria one after the other; what they bring, or nil, err.
 local function gather(pump, lists, options, want, returns)
-  local found, verb = answers.new(), options.seq and "SEARCH" or "UID SEARCH"
+  local found, verb = answers.new(set.box(pump)), options.seq and "SEARCH" or "UID SEARCH"
   local place = run.place(pump)
   if #lists > 1 and (want.save or want.partial or want.update or want.relevancy) then
     return nil, pump:error("limit", "the set of UIDs is too long for one command, and this result cannot be joined", {
@@ -280,7 +280,7 @@ function search.methods:sort(keys, what, options)
   if not (err or want.plain or has(pump, "ESORT", "CONTEXT=SORT")) then err = lacks(pump, "ESORT", "SORT") end
   if err then return nil, err end
   want.sorted, want.only_saved = true, only_saved(want)
-  local found, verb = answers.new(), options.seq and "SORT" or "UID SORT"
+  local found, verb = answers.new(set.box(pump)), options.seq and "SORT" or "UID SORT"
   local ok
   ok, err = charsets.run(pump, arguments, not (want.save and refers(arguments)), function(words, charset)
     local list = search_arguments(words, nil, not want.plain and return_text(want, options) or nil)
@@ -425,7 +425,7 @@ function search.methods:flag_sets(which, options)
   local pump = run.pump(self, "flag_sets")
   local it, err = self:fetch(which or "1:*", { "uid", "flags" }, options)
   if not it then return nil, err end
-  local uids, flags = core.uidset(), {}
+  local box, uids, flags = set.box(pump), core.uidset(), {}
   local message
   message, err = it:next()
   while message do
@@ -440,8 +440,8 @@ function search.methods:flag_sets(which, options)
     message, err = it:next()
   end
   if err then return nil, err end
-  local result = { uids = set.of_ranges(pump, uids), flags = {} }
-  for flag, ranges in pairs(flags) do result.flags[flag] = set.of_ranges(pump, ranges) end
+  local result = { uids = set.of_ranges(pump, box, uids), flags = {} }
+  for flag, ranges in pairs(flags) do result.flags[flag] = set.of_ranges(pump, box, ranges) end
   return result
 end
 

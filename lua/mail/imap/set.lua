@@ -72,10 +72,13 @@ end
 
 local free -- the class of sets that belong nowhere
 
--- The classes of what is found in the selected mailbox; made once for each time that it is opened.
-local function here(pump, kind)
+--- The mailbox that a command sent now will find: the one that is open, the one that is being opened, or,
+-- where a raw command has opened it, a table that stands for what we do not know.
+function set.box(pump) return pump.mailbox or pump.opening or pump.raw_mailbox end
+
+-- The classes of what is found in a mailbox; made once for each time that it is opened.
+local function here(pump, kind, box)
   local classes = pump.set_classes
-  local box = pump.mailbox
   if not classes or classes.box ~= box or classes.uidvalidity ~= (box and box.uidvalidity) then
     classes = { box = box, uidvalidity = box and box.uidvalidity }
     pump.set_classes = classes
@@ -108,25 +111,25 @@ local function rises(numbers)
   return true
 end
 
---- Makes an array of numbers of the selected mailbox a set; it becomes the set itself.
+--- Makes an array of UIDs a set; it becomes the set itself.
 -- @tparam table pump
+-- @tparam table box what `set.box` said when the search was sent
 -- @tparam table numbers
--- @tparam boolean seq they are sequence numbers
-function set.found(pump, numbers, seq)
-  local which = here(pump, seq and "seq" or "uid")
+function set.found(pump, box, numbers)
+  local which = here(pump, "uid", box)
   if not rises(numbers) then return of_ranges(which, core.uidset(numbers)) end
   return setmetatable(numbers, which.array)
 end
 
 --- The same, and the order that they have is kept: a result of SORT.
-function set.sorted(pump, numbers, seq)
-  local which = here(pump, "sorted")
-  if seq then which = class(here(pump, "seq").owner, true) end
+function set.sorted(pump, box, numbers, seq)
+  local which = here(pump, "sorted", box)
+  if seq then which = class(here(pump, "seq", box).owner, true) end
   return setmetatable(numbers, which.array)
 end
 
---- A set of the selected mailbox from ranges of the core.
-function set.of_ranges(pump, ranges, seq) return of_ranges(here(pump, seq and "seq" or "uid"), ranges) end
+--- A set from ranges of the core.
+function set.of_ranges(pump, box, ranges, seq) return of_ranges(here(pump, seq and "seq" or "uid", box), ranges) end
 
 --- A set of another mailbox of this session.
 function set.elsewhere(pump, name, uidvalidity, ranges)
@@ -279,7 +282,7 @@ local function wrong_reference(pump, command)
     return pump:error("unsupported", "the server lacks SEARCHRES: it does not know '$'", { command = command })
   elseif (pump.saving or 0) > 0 then
     return misplaced(pump, "the search that '$' stands for has not ended", { command = command })
-  elseif pump.unsaved and pump.unsaved == pump.mailbox then
+  elseif pump.unsaved and pump.unsaved == set.box(pump) then
     return misplaced(pump, "the search that '$' was to stand for has failed", { command = command })
   end
 end
@@ -303,11 +306,12 @@ function set.refused(pump, value, seq, what, level)
   if owner.pump ~= pump and not (pump.account and owner.pump.account == pump.account) then
     return misplaced(pump, "the set was found by another session", { command = what:upper() })
   end
-  local box = pump.mailbox
+  local box = pump.mailbox or pump.raw_mailbox
   if owner.seq and owner.box ~= box then
     return misplaced(pump, "the sequence numbers were found before this mailbox was opened", { command = what:upper() })
   end
-  if not box or box.name ~= owner.name or box.uidvalidity ~= owner.uidvalidity then
+  if owner.name == nil and owner.box == box and box then return nil end -- opened by a raw command
+  if not box or not box.name or box.name ~= owner.name or box.uidvalidity ~= owner.uidvalidity then
     return wrong_mailbox(pump, owner, what:upper())
   end
 end
