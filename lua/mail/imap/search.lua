@@ -415,7 +415,8 @@ end
 
 local FLAG_SETS = { timeout = "number|table?" }
 
---- UIDs and flags of many messages, kept as sets: a few octets a message where flags go in runs.
+--- UIDs and flags of many messages, kept as sets: eight octets a run of neighbors, so a few for a message
+-- even where no two have the same flags. Sets of more than 100,000 are no arrays: see `mail.imap.set`.
 -- @param[opt="1:*"] which set of UIDs
 -- @tparam[opt] table options `timeout`
 -- @treturn table `{ uids = set, flags = { ["\\Seen"] = set, … } }`; or nil, err
@@ -440,8 +441,8 @@ function search.methods:flag_sets(which, options)
     message, err = it:next()
   end
   if err then return nil, err end
-  local result = { uids = set.of_ranges(pump, box, uids), flags = {} }
-  for flag, ranges in pairs(flags) do result.flags[flag] = set.of_ranges(pump, box, ranges) end
+  local result = { uids = set.kept(pump, box, uids), flags = {} }
+  for flag, ranges in pairs(flags) do result.flags[flag] = set.kept(pump, box, ranges) end
   return result
 end
 

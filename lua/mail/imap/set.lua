@@ -92,9 +92,10 @@ local function here(pump, kind, box)
   return classes[kind]
 end
 
-local function of_ranges(which, ranges)
+-- `small`: no array even where the mailbox is as large.
+local function of_ranges(which, ranges, small)
   local count = ranges:count()
-  local box = which.owner and which.owner.box
+  local box = not small and which.owner and which.owner.box
   if count <= SMALL or (count <= LARGEST and box and count <= (box.exists or 0)) then
     return setmetatable(ranges:list(), which.array)
   end
@@ -127,6 +128,9 @@ function set.sorted(pump, box, numbers, seq)
   if seq then which = class(here(pump, "seq", box).owner, true) end
   return setmetatable(numbers, which.array)
 end
+
+--- Ranges of the core as a set that stays small: no array above SMALL numbers.
+function set.kept(pump, box, ranges) return of_ranges(here(pump, "uid", box), ranges, true) end
 
 --- A set from ranges of the core.
 function set.of_ranges(pump, box, ranges, seq) return of_ranges(here(pump, seq and "seq" or "uid", box), ranges) end
