@@ -70,6 +70,15 @@ describe("IMAP extended search", function()
     end)
   end)
 
+  real("leaves keys alone that are written as the standard does", function()
+    local lines, log = listening()
+    local session = filled { log = log }
+    assert.same({ 2, 4 }, session:search 'SUBJECT "re: tea"')
+    assert.same({ 3 }, session:search "RETURN (ALL) SUBJECT milk")
+    assert.equal("UID SEARCH RETURN (ALL) SUBJECT milk", lines[#lines])
+    session:logout()
+  end)
+
   real("asks by age and by the date of saving", function()
     local session = filled()
     assert.same({ 1, 2, 3, 4, 5 }, session:search { younger = 3600 })

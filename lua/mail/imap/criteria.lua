@@ -254,7 +254,6 @@ end
 function criteria.arguments(tree, level)
   local out = {}
   if type(tree) == "string" then
-    out.utf8 = tree:find("[\128-\255]") ~= nil
     put(out, "text", tree)
     return out
   elseif tree ~= nil and type(tree) ~= "table" then

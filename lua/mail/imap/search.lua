@@ -48,7 +48,7 @@ local function wanted(options, what)
     error(("imap:%s: option 'partial' must be like '1:50' or '-50:-1'"):format(what), 3)
   end
   want.plain = next(want) == nil or nil
-  if want.update and not want.partial and not want.sorted then want.all = true end
+  if want.update and not want.partial then want.all = true end
   return want
 end
 
@@ -222,7 +222,7 @@ function search.methods:search(what, options)
   if err then return nil, err end
   want.only_saved = only_saved(want)
   local extended, returns = has(pump, "ESEARCH", "IMAP4REV2"), nil
-  if want.plain and extended then
+  if want.plain and extended and not (type(what) == "string" and what:upper():find "^RETURN") then
     returns = "RETURN (ALL)" -- a mailbox of a million messages in one short line
   elseif not want.plain and (extended or want.save or want.partial or want.update) then
     returns = return_text(want, options)
