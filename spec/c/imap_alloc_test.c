@@ -81,7 +81,9 @@ static bool talk(struct lm_imapc *s) {
                   "\"a\" "
                   "\"b\")) NIL NIL NIL NIL NIL NIL NIL) BODY[header] {2}\r\nab MODSEQ 5 EMAILID "
                   "(x))\r\n"
-                  "* SEARCH 1 2 (MODSEQ 5)\r\n* LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
+                  "* SEARCH 1 2 (MODSEQ 5)\r\n* THREAD (1 2 (3)(4))\r\n* ESEARCH (TAG \"A4\" "
+                  "MAILBOX &APw- UIDVALIDITY 1) UID ALL 1:2 ADDTO (0 1 1 2) PARTIAL (1:2 3)\r\n* "
+                  "LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
          turn(s, fetch(s, LM_IMAPC_STREAM),
               LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a))\r\nA5 "
                      "OK\r\n")) &&
