@@ -645,7 +645,7 @@ describe("IMAP search by Cyrus", function()
   local function on_cyrus(name, fn)
     it(name, function()
       if not cyrus then return pending(none) end
-      local session = mailbox.open(cyrus, nil, "implicit", { mechanism = "PLAIN" })
+      local session = mailbox.open(cyrus, nil, "implicit")
       for _, text in ipairs(five()) do assert(session:append("INBOX", mailbox.crlf(text))) end
       assert(session:select "INBOX")
       fn(session)

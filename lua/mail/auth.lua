@@ -326,8 +326,8 @@ function auth.run(pump, options, ops)
   if unasked and known[name] and known[name].binds and not options.mechanism and not pump.failure then
     name, ok, err = without_binding(pump, options, ops)
   end
-  if not ok and err.kind == "auth" and type(options.token) == "function" and name and known[name] and known[name].wants_token
-    and not pump.failure then
+  local by_token = name and known[name] and known[name].wants_token
+  if not ok and err.kind == "auth" and by_token and type(options.token) == "function" and not pump.failure then
     ok, err = attempt(pump, name, options, ops, true)
   end
   if not ok then return nil, err end
