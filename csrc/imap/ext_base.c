@@ -158,18 +158,38 @@ static bool list_extended(struct lm_cursor *c, const struct lm_imap_how *how,
   return true;
 }
 
+/* Name and extended data behind it; a name that stands without quotes ends where these begin. Where
+** they are none ("Foo (old)", which should have been quoted) nothing is taken. False: not so. */
+static bool bare_and_extended(struct lm_cursor *c, const struct lm_imap_how *how,
+                              struct lm_imap_value *out) {
+  struct lm_imap_value before = *out;
+  struct lm_str name;
+  int ch = lm_peek(c);
+  if (ch == '"' || ch == '{' || ch == '~') return false;
+  if (lm_imap_word_mailbox(c, how, &name) && lm_imap_add_text(c, out, LM_STR("name"), name) &&
+      lm_imap_sp(c) && list_extended(c, how, out) && lm_imap_at_end(c)) {
+    return true;
+  }
+  *out = before;
+  out->u.list.last->next = NULL;
+  return false;
+}
+
 /* mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
 **                [SP mbox-list-extended] */
 static bool data_list(struct lm_cursor *c, const struct lm_imap_how *how,
                       struct lm_imap_value *out) {
   struct lm_imap_value *attributes;
   struct lm_str delimiter, name;
+  const char *from;
   lm_imap_make_list(out);
   attributes = lm_imap_child(c, out, LM_STR("attributes"));
   if (attributes == NULL || !lm_imap_sp(c) || !lm_imap_flags(c, attributes)) return false;
   if (!lm_imap_sp(c) || !lm_imap_nstring(c, &delimiter) || !lm_imap_sp(c)) return false;
-  if (!lm_imap_mailbox(c, how, '\r', &name)) return false;
   if (delimiter.n && !lm_imap_add_text(c, out, LM_STR("delimiter"), delimiter)) return false;
+  from = c->p;
+  if (bare_and_extended(c, how, out)) return true;
+  if (!lm_imap_back(c, from) || !lm_imap_mailbox(c, how, '\r', &name)) return false;
   if (!lm_imap_add_text(c, out, LM_STR("name"), name)) return false;
   while (lm_accept(c, ' ')) continue;
   return lm_peek(c) != '(' || list_extended(c, how, out);

@@ -175,7 +175,7 @@ end
 
 --- Gets unsolicited data at any time: `imap:on("exists", function(event) … end)`.
 -- @tparam string kind an event's type: "exists", "expunge", "vanished", "flags", "alert", "bye",
---   "recent", "status", "mailbox_flags", or the name of the data in lower case
+--   "recent", "status", "mailbox_flags", "metadata", or the name of the data in lower case
 -- @tparam function fn gets the event; it may use the session
 -- @treturn function call it to take the handler away
 function Session:on(kind, fn)

@@ -12,8 +12,8 @@ packages() {
   case $1 in
   dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
   exim) echo exim4-base exim4-daemon-light ;;
-  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db sasl2-bin ;;
+  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
 }
