@@ -178,8 +178,8 @@ function connect.open(protocol, o)
     local message = ("bad host name '%s': %s"):format(o.host, why)
     return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
-  o.pool = host.release and protocol.pool and protocol.pool(o, name) or nil
-  local conn, err = host.connect(name, o.port, o, deadline)
+  o.pool = host.release and protocol.pool and protocol.pool(o, name, host) or nil
+  local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
   if not conn then
     err.protocol = protocol.name
     return nil, err
@@ -187,7 +187,8 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    guard = err, log = o.log, limits = o.limits,
+    place = o.host .. ":" .. ("%d"):format(o.port),
   }
   local ok = true
   if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end
