@@ -494,7 +494,9 @@ end
 
 --- The adapter that serves connections made here and now.
 function loop.host()
-  return chosen or require "mail.io.native"
+  if chosen then return chosen end
+  local openresty = rawget(_G, "ngx") and require "mail.io.openresty"
+  return openresty and openresty.usable() and openresty or require "mail.io.native"
 end
 
 return loop
