@@ -1,7 +1,7 @@
 --- SMTP connections that outlive their session, in the pool of a loop that has one (OpenResty).
 --
 -- A pool is named after everything that tells two connections apart: where, under which TLS, as whom.
--- Secrets are in that name only as a keyed digest, whose key this process keeps to itself. What goes into
+-- Secrets are in that name only as a keyed digest, whose key the adapter keeps to itself. What goes into
 -- a pool is in the state that follows a login: RSET was answered, nothing is under way.
 -- Invariant: two connections with one name may be taken for one another.
 -- @module mail.keepalive
@@ -26,17 +26,6 @@ local function joined(options, names)
   return table.concat(parts, ",")
 end
 
-local key
-local function digest(text)
-  if not key then
-    local file = io.open("/dev/urandom", "rb")
-    key = file and file:read(20) or tostring({}) .. tostring(digest)
-    if file then file:close() end
-  end
-  local binary = ngx.hmac_sha1(key, text) -- luacheck: ignore
-  return (binary:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
-
 -- A secret that a function gives is asked for now; where it gives none, the login says so.
 local function settle(o, name)
   if type(o[name]) ~= "function" then return true end
@@ -48,13 +37,14 @@ end
 
 --- The name of the pool for a connection with these options; nil where it cannot be pooled.
 -- @tparam table o as from `mail.connect.options`; functions that give a secret are called, once
--- @tparam string host in A-labels
-function keepalive.pool(o, host)
+-- @tparam string name the server's, in A-labels
+-- @tparam table host the adapter, whose `digest(text)` has a key of its own
+function keepalive.pool(o, name, host)
   local poolable = o.tls == "none" or o.tls == "implicit" and o.tls_by == "host"
   if not poolable or not settle(o, "password") or not settle(o, "token") then return nil end
   local ssl = o.ssl or {}
   local secrets = joined(o, LOGIN) .. ";" .. joined(ssl, { "verify", "server_name" }) .. ";" .. joined(o, PLACE)
-  return ("lua-mail:smtp:%s:%d:%s"):format(host, o.port, digest(secrets))
+  return ("lua-mail:smtp:%s:%d:%s"):format(name, o.port, host.digest(secrets))
 end
 
 -- What a server called itself when its connection was new; few, since they are read again all the time.

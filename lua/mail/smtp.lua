@@ -344,7 +344,7 @@ end
 local OWN_CALL = { DATA = "send", BDAT = "send", AUTH = "authenticate", STARTTLS = "connect", QUIT = "quit" }
 
 -- A command of one line: `{code=, enhanced=, lines=}`; or nil, err
-local function command(self, line, options)
+local function one_line(self, line, options)
   local code, enhanced, text = ask(Pump.of(self), options, "raw_command", line)
   if not code then return nil, enhanced end
   local lines = {}
@@ -362,7 +362,7 @@ function Session:command(line, options)
   if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
   local pump = Pump.of(self)
   if pump then pump.peculiar = "commands were sent to it by hand" end
-  return command(self, line, options)
+  return one_line(self, line, options)
 end
 
 local function simple(command, method)
@@ -382,7 +382,7 @@ Session.reset = simple("RSET", "rset")
 local function inquiry(verb)
   return function(self, what, options)
     if type(what) ~= "string" then error(("smtp:%s: a string expected, got %s"):format(verb, type(what)), 2) end
-    local reply, err = command(self, verb .. " " .. what, options)
+    local reply, err = one_line(self, verb .. " " .. what, options)
     if not reply then return nil, err end
     if reply.code >= 200 and reply.code < 300 then return reply end
     return nil, refusal(Pump.of(self), verb, reply.code, reply.enhanced, table.concat(reply.lines, "\n"))

@@ -59,9 +59,13 @@ local function attempt(host, port, options, seconds, by_name)
     if not ok then return failure("connect", false, "local address %s: %s", options.local_address, why) end
   end
   self.socket:settimeouts(milliseconds(seconds), nil, nil)
-  local connect = by_name and connect_in_time or function(...) return call(self, "connect", select(2, ...)) end
-  local literal = host:find(":", 1, true) and "[" .. host .. "]" or host
-  local ok, why = connect(self, literal, port, { pool = options.pool or UNSHARED }, seconds)
+  local literal, pool = host:find(":", 1, true) and "[" .. host .. "]" or host, { pool = options.pool or UNSHARED }
+  local ok, why
+  if by_name then
+    ok, why = connect_in_time(self, literal, port, pool, seconds)
+  else
+    ok, why = call(self, "connect", literal, port, pool)
+  end
   if not ok then
     call(self, "close")
     if why == "timeout" then return failure("timeout", true, "%s:%d: no connection in time", host, port) end

@@ -32,8 +32,10 @@ end
 local function refusal()
   if not ngx then return failure("unsupported", "this is no nginx with the Lua module") end
   if pcall(ngx.socket.tcp) then return nil end
-  return failure("unsupported", "nginx allows no sockets in %s_by_lua: use ngx.timer.at, or send with "
-    .. "mail.resty.send_later", ngx.get_phase())
+  local phase = ngx.get_phase()
+  local remedy = phase == "init" and "from init_worker_by_lua on there is ngx.timer.at"
+    or "use ngx.timer.at, or send with mail.resty.send_later"
+  return failure("unsupported", "nginx allows no sockets in %s_by_lua: %s", phase, remedy)
 end
 
 -- --- events -----------------------------------------------------------------------------------------
@@ -75,9 +77,12 @@ local function reap(parent)
   return kept
 end
 
+-- nginx takes Lua functions alone.
+local function run(fn, ...) return fn(...) end
+
 local function spawn(fn, ...)
   local mine = reap(coroutine.running())
-  local thread = ngx.thread.spawn(fn, ...)
+  local thread = ngx.thread.spawn(run, fn, ...)
   mine[#mine + 1] = thread
   return thread
 end
@@ -86,7 +91,7 @@ end
 
 -- `finishing`: sessions that are let finish what they do although their worker leaves.
 local function adapter(finishing)
-  local host = { name = "openresty", now = now, spawn = spawn, tls = true }
+  local host = { name = "openresty", now = now, spawn = spawn, tls = true, digest = cosocket.digest }
 
   function host.dial(name, port, options, deadline)
     local err = refusal()
