@@ -44,7 +44,8 @@ function keepalive.pool(o, name, host)
   if not poolable or not settle(o, "password") or not settle(o, "token") then return nil end
   local ssl = o.ssl or {}
   local secrets = joined(o, LOGIN) .. ";" .. joined(ssl, { "verify", "server_name" }) .. ";" .. joined(o, PLACE)
-  return ("lua-mail:smtp:%s:%d:%s"):format(name, o.port, host.digest(secrets))
+  local digest = host.digest(secrets)
+  return digest and ("lua-mail:smtp:%s:%d:%s"):format(name, o.port, digest)
 end
 
 -- What a server called itself when its connection was new; few, since they are read again all the time.

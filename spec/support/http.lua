@@ -21,6 +21,21 @@ local function read_all(conn, deadline)
   end
 end
 
+local function send(conn, path, options)
+  local body = options.body
+  assert(conn:send(("%s %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n%s"):format(
+    options.method or body and "POST" or "GET", path, body and ("Content-Type: %s\r\nContent-Length: %d\r\n"):format(
+      options.type or "application/x-www-form-urlencoded", #body) or "", body or "")))
+end
+
+--- A request whose client goes away after that many seconds.
+function http.abandon(port, path, seconds, options)
+  local conn = assert(host.connect("127.0.0.1", port, {}, loop.now() + 20))
+  send(conn, path, options or {})
+  loop.sleep(seconds)
+  host.close(conn)
+end
+
 --- One request on a connection of its own; `options`: method, body, type, timeout (20).
 -- Returns the status and the body, or nil and why.
 function http.request(port, path, options)
@@ -28,10 +43,7 @@ function http.request(port, path, options)
   local deadline = loop.now() + (options.timeout or 20)
   local conn, err = host.connect("127.0.0.1", port, {}, deadline)
   if not conn then return nil, tostring(err) end
-  local body = options.body
-  assert(conn:send(("%s %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n%s"):format(
-    options.method or body and "POST" or "GET", path, body and ("Content-Type: %s\r\nContent-Length: %d\r\n"):format(
-      options.type or "application/x-www-form-urlencoded", #body) or "", body or "")))
+  send(conn, path, options)
   local text, why = read_all(conn, deadline)
   host.close(conn)
   if not text then return nil, why end

@@ -8,7 +8,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local cosocket = require "mail.io.cosocket"
 
-local ngx = ngx -- luacheck: ignore (nil outside of nginx)
+local ngx = ngx -- nil outside of nginx
 local now, call, milliseconds = core.now, cosocket.call, cosocket.milliseconds
 
 -- The pool of connections that are never put into one: those of other libraries are named host:port.
@@ -114,10 +114,13 @@ local function dial(name, port, options, deadline)
   if transport.reused then return transport end
   local ssl = options.ssl or {}
   transport.socket:settimeouts(milliseconds(deadline - now()), nil, nil)
-  local ok, why = call(transport, "sslhandshake", false, ssl.server_name or name, ssl.verify ~= false)
+  -- Not `false` for the session to resume: then a handshake that ends at once is called good although its
+  -- certificate was refused (seen with ngx_lua 0.10.23), and only the closed socket tells.
+  local ok, why = call(transport, "sslhandshake", nil, ssl.server_name or name, ssl.verify ~= false)
   if ok then return transport end
   transport:close()
   if why == "timeout" then return failure("timeout", true, "%s:%d: no TLS in time", name, port) end
+  if why:find("assertion failed", 1, true) then why = "the certificate was refused (see nginx's log)" end
   return failure("tls", false, "%s:%d: %s", name, port, why)
 end
 

@@ -12,7 +12,7 @@ local cosocket = require "mail.io.cosocket"
 local dial = require "mail.io.cosocket_dial"
 local stream = require "mail.io.stream"
 
-local ngx = ngx -- luacheck: ignore (nil outside of nginx)
+local ngx = ngx -- nil outside of nginx
 local now = core.now
 
 -- A sleeper looks up this often, to see that its worker leaves.

@@ -14,18 +14,19 @@ local want = require "mail.want"
 
 local later = {}
 
-local ngx = ngx -- luacheck: ignore (nil outside of nginx)
+local ngx = ngx -- nil outside of nginx
 
 local OPTIONS = {
   smtp = "table|string", from = "any", to = "any", message = "any", size = "number?", dsn = "table?",
   require_tls = "boolean?", deliver_by = "number|table?", timeout = "number|table?",
-  on_error = "function?", on_sent = "function?",
+  on_error = "function?", on_sent = "function?", retry = "table?",
 }
 local LIMITS = { messages = "number?", octets = "number?", senders = "number?" }
 local SEND = { "from", "to", "message", "size", "dsn", "require_tls", "deliver_by", "timeout" }
 
 local limits = { messages = 1000, octets = 67108864, senders = 2 }
-local jobs, first, last, octets = {}, 1, 0, 0
+local jobs, first, last = {}, 1, 0
+local messages, octets = 0, 0 -- those that wait, and those that are put off
 local senders = 0
 
 local function failure(kind, message, temporary)
@@ -35,9 +36,19 @@ end
 local function pop()
   local job = jobs[first]
   jobs[first] = nil
-  first, octets = first + 1, octets - job.octets
+  first = first + 1
   if first > last then first, last = 1, 0 end
   return job
+end
+
+local function push(job)
+  last = last + 1
+  jobs[last] = job
+end
+
+-- The job counts no longer.
+local function forget(job)
+  messages, octets = messages - 1, octets - job.octets
 end
 
 -- A callback of the user's, whose errors go to the log.
@@ -45,6 +56,25 @@ local function tell(fn, ...)
   if not fn then return end
   local ok, why = pcall(fn, ...)
   if not ok then ngx.log(ngx.ERR, "mail.resty.send_later: error in a callback: ", tostring(why)) end
+end
+
+local start
+
+-- After the pause; at once, and for the last time, where the worker leaves meanwhile.
+local function again(premature, job)
+  if premature then job.tries = math.huge end
+  push(job)
+  start()
+end
+
+-- Whether a failed job was put off.
+local function put_off(job, err)
+  local pause = job.options.retry and job.options.retry[job.tries + 1]
+  if not pause or not err.temporary or err.kind == "unknown" then return false end
+  job.tries = job.tries + 1
+  if not ngx.timer.at(pause, again, job) then return false end
+  ngx.log(ngx.WARN, "mail.resty.send_later: again in ", pause, " s: ", tostring(err))
+  return true
 end
 
 local function report(job, err)
@@ -101,6 +131,7 @@ local function deliver(state, job)
     report(job, Err.is(receipt) and receipt
       or Err.new { kind = "invalid", message = tostring(receipt), protocol = "smtp" })
   elseif not receipt then
+    if put_off(job, err) then return end
     report(job, err)
   else
     tell(job.options.on_sent, receipt)
@@ -109,6 +140,7 @@ local function deliver(state, job)
         rejected = receipt.rejected })
     end
   end
+  forget(job)
 end
 
 local function run()
@@ -124,7 +156,8 @@ local function sender()
   if not ok then ngx.log(ngx.ERR, "mail.resty.send_later: ", tostring(why)) end
 end
 
-local function start()
+function start()
+  if senders >= limits.senders then return true end
   local called, ok, why = pcall(ngx.timer.at, 0, sender)
   if called and ok then
     senders = senders + 1
@@ -148,19 +181,22 @@ function later.send_later(options)
     return failure("unsupported", "there are no timers in " .. (ngx and "init_by_lua" or "a program that is no nginx"))
   end
   local size = length(options.message)
-  if last - first + 1 >= limits.messages then
+  if messages >= limits.messages then
     return failure("limit", ("%d messages wait to be sent already"):format(limits.messages), true)
   end
   if octets + size > limits.octets then
     return failure("limit", ("more than %d octets would wait to be sent"):format(limits.octets), true)
   end
-  last, octets = last + 1, octets + size
-  jobs[last] = { options = options, connect = settings, octets = size }
-  if senders >= limits.senders then return true end
+  for _, pause in ipairs(options.retry or {}) do
+    if type(pause) ~= "number" then error("resty.send_later: option 'retry' must be an array of seconds", 2) end
+  end
+  push { options = options, connect = settings, octets = size, tries = 0 }
+  messages, octets = messages + 1, octets + size
   local ok, why = start()
   if ok or senders > 0 then return true end
+  forget(jobs[last])
   jobs[last] = nil
-  last, octets = last - 1, octets - size
+  last = last - 1
   return failure("limit", "no timer: " .. why, true)
 end
 
@@ -172,7 +208,7 @@ end
 
 --- See `mail.resty.waiting`.
 function later.waiting()
-  return last - first + 1, octets, senders
+  return messages, octets, senders
 end
 
 return later

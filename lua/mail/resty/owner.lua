@@ -16,7 +16,7 @@ local want = require "mail.want"
 
 local M = {}
 
-local ngx = ngx -- luacheck: ignore (nil outside of nginx)
+local ngx = ngx -- nil outside of nginx
 local now = core.now
 local unpack = table.unpack or unpack -- luacheck: ignore
 local function pack(...) return { n = select("#", ...), ... } end
