@@ -20,7 +20,7 @@ ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR)
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
 LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) \
-            $(call pc,--libs,libidn2,-lidn2) $(call pc,--libs,zlib,-lz)
+            $(call pc,--libs,libidn2,-lidn2) -lunistring $(call pc,--libs,zlib,-lz)
 
 # LuaRocks names no LUA, only its headers: those builds get a folder of their own.
 BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))
@@ -44,7 +44,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps test test-all test-build check stats headers format demo openresty-demo bench fuzz fuzzers env doc install clean
+.PHONY: all help deps test test-all test-build check stats hosts-table headers format demo openresty-demo bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -72,6 +72,7 @@ help:
 	@echo 'make openresty-demo  a site in nginx that sends, reads and watches mail'
 	@echo 'make fuzz           FUZZ_SECONDS=10 each          make env       paths for this tree'
 	@echo 'make install        PREFIX=/usr/local             make doc       build/doc (LDoc)'
+	@echo 'make hosts-table    checks by host loop, into spec/README.md'
 
 # Packages: nothing is fetched when nothing is missing; what cannot be had is named and we go on.
 DEPS  = @sh spec/tools/deps.sh
@@ -92,6 +93,13 @@ check:
 	@$(TOOL)/run.lua check $(LUA)
 stats:
 	@$(TOOL)/stats.lua
+# Each host loop under Lua 5.4 and LuaJIT, and what came of it as the table in spec/README.md.
+hosts-table:
+	$(DEPS) build test servers
+	$(AGAIN) all LUA=lua5.4
+	$(AGAIN) all LUA=luajit
+	eval "$$($(MAKE) -s env LUA=lua5.4)"; lua5.4 spec/tools/busted.lua spec/hosts_spec.lua || :
+	eval "$$($(MAKE) -s env LUA=luajit)"; LM_HOSTS_TABLE=1 luajit spec/tools/busted.lua spec/hosts_spec.lua
 headers:
 	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
 	  $(CC) $(WARN) -Werror -I. $(CPP) -fsyntax-only -x c - || { echo "not alone: $$h"; exit 1; }; done

@@ -5,9 +5,11 @@
 -- it runs under the same deadline.
 -- @module mail.connect
 
+local auth = require "mail.auth"
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
 local tls = require "mail.tls"
 local want = require "mail.want"
@@ -16,11 +18,11 @@ local connect = {}
 
 local OPTIONS = {
   host = "string", port = "number?", tls = "string?", ssl = "table?",
-  user = "string?", password = "string|function?", token = "string|function?",
-  mechanism = "string?", authzid = "string?", allow_plaintext_login = "boolean?", login = "boolean?",
+  login = "boolean?",
   timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
+for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 
 local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
 local SCHEMES = {
@@ -130,6 +132,7 @@ function connect.options(argument, protocol, extra)
   end
   settle_tls(o, protocol)
   settle_host(o, protocol)
+  if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
 end
 
@@ -167,12 +170,16 @@ function connect.open(protocol, o)
     local message = "proxies are not supported yet, and the connection is not made without"
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
+  local host = o.loop or loop.host()
   if o.tls_by == "host" and not host.tls then
     local message = "this loop has no TLS of its own: leave tls_by out"
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  local deadline = host.now() + connect_timeout(o.timeout)
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
+  end
+  local deadline = now + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)
   if not name then
     local message = ("bad host name '%s': %s"):format(o.host, why)
@@ -187,8 +194,8 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    guard = err, log = o.log, limits = o.limits,
-    place = o.host .. ":" .. ("%d"):format(o.port),
+    guard = err, log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    peer = { host = name, port = o.port },
   }
   local ok = true
   if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end

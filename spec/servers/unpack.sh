@@ -14,6 +14,7 @@ packages() {
   exim) echo exim4-base exim4-daemon-light ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
+  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
 }
@@ -61,8 +62,9 @@ unpack() {
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
   chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
+  (cd "$root/$name.debs" && ls) > "$root/$name.list"
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
-  : > "$root/$name/complete"
+  mv "$root/$name.list" "$root/$name/complete"  # which packages, of which versions
   echo "unpack: $name is under build/servers"
 }
 

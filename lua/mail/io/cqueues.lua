@@ -8,35 +8,41 @@
 
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
+local Err = require "mail.err"
+local adapter = require "mail.io.adapter"
 local fd = require "mail.io.fd"
 
 local monotime, poll, running = cqueues.monotime, cqueues.poll, cqueues.running
 
 -- A controller takes a descriptor out at the end of its turn: one that is collected before that is told of.
-local host = { name = "cqueues", now = monotime, lingers = true }
+local host = {
+  name = "cqueues", now = monotime, lingers = true,
+  rule = "mail.io.cqueues: what waits must run in a coroutine of a controller (cq:wrap)",
+}
 
 local records = {} -- descriptor → what poll takes for it
 
 --- True in a coroutine that a controller runs.
-function host.inside()
+function host.usable()
   return running() ~= nil
+end
+
+local function outside()
+  return Err.new { kind = "unsupported", message = host.rule }
 end
 
 -- What poll gives, within the rules: the object that is ready, or the seconds that are over.
 local function polled(object, timeout)
-  if not running() then
-    error("mail.io.cqueues: waits need a coroutine of a running controller (cq:wrap)", 0)
-  end
+  if not running() then error(outside(), 0) end
   if timeout and timeout < 0 then timeout = 0 end
   local ready = poll(object, timeout)
-  if ready == nil then
-    error("mail.io.cqueues: a coroutine that waits was resumed by something other than its controller", 0)
-  end
+  if ready == nil then adapter.broken(host, adapter.words()) end
   return ready
 end
 
 --- Waits for a descriptor: true | nil, "timeout". `forget` and `nudge` end it early.
 function host.wait(socket, what, timeout)
+  if not running() then return nil, outside() end
   local record = records[socket]
   if not record then
     record = { pollfd = socket }
@@ -70,7 +76,7 @@ end
 --- Runs `fn` in a coroutine of the running controller, which is told of its errors.
 function host.spawn(fn, ...)
   local controller = running()
-  if not controller then error("mail.io.cqueues: spawn needs a running controller (cq:wrap)", 0) end
+  if not controller then error(outside(), 0) end
   return controller:wrap(fn, ...)
 end
 

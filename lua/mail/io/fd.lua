@@ -6,6 +6,7 @@
 
 local core = require "mail.core"
 local Err = require "mail.err"
+local adapter = require "mail.io.adapter"
 
 local fd = {}
 
@@ -29,7 +30,9 @@ local function drive(host, step, deadline, kind, where)
     if not seconds or seconds > left then seconds = left end
     local ok, why = true, nil
     if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
-    if not ok and why ~= "timeout" then
+    if ok ~= true and why ~= "timeout" then
+      if Err.is(why) then return nil, why end
+      if type(why) ~= "string" then adapter.broken(host, adapter.words(ok, why)) end
       return nil, Err.new { kind = why == "cancelled" and "cancelled" or "io", message = why }
     end
   end
@@ -63,6 +66,8 @@ end
 -- @tparam number deadline
 -- @treturn conn, and a value that must live as long as that; or nil, err
 local function connect(host, name, port, options, deadline)
+  local refusal = adapter.refusal(host)
+  if refusal then return nil, refusal end
   local resolver = core.resolver(name, { servers = options.dns_servers })
   local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
   finish(host, resolver)
@@ -86,6 +91,7 @@ end
 function fd.complete(host)
   if host.complete then return host end
   host.complete = true
+  host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
   host.pause = host.pause or function() end
   host.nudge = host.nudge or host.forget -- which ends a wait, too
   function host.connect(name, port, options, deadline)
