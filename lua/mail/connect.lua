@@ -205,7 +205,7 @@ function connect.open(protocol, o)
     return session
   end
   pump:close()
-  if conn.transport and conn.transport.reused and err.kind == "closed" then
+  if conn.transport and conn.transport.reused and (err.kind == "closed" or err.code == 421) then
     return connect.open(protocol, o) -- it died in the pool; the next one may live, or is new
   end
   return nil, err
