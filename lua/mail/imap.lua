@@ -215,7 +215,11 @@ end
 local fields = {
   capabilities = function(self) return self:is_freed() and {} or self:capability_set() end,
   server = of_pump "greeting",
-  tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
+  tls = function(self)
+    if self:is_freed() then return nil end
+    local pump = Pump.of(self)
+    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+  end,
   mailbox = of_pump "mailbox",
   enabled = function(self) return of_pump "enabled"(self) or {} end,
   alerts = function(self) return of_pump "alerts"(self) or {} end,
