@@ -71,6 +71,11 @@ extern const struct lm_imap_ext lm_imap_ext_condstore;
 extern const struct lm_imap_ext lm_imap_ext_esearch;
 extern const struct lm_imap_ext lm_imap_ext_objectid;
 extern const struct lm_imap_ext lm_imap_ext_uidplus;
+extern const struct lm_imap_ext lm_imap_ext_binary;
+extern const struct lm_imap_ext lm_imap_ext_gmail;
+extern const struct lm_imap_ext lm_imap_ext_inprogress;
+extern const struct lm_imap_ext lm_imap_ext_messagelimit;
+extern const struct lm_imap_ext lm_imap_ext_catenate;
 
 /* --- readings that several records share -------------------------------------------------------- */
 
@@ -78,6 +83,10 @@ extern const struct lm_imap_ext lm_imap_ext_uidplus;
 ** line end. */
 bool lm_imap_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, char stop,
                      struct lm_str *out);
+
+/* Makes `name` UTF-8, in the arena; it stays as it is where it is no modified UTF-7. False when
+** memory is short. */
+bool lm_imap_from_utf7(struct lm_cursor *c, struct lm_str *name);
 
 /* number / 63-bit number / sequence-set into a value. */
 bool lm_imap_number_value(struct lm_cursor *c, struct lm_imap_value *out);

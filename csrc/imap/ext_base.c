@@ -43,14 +43,15 @@ static bool item_size(struct lm_cursor *c, struct lm_imap_fetch *f) {
 static bool item_envelope(struct lm_cursor *c, struct lm_imap_fetch *f) {
   struct lm_imap_value tree = {.kind = LM_VALUE_NIL};
   struct lm_imap_envelope *e = lm_arena_alloc(c->arena, sizeof *e);
-  const char *from;
+  const char *from, *expected;
   if (e == NULL) return no_room(c);
   if (!lm_imap_sp(c)) return false;
   from = c->p;
   if (!lm_imap_envelope(c, e)) {
+    expected = c->expected;
     if (!lm_imap_back(c, from) || lm_peek(c) != '(' || !lm_imap_value(c, &tree)) return false;
     if (!lm_imap_envelope_of(c, &tree, e)) return false;
-    f->defects++;
+    if (!lm_imap_fetch_defect(c->arena, f, LM_STR("ENVELOPE"), expected)) return no_room(c);
   }
   f->envelope = e;
   return true;

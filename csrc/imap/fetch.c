@@ -22,6 +22,21 @@ struct lm_imap_value *lm_imap_fetch_other(struct lm_cursor *c, struct lm_imap_fe
   return lm_imap_child(c, &f->other, key);
 }
 
+bool lm_imap_fetch_defect(struct lm_arena *arena, struct lm_imap_fetch *f, struct lm_str item,
+                          const char *expected) {
+  struct lm_imap_defect *d = lm_arena_zero(arena, sizeof *d);
+  if (d == NULL) return false;
+  d->item = item;
+  d->expected = expected;
+  if (f->last_defect) {
+    f->last_defect->next = d;
+  } else {
+    f->defects = d;
+  }
+  f->last_defect = d;
+  return true;
+}
+
 /* --- bodies ----------------------------------------------------------------------------------- */
 
 static struct lm_imap_section *new_section(struct lm_cursor *c, struct lm_imap_fetch *f) {
@@ -72,10 +87,12 @@ static bool section_words(struct lm_cursor *c, char *to, size_t *n_out) {
 
 /* The section's text inside "[...]", in upper case. Names of header fields may come as strings: then
 ** it is put together anew. */
-static bool section_name(struct lm_cursor *c, struct lm_str *out) {
-  const char *from = c->p;
+bool lm_imap_fetch_section_name(struct lm_cursor *c, struct lm_str *out) {
+  const char *from;
   size_t n = 0;
   char *p;
+  if (!lm_expect(c, '[', "section")) return false;
+  from = c->p;
   while (c->p < c->end && *c->p != ']' && *c->p != '"' && *c->p != '{') c->p++;
   *out = (struct lm_str){from, (size_t)(c->p - from)};
   if (lm_peek(c) != ']') {
@@ -96,7 +113,7 @@ bool lm_imap_fetch_section(struct lm_cursor *c, struct lm_imap_fetch *f, bool bi
   struct lm_imap_section *s = new_section(c, f);
   if (s == NULL) return false;
   s->binary = binary;
-  if (!lm_expect(c, '[', "section") || !section_name(c, &s->name)) return false;
+  if (!lm_imap_fetch_section_name(c, &s->name)) return false;
   if (lm_accept(c, '<')) {
     s->partial = true;
     if (!lm_take_u32(c, &s->origin) || !lm_expect(c, '>', "end of origin")) return false;
@@ -162,8 +179,12 @@ static bool give_up(struct lm_cursor *c, struct lm_imap_fetch *f) {
 /* The item could not be read by its own rule: the value goes to `raw`, and parsing goes on. */
 static bool salvage(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str name) {
   const char *from = name.p + name.n;
-  if (!lm_imap_back(c, from)) return false;
-  f->defects++;
+  const char *expected = c->code ? c->expected : "space or end of FETCH items";
+  struct lm_str item;
+  if (!lm_imap_back(c, from) || !lm_imap_upper(c, name, &item)) return false;
+  if (!lm_imap_fetch_defect(c->arena, f, item, expected)) {
+    return lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
   if (generic(c, name, &f->raw)) return true;
   return lm_imap_back(c, name.p) && give_up(c, f);
 }
