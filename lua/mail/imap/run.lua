@@ -7,13 +7,14 @@
 local Pump = require "mail.pump"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local pieces = require "mail.imap.pieces"
 local want = require "mail.want"
 
 local run = {}
 
 -- --- arguments ------------------------------------------------------------------------------------
 
-local TIME = { timeout = "number|table?" }
+local TIME = { timeout = "number|table?", progress = "function?" }
 
 --- Checks the options of a call; nil is fine. `spec` as of `mail.want`, default: `timeout` alone.
 function run.options(options, what, spec)
@@ -44,22 +45,11 @@ function run.pump(session, what)
   return pump
 end
 
--- A set longer than this is sent in several commands; servers take 8,000 octets a line and more
--- (RFC 2683 §3.2.1.5).
-local SET_MAX = 4000
-
---- "1:3,5,…" in pieces of at most SET_MAX octets, cut at commas; none for an empty set.
+--- "1:3,5,…" in pieces that servers take in one line, cut at commas; none for an empty set.
 function run.pieces(set)
-  if set == "" then return {} end
-  local pieces, from = {}, 1
-  while #set - from + 1 > SET_MAX do
-    local cut = from + SET_MAX
-    while set:byte(cut) ~= 44 do cut = cut - 1 end
-    pieces[#pieces + 1] = set:sub(from, cut - 1)
-    from = cut + 1
-  end
-  pieces[#pieces + 1] = set:sub(from)
-  return pieces
+  local list, source = {}, pieces.of(set)
+  while source:more() do list[#list + 1] = source:next() end
+  return list
 end
 
 local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
@@ -93,6 +83,15 @@ function run.refusal(pump, command, status, code, value, text, kind)
   })
 end
 
+--- Tells how far the server is (RFC 9585): the call's own `progress`, and the handlers of "progress".
+-- @treturn boolean true where that function wants the call to have its time anew
+function run.progress(pump, options, value, text)
+  local report = { type = "progress", text = text }
+  if type(value) == "table" then report.done, report.goal, report.tag = value.done, value.goal, value.tag end
+  events.dispatch(pump, report)
+  return options ~= nil and options.progress ~= nil and options.progress(report) == true
+end
+
 --- Sends what is new, although whoever reads for this session sleeps until the server speaks.
 function run.push(pump)
   pump.session:push()
@@ -111,19 +110,37 @@ function run.begin(pump, verb, stream, ...)
   return nil, err
 end
 
+-- Untagged data of a command that is not the caller's business: what is left to do, or nil; and the
+-- deadline.
+local function notice(pump, options, deadline, code, value, text)
+  if code == "INPROGRESS" then
+    return nil, run.progress(pump, options, value, text) and pump:deadline(options) or deadline
+  end
+  return value, deadline
+end
+
+local NOTICES = { INPROGRESS = true, MESSAGELIMIT = true }
+
 --- Waits for the end of a command. `collect(name, number, value, code, code_value, text)` gets the
 -- untagged data of it; without, that goes to the handlers.
--- @return true and the tagged answer's code, value, text; or nil, err
+-- @return true and the tagged answer's code, value, text; or nil, err. A code MESSAGELIMIT that came
+--   untagged (RFC 9738 §3.1) is told as if it had been tagged.
 function run.finish(pump, id, command, options, collect, deadline)
   deadline = deadline or pump:deadline(options)
+  local limited
   while true do
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if not kind then
       if a ~= pump.failure then a.command = a.command or command end
       return nil, a
     elseif kind == "done" then
+      if a == "OK" and limited then return true, "MESSAGELIMIT", limited, d end
       if a == "OK" then return true, b, c, d end
       return nil, run.refusal(pump, command, a, b, c, d)
+    elseif kind == "untagged" and NOTICES[d] then
+      local left
+      left, deadline = notice(pump, options, deadline, d, e, f)
+      limited = left or limited
     elseif kind == "untagged" then
       if collect then collect(a, b, c, d, e, f) else events.unsolicited(pump, kind, a, b, c, d, e, f) end
     elseif kind == "fetch" then
