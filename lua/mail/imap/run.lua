@@ -55,14 +55,15 @@ end
 local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
 
 --- "(\\Seen work)" from an array of flags or one flag; or nil, err. Raises where they are neither.
-function run.flags(pump, flags, what)
+function run.flags(pump, flags, what, level)
+  level = level or 2
   if type(flags) == "string" then flags = { flags } end
   if type(flags) ~= "table" then
-    error(("imap:%s: an array of flags expected, got %s"):format(what, type(flags)), 3)
+    error(("imap:%s: an array of flags expected, got %s"):format(what, type(flags)), level + 1)
   end
   for _, flag in ipairs(flags) do
     if type(flag) ~= "string" then
-      error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), 3)
+      error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), level + 1)
     elseif not flag:find(FLAG) then
       return nil, pump:error("invalid", "bad flag '" .. flag .. "'", { command = what:upper() })
     end
