@@ -17,6 +17,7 @@ local messages = require "mail.imap.messages"
 local open = require "mail.imap.open"
 local raw = require "mail.imap.raw"
 local run = require "mail.imap.run"
+local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
 
 local imap = { name = "imap", atom = raw.atom, greet = open.greet }
@@ -186,7 +187,7 @@ end
 
 -- --- the class ------------------------------------------------------------------------------------
 
-for _, part in ipairs { mailboxes, messages, raw.methods } do
+for _, part in ipairs { mailboxes, messages, urlauth, raw.methods } do
   for name, method in pairs(part) do Session[name] = method end
 end
 

@@ -256,7 +256,7 @@ end
 
 local function is_many(message)
   return type(message) == "table" and not literal.is_message(message) and message.message == nil
-    and message.catenate == nil and (message[1] ~= nil or next(message) == nil)
+    and message.catenate == nil and message[1] ~= nil
 end
 
 --- Appends one message or many.

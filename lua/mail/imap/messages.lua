@@ -172,7 +172,7 @@ function messages:store(set, change, options)
   local canonical = run.set(set, "store")
   local list, sign, labels = store_change(change)
   local pump = run.pump(self, "store")
-  local text, arguments, err, lacking = nil, {}, nil, nil
+  local arguments, text, err, lacking = {} -- luacheck: ignore 221
   if labels then
     arguments, err = label_arguments(pump, list)
     lacking = not pump.failure and not pump.session:has_capability "X-GM-EXT-1"

@@ -8,7 +8,7 @@ local literal = require "mail.imap.literal"
 local url = {}
 
 -- What stands for itself in a mailbox's name and a section (RFC 5092 §11, bchar).
-local function encode(text)
+function url.encode(text)
   return (text:gsub("[^%w%-._~!$'()*+,&=@:/]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
@@ -16,10 +16,10 @@ end
 -- @tparam table what `mailbox` (UTF-8), `uid`, and perhaps `uidvalidity`, `section` ("1.2", "HEADER"),
 --   `partial` ("0.1024")
 function url.of(what)
-  local text = "/" .. encode(what.mailbox)
+  local text = "/" .. url.encode(what.mailbox)
   if what.uidvalidity then text = ("%s;UIDVALIDITY=%.0f"):format(text, what.uidvalidity) end
   text = ("%s/;UID=%.0f"):format(text, what.uid)
-  if what.section and what.section ~= "" then text = text .. "/;SECTION=" .. encode(what.section) end
+  if what.section and what.section ~= "" then text = text .. "/;SECTION=" .. url.encode(what.section) end
   if what.partial then text = text .. "/;PARTIAL=" .. what.partial end
   return text
 end
