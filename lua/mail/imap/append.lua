@@ -254,6 +254,12 @@ local function entry(pump, one, options, what, level)
   }
 end
 
+--- Raises where `message` is not one that can be appended.
+function append.check(pump, message, what, level)
+  local one, err = entry(pump, message, {}, what, level + 1)
+  return one, err
+end
+
 local function is_many(message)
   return type(message) == "table" and not literal.is_message(message) and message.message == nil
     and message.catenate == nil and message[1] ~= nil

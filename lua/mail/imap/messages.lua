@@ -335,6 +335,7 @@ function messages:replace(uid, mailbox, message, options)
   run.options(options, "replace", REPLACE)
   local pump = run.pump(self, "replace")
   local number = ("%.0f"):format(uid)
+  append.check(pump, message, "replace", 2)
   local call = { verb = uid_verb("REPLACE", options), options = options or {}, arguments = { "mailbox", mailbox } }
   local result, err
   if pump.failure then
