@@ -1,7 +1,6 @@
 -- IMAP APPEND beyond one message: many at once, put together by the server, with NUL in them, in
 -- place of another. Against Dovecot where it can, else against a scripted server.
 
-local core = require "mail.core"
 local mailbox = require "spec.support.mailbox"
 local scripted = require "spec.support.scripted"
 
@@ -154,7 +153,8 @@ describe("IMAP append of what the server puts together", function()
         .. "/;UID=1/;SECTION=TEXT" },
     } }, { flags = { "\\Seen" } }))
     assert.is_number(result.uid)
-    assert.same({ "Subject: new\r\n\r\nfrom a file\r\nold body\r\nthe end\r\nold body\r\n" }, bodies(session, result.uid))
+    assert.same({ "Subject: new\r\n\r\nfrom a file\r\nold body\r\nthe end\r\nold body\r\n" },
+      bodies(session, result.uid))
     session:logout()
   end)
 
@@ -262,7 +262,8 @@ describe("IMAP replace", function()
     mailbox.selected("UIDPLUS LITERAL+ REPLACE", 3, function(peer)
       local tag = mailbox.command(peer, "^UID REPLACE 4 Drafts %(\\Draft%) {25%+}")
       assert(peer:through "message 1\r\n\r\n")
-      peer:send("* OK [APPENDUID 1 2000] Replacement Message ready\r\n* 5 EXISTS\r\n* 4 EXPUNGE\r\n" .. tag .. " OK done\r\n")
+      peer:send("* OK [APPENDUID 1 2000] Replacement Message ready\r\n* 5 EXISTS\r\n* 4 EXPUNGE\r\n"
+        .. tag .. " OK done\r\n")
       tag = mailbox.command(peer, "^REPLACE 2 Drafts {25%+}")
       assert(peer:through "message 1\r\n\r\n")
       peer:send(tag .. " OK [APPENDUID 1 2001] done\r\n")
@@ -317,20 +318,5 @@ describe("IMAP append, used wrongly, raises at the caller's line:", function()
     raises("one message", "replace", 0, "INBOX", text(1))
     raises("message must be", "replace", 1, "INBOX", { text(1) })
     session:close()
-  end)
-end)
-
-describe("IMAP sessions by hand", function()
-  it("join two commands: what comes for either is told under the older one's id", function()
-    local session = core.imap_session(nil, "A")
-    session:feed "* PREAUTH hi\r\n"
-    assert.equal("greeting", (session:next()))
-    local first = session:submit("UID FETCH", false, "set", "1")
-    assert.is_nil(first)
-    local a = session:submit("STATUS", false, "mailbox", "x")
-    local b = session:submit("NOOP", false)
-    assert.is_nil((session:join(b, a)))
-    assert.is_nil((session:join(99, a)))
-    session:free()
   end)
 end)

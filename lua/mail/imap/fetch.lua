@@ -67,16 +67,15 @@ local function ask(state, piece, again)
   if not id then return nil, err end
   local last = state.windows[#state.windows]
   if last and not again and not last.again then pump.session:join(id, last.id) end
-  state.windows[#state.windows + 1] = {
-    id = id, piece = piece, again = again, had = again and state.yielded, had_before = again and state.yielded_before,
-  }
+  state.windows[#state.windows + 1] = { id = id, piece = piece, again = again }
   pump:stream(id)
   return true
 end
 
--- Keeps one command on its way, two once the answers of the first have begun to come.
+-- Keeps one command on its way, two once the answers of the first have begun to come. A window with
+-- BINARY may have to be done again, so nothing is beside it.
 local function fill(state)
-  while #state.windows < (state.begun and 2 or 1) and state.pieces:more() do
+  while #state.windows < (state.begun and not state.undone and 2 or 1) and state.pieces:more() do
     local ok, err = ask(state, state.pieces:next(state.span), state.always_undone)
     if not ok then return nil, err end
     if state.begun then run.push(state.pump) end
@@ -165,17 +164,37 @@ local function weight(message)
   return n
 end
 
+-- Keeps a message that came without a part until it is known whether there is such a part.
+local function keep_partial(state, message)
+  local name = message[state.by]
+  if not name or state.windows[1].again or not undone.is_partial(message, state.asked) then return false end
+  state.partial[name] = message
+  state.waiting[#state.waiting + 1] = message
+  return true
+end
+
 -- True where the message has been yielded: a window that is done again brings all of it again, and
 -- "n:*" brings the last message, although its number is below n.
 local function is_repeated(state, message)
   local name = message[state.by]
   if not name then return false end
   local window = state.windows[1]
-  if window.again and (window.had[name] or window.had_before[name]) then return true end
-  if state.yielded and not window.again then state.yielded[name] = true end
+  if window.again and state.yielded[name] then return true end
+  if state.yielded then state.yielded[name] = true end
   if state.span and state.top == name and pieces.is_open(state.windows[#state.windows].piece) then return true end
   if not state.top or name > state.top then state.top = name end
   return false
+end
+
+-- What is done to every message before it is yielded: it, or nil, err.
+local function ready(state, message)
+  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
+  if state.sink then
+    local ok, err = pour_whole(state, message, "body")
+    if ok then ok, err = pour_whole(state, message, "binary") end
+    if not ok then return nil, err end
+  end
+  return message
 end
 
 -- A message, or nil where it was no answer.
@@ -186,15 +205,15 @@ local function arrived(state, message)
     return nil
   end
   if state.span then state.octets = state.octets + weight(message) end
+  if state.undone and keep_partial(state, message) then return nil end
   if is_repeated(state, message) then return nil end
-  if state.windows[1].again then undone.finish(message, state.asked) end
-  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
-  if state.sink then
-    local ok, err = pour_whole(state, message, "body")
-    if ok then ok, err = pour_whole(state, message, "binary") end
-    if not ok then return nil, err end
+  if state.windows[1].again then
+    undone.finish(message, state.asked)
+    local partial = state.partial[message[state.by]]
+    if partial then message = undone.complete(partial, message) end
+    state.partial[message[state.by]] = nil
   end
-  return message
+  return ready(state, message)
 end
 
 -- What the server did not do of a window: all below the UID, or the number, that it came down to
@@ -202,6 +221,14 @@ end
 local function left_of(state, window, value)
   local down_to = state.by == "uid" and type(value) == "table" and value.uid or state.lowest
   return down_to and pieces.clip(window.piece, nil, down_to - 1)
+end
+
+-- A window is over: what came without a part has no such part.
+local function release(state)
+  for _, message in ipairs(state.waiting) do
+    if state.partial[message[state.by]] then state.late[#state.late + 1] = message end
+  end
+  state.partial, state.waiting, state.yielded = {}, {}, {}
 end
 
 local function refuse(state, status, code, value, text)
@@ -246,7 +273,7 @@ function handlers.done(state, status, code, value, text)
     local left = left_of(state, window, limited)
     if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
     state.pieces:push(left)
-  elseif code == "UNKNOWN-CTE" and not window.again then
+  elseif code == "UNKNOWN-CTE" and state.undone and not window.again then
     local ok, err = ask(state, window.piece, true)
     if not ok then return nil, err end
   elseif status ~= "OK" then
@@ -254,7 +281,7 @@ function handlers.done(state, status, code, value, text)
   end
   weigh(state)
   state.begun, state.lowest, state.limited = false, nil, nil
-  if state.yielded and not window.again then state.yielded_before, state.yielded = state.yielded, {} end
+  if state.undone and #state.windows == 0 then release(state) end
 end
 
 -- The command whose answers come next: its id; nil at the end; or nil, err.
@@ -273,6 +300,7 @@ local function next_message(state)
   local now = pump.host.now
   local deadline = now() + (gap or state.patience)
   while true do
+    if state.late and state.late[1] then return ready(state, table.remove(state.late, 1)) end
     local id, err = current_command(state)
     if not id then return nil, err end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
@@ -316,7 +344,7 @@ local function spell(state)
   if #asked.binary == 0 then return end
   state.undone = items.argument(undone.texts(asked)) .. more
   state.always_undone = not can_binary(state.pump.session)
-  state.yielded, state.yielded_before = {}, {}
+  state.yielded, state.partial, state.waiting, state.late = {}, {}, {}, {}
 end
 
 --- Begins a fetch.

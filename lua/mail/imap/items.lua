@@ -29,21 +29,23 @@ local function item_text(item, level)
   return item
 end
 
--- The section of BINARY[1.2] or BINARY.PEEK[1.2]<0.100>, and its parts.
+-- What BINARY[1.2], BINARY.PEEK[1.2]<0.100> or BINARY.SIZE[1.2] asks for.
 local function binary_of(text)
   local peek, section, rest = text:match "^[Bb][Ii][Nn][Aa][Rr][Yy](%.?%a*)%[([%d.]*)%](.*)$"
   peek = peek and peek:upper()
-  if peek ~= "" and peek ~= ".PEEK" then return nil end
+  if peek ~= "" and peek ~= ".PEEK" and peek ~= ".SIZE" then return nil end
   local from, count = rest:match "^<(%d+)%.(%d+)>$"
   if rest ~= "" and not from then return nil end
-  return { section = section, peek = peek ~= "", from = tonumber(from), count = tonumber(count) }
+  return {
+    section = section, peek = peek ~= "", size = peek == ".SIZE", from = tonumber(from), count = tonumber(count),
+  }
 end
 
 --- The items of a call. Raises where they are none.
 -- @tparam table|string list names of API §5, or items as the standard writes them
 -- @tparam[opt] boolean lazy the server may leave out a preview that is not at hand (RFC 8970 §3.1)
 -- @treturn table `texts` (in order, each once), `rich` (more than flags is asked for), `headers`,
---   `bodies` (octets of messages are asked for), `binary` (array of `{section=, peek=, from=, count=}`)
+--   `bodies` (octets of messages are asked for), `binary` (array of `{section=, peek=, size=, from=, count=}`)
 function items.read(list, lazy, level)
   if type(list) == "string" then list = { list } end
   if type(list) ~= "table" or #list == 0 then

@@ -37,7 +37,7 @@ local function hex(digits) return string.char(tonumber(digits, 16)) end
 
 -- RFC 2045 §6.7; "=" before anything else stands for itself.
 local function quoted_printable(text)
-  text = text:gsub("[ \t]+(\r?\n)", "%1"):gsub("=\r?\n", "")
+  text = text:gsub("[ \t]+(\r?\n)", "%1"):gsub("[ \t]+$", ""):gsub("=\r?\n", "")
   return (text:gsub("=(%x%x)", hex))
 end
 
@@ -58,8 +58,11 @@ function undone.texts(asked)
     wants[name] = nil
   end
   if wants.BODYSTRUCTURE then table.insert(out, 1, "BODYSTRUCTURE") end
+  local seen = {}
   for _, binary in ipairs(asked.binary) do
-    out[#out + 1] = (binary.peek and "BODY.PEEK[" or "BODY[") .. binary.section .. "]"
+    local text = (binary.peek and "BODY.PEEK[" or "BODY[") .. binary.section .. "]"
+    if not seen[text] then out[#out + 1] = text end
+    seen[text] = true
   end
   return out
 end
@@ -90,6 +93,28 @@ local function give_up(message, binary, encoding)
   })
 end
 
+--- True where the server left out a part that was asked for: one that is not there, or one that it
+-- cannot decode, which it says when it ends the command.
+function undone.is_partial(message, asked)
+  local binary, size, streamed = message.binary or {}, message.binary_size or {}, message.streamed or {}
+  for _, one in ipairs(asked.binary) do
+    local there = one.size and size[one.section]
+    if not one.size then there = binary[one.section] or streamed[one.section] end
+    if not there then return true end
+  end
+  return false
+end
+
+--- Puts what was fetched by `texts` into a message that had come in part. What a sink has got of it is
+-- not given again.
+function undone.complete(partial, message)
+  for section in pairs(partial.streamed or {}) do
+    if message.binary then message.binary[section] = nil end
+  end
+  for name, value in pairs(message) do partial[name] = value end
+  return partial
+end
+
 --- Makes `m.binary` of what was fetched by `texts`.
 function undone.finish(message, asked)
   local body = message.body or {}
@@ -101,6 +126,10 @@ function undone.finish(message, asked)
     local decode = DECODERS[encoding]
     if text and not decode then
       give_up(message, binary, encoding)
+    elseif text and binary.size then
+      message.binary_size = message.binary_size or {}
+      message.binary_size[section] = #decode(text)
+      bare[section] = not asked_for(asked, "BODY[" .. section .. "]")
     elseif text then
       message.binary = message.binary or {}
       message.binary[section] = cut(decode(text), binary)
