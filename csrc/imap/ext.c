@@ -31,7 +31,7 @@ enum { RECORDS = sizeof records / sizeof *records };
 
 /* Names are upper case in the records, and mostly on the wire. */
 static inline bool same(struct lm_str known, struct lm_str name) {
-  if (known.n != name.n || ((known.p[0] ^ name.p[0]) & ~32) != 0) return false;
+  if (known.n != name.n || name.n == 0 || ((known.p[0] ^ name.p[0]) & ~32) != 0) return false;
   return memcmp(known.p, name.p, name.n) == 0 || lm_str_ieq(known, name);
 }
 

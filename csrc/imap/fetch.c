@@ -108,6 +108,16 @@ bool lm_imap_fetch_section_name(struct lm_cursor *c, struct lm_str *out) {
   return lm_imap_upper(c, *out, out) && lm_expect(c, ']', "end of section");
 }
 
+/* Yandex: the name of a body, and no body (spec/wire/imap/quirk-yandex-body-missing.wire). */
+static bool no_data(struct lm_cursor *c, struct lm_imap_fetch *f) {
+  while (lm_accept(c, ' ')) continue;
+  if (lm_peek(c) != ')') return false;
+  if (!lm_imap_fetch_defect(c->arena, f, LM_STR("BODY"), "octets of a body")) {
+    lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
+  return true;
+}
+
 /* section = "[" [section-spec] "]", then ["<" number ">"] SP nstring */
 bool lm_imap_fetch_section(struct lm_cursor *c, struct lm_imap_fetch *f, bool binary) {
   struct lm_imap_section *s = new_section(c, f);
@@ -118,7 +128,8 @@ bool lm_imap_fetch_section(struct lm_cursor *c, struct lm_imap_fetch *f, bool bi
     s->partial = true;
     if (!lm_take_u32(c, &s->origin) || !lm_expect(c, '>', "end of origin")) return false;
   }
-  return lm_imap_sp(c) && section_data(c, s);
+  if (no_data(c, f)) return c->code == LM_E_NONE;
+  return section_data(c, s);
 }
 
 bool lm_imap_fetch_rfc822(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str name) {
@@ -220,14 +231,30 @@ static bool item(struct lm_cursor *c, struct lm_imap_fetch *f) {
   return salvage(c, f, name);
 }
 
+/* Domino: parentheses round the name and the value of an item
+** (spec/wire/imap/quirk-domino-parentheses.wire). */
+static bool is_wrapped(const struct lm_cursor *c) {
+  struct lm_cursor in = *c;
+  return lm_accept(&in, '(') && lm_imap_find_item(item_name(&in)) != NULL;
+}
+
 /* msg-att = "(" msg-att-item *(SP msg-att-item) ")"; an item may be followed by two spaces, or by a
 ** space before the parenthesis. */
 enum lm_fetch_got lm_imap_fetch_resume(struct lm_cursor *c, struct lm_imap_fetch *f) {
   for (;;) {
     struct lm_imap_section *last = f->last_section;
     while (lm_accept(c, ' ')) continue;
-    if (lm_accept(c, ')')) return LM_FETCH_WHOLE;
+    if (lm_accept(c, ')')) {
+      if (f->wrapped == 0) return LM_FETCH_WHOLE;
+      f->wrapped--;
+      continue;
+    }
     if (lm_at_end(c)) break;
+    if (is_wrapped(c)) {
+      c->p++;
+      f->wrapped++;
+      continue;
+    }
     if (!item(c, f)) return LM_FETCH_BAD;
     if (f->last_section != last && f->last_section->streamed) return LM_FETCH_CUT;
     if (lm_at_end(c) && f->defects) return LM_FETCH_WHOLE;

@@ -41,8 +41,9 @@ struct lm_imap_defect {
 struct lm_imap_fetch {
   uint32_t seq;
   uint32_t uid;
-  unsigned has; /* LM_IMAP_HAS_* */
-  int64_t date; /* INTERNALDATE, seconds since 1970 */
+  uint32_t wrapped; /* parentheses open around items that should have none */
+  unsigned has;     /* LM_IMAP_HAS_* */
+  int64_t date;     /* INTERNALDATE, seconds since 1970 */
   uint64_t size;
   uint64_t modseq;
   struct lm_imap_value flags;

@@ -212,6 +212,10 @@ static bool continuation(struct lm_cursor *c, struct lm_imap_resp *out) {
 bool lm_imap_resp(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_resp *out) {
   memset(out, 0, sizeof *out);
   if (lm_accept(c, '+')) return continuation(c, out);
+  if (lm_peek(c) == '[') { /* Exchange: spec/wire/imap/quirk-exchange-bare-code.wire */
+    out->kind = LM_IMAP_UNTAGGED;
+    return status_response(c, out, LM_IMAP_OK);
+  }
   if (!lm_accept(c, '*')) return tagged(c, out);
   out->kind = LM_IMAP_UNTAGGED;
   return untagged(c, how, out);
