@@ -281,7 +281,8 @@ enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *
 static enum lm_status on_greeting(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
   bool ready = resp->status == LM_IMAP_OK || resp->status == LM_IMAP_PREAUTH;
-  ready &= s->line.n > 0 && s->line.p[0] == '*'; /* not the code alone that Exchange may send later */
+  ready &=
+      s->line.n > 0 && s->line.p[0] == '*'; /* not the code alone that Exchange may send later */
   if (resp->kind == LM_IMAP_UNTAGGED && resp->status == LM_IMAP_BYE) return on_bye(s, resp, ev);
   if (resp->kind != LM_IMAP_UNTAGGED || !ready) {
     return lm_imapc_fail_seen(s, "greeting", resp->name.n ? resp->name : resp->text);

@@ -13,7 +13,7 @@ static bool no_room(struct lm_cursor *c) {
 
 /* What is no whole number is no number: nothing is kept of it. */
 static bool ends(struct lm_cursor *c) {
-  if (lm_at_end(c) || *c->p == ' ' || *c->p == ')') return true;
+  if (lm_at_end(c) || *c->p == ' ' || *c->p == ')' || *c->p == '\r') return true;
   return lm_cursor_fail(c, LM_E_PROTOCOL, "space or end of FETCH items");
 }
 
