@@ -20,7 +20,7 @@ ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR)
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
 LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) \
-            $(call pc,--libs,libidn2,-lidn2) $(call pc,--libs,zlib,-lz)
+            $(call pc,--libs,libidn2,-lidn2) -lunistring $(call pc,--libs,zlib,-lz)
 
 # LuaRocks names no LUA, only its headers: those builds get a folder of their own.
 BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))

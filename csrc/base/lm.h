@@ -85,4 +85,8 @@ enum {
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
 
+/* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
+** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
+enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
+
 #endif

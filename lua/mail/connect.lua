@@ -5,6 +5,7 @@
 -- it runs under the same deadline.
 -- @module mail.connect
 
+local auth = require "mail.auth"
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
@@ -16,11 +17,11 @@ local connect = {}
 
 local OPTIONS = {
   host = "string", port = "number?", tls = "string?", ssl = "table?",
-  user = "string?", password = "string|function?", token = "string|function?",
-  mechanism = "string?", authzid = "string?", allow_plaintext_login = "boolean?", login = "boolean?",
+  login = "boolean?",
   timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
   loop = "any", log = "function|userdata|table?", limits = "table?",
 }
+for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 
 local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
 local SCHEMES = {
@@ -159,6 +160,7 @@ function connect.open(protocol, o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
     log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    peer = { host = name, port = o.port },
   }
   local ok = true
   if o.tls == "implicit" then ok, err = connect.start_tls(pump, o) end

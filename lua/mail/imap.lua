@@ -68,10 +68,8 @@ end
 
 local Session = {}
 
-local AUTHENTICATE = {
-  mechanism = "string?", user = "string?", password = "string|function?", token = "string|function?",
-  authzid = "string?", allow_plaintext_login = "boolean?", timeout = "number|table?",
-}
+local AUTHENTICATE = { timeout = "number|table?" }
+for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
 
 local function authenticate(pump, options)
   if pump.failure then return nil, pump.failure end

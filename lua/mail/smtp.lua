@@ -163,13 +163,13 @@ function Session:login(user, password)
   return self:authenticate { user = user, password = password }
 end
 
+local AUTHENTICATE = { timeout = "number|table?" }
+for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
+
 --- Logs in with the options of `connect` (mechanism, user, password, authzid …).
 function Session:authenticate(options)
   local pump = Pump.of(self)
-  want(options, {
-    mechanism = "string?", user = "string?", password = "string|function?", token = "string|function?",
-    authzid = "string?", allow_plaintext_login = "boolean?", timeout = "number|table?",
-  }, "smtp:authenticate")
+  want(options, AUTHENTICATE, "smtp:authenticate")
   auth.check(options.mechanism, {}, "smtp:authenticate", 2)
   if pump.failure then return nil, pump.failure end
   local ok, err = login(pump, options, pump:deadline(options))

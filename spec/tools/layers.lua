@@ -10,7 +10,7 @@ local EFFECT = { tls = true, os = true, bind = true } -- all others are pure: by
 -- What a pure folder may include of the system; anything else has to be argued into this list.
 local PURE_HEADERS = {}
 for name in ([[assert errno float iconv idn2 inttypes limits stdarg stdbool stddef stdint stdlib string
-  emmintrin immintrin tmmintrin smmintrin arm_neon]]):gmatch "%S+" do
+  unictype uninorm unistr emmintrin immintrin tmmintrin smmintrin arm_neon]]):gmatch "%S+" do
   PURE_HEADERS[name .. ".h"] = true
 end
 -- Who owns a library's header.
@@ -20,7 +20,7 @@ local INTO_LUA = { "lua_callk?", "lua_pcallk?", "lua_yieldk?", "lua_resume", "lu
 local LOOPS = { luv = 1, uv = 1, cqueues = 1, copas = 1, socket = 1, lgi = 1, ev = 1, turbo = 1, ["resty"] = 1 }
 -- What a pure object may leave to the C library: memory, strings, conversion, and the checks of the compiler.
 local PURE_SYMBOLS = { "^lm_", "^mem%a+$", "^__mem%a+_chk$", "^str%a+$", "^malloc$", "^calloc$", "^realloc$",
-  "^free$", "^iconv", "^idn2_", "^__assert_fail$", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
+  "^free$", "^iconv", "^idn2_", "^u8_", "^u32_", "^uc_", "^uninorm_", "^__assert_fail$", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
   "^__stack_chk_fail$", "^_GLOBAL_OFFSET_TABLE_$", "^__isoc%d+_strto", "^explicit_bzero$", "^__explicit_bzero_chk$" }
 
 local breaches
