@@ -89,4 +89,9 @@ enum {
 ** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
 enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
 
+/* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
+** a credit, which input fills up again, so that a message of blanks passes and an endless one does
+** not. One turn makes no more than TURN octets, so no call blocks a loop. */
+enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
+
 #endif

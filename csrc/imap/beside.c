@@ -14,6 +14,9 @@
   (LM_IMAP_G_SEARCH | LM_IMAP_G_LIST | LM_IMAP_G_OTHER | LM_IMAP_G_CAPABILITY |                    \
    LM_IMAP_G_ENABLED | LM_IMAP_G_EXPUNGE)
 
+/* Data that names its mailbox. */
+#define G_OF_A_MAILBOX (LM_IMAP_G_STATUS | LM_IMAP_G_ABOUT)
+
 /* --- sets of messages ------------------------------------------------------------------------------- */
 
 static bool is_open(const struct lm_seqset *set) {
@@ -87,7 +90,7 @@ bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) 
   if (both & G_NAMELESS) return true;
   if ((both & LM_IMAP_G_FETCH) && same_messages(a, b)) return true;
   if ((both & LM_IMAP_G_CODE) && (any & LM_IMAP_G_EXPUNGE)) return true; /* COPYUID of MOVE */
-  if ((both & LM_IMAP_G_STATUS) == 0) return false;
+  if ((both & G_OF_A_MAILBOX) == 0) return false;
   return (any & LM_IMAP_G_LIST) || a->mailbox == b->mailbox;
 }
 
@@ -157,7 +160,7 @@ static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *res
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group) {
   struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
-  bool named = resp->fetch || (group == LM_IMAP_G_STATUS && resp->value.kind == LM_VALUE_LIST);
+  bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
   if (first == NULL || !named || first == s->last) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
     if ((cmd->verb->collects & group) && names(cmd, resp)) return lm_imapc_leader(s, cmd);

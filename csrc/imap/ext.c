@@ -24,6 +24,11 @@ static const struct lm_imap_ext *const records[] = {
   &lm_imap_ext_inprogress,
   &lm_imap_ext_messagelimit,
   &lm_imap_ext_catenate,
+  &lm_imap_ext_namespace,
+  &lm_imap_ext_acl,
+  &lm_imap_ext_metadata,
+  &lm_imap_ext_quota,
+  &lm_imap_ext_codes,
 };
 /* clang-format on */
 
@@ -120,6 +125,10 @@ bool lm_imap_from_utf7(struct lm_cursor *c, struct lm_str *name) {
   return got != LM_UTF7_MEMORY || lm_cursor_fail(c, LM_E_MEMORY, "room for a mailbox name");
 }
 
+bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name) {
+  return how->utf8 || lm_imap_from_utf7(c, name);
+}
+
 /* A name that should have been quoted: all up to `stop` or the line end, without trailing spaces.
 ** spec/wire/imap/quirk-mailbox-unquoted.wire */
 static struct lm_str bare_name(struct lm_cursor *c, char stop) {
@@ -138,5 +147,9 @@ bool lm_imap_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, char st
     *out = bare_name(c, stop);
     if (out->n == 0) return lm_cursor_fail(c, LM_E_PROTOCOL, "mailbox");
   }
-  return how->utf8 || lm_imap_from_utf7(c, out);
+  return lm_imap_to_utf8(c, how, out);
+}
+
+bool lm_imap_word_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *out) {
+  return lm_imap_mailbox(c, how, ' ', out);
 }

@@ -1,22 +1,30 @@
 --- IMAP: mailboxes on the server (API §5).
 --
 -- The session, its grammar and its pipelining are the core's (csrc/imap). Its methods are in
--- mail/imap/: mailboxes, messages, raw (commands without a method), events (IDLE). Here: making a
--- session, logging in, ending it.
+-- mail/imap/: mailboxes, list, status, namespace, quota, acl, metadata, messages, features (ENABLE, ID, COMPRESS …),
+-- raw (commands without a method), events (IDLE). Here: making a session, logging in, ending it.
 -- @module mail.imap
 
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local acl = require "mail.imap.acl"
 local auth = require "mail.auth"
 local class = require "mail.class"
 local connect = require "mail.connect"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local features = require "mail.imap.features"
+local list = require "mail.imap.list"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
+local metadata = require "mail.imap.metadata"
+local namespace = require "mail.imap.namespace"
 local open = require "mail.imap.open"
+local quota = require "mail.imap.quota"
 local raw = require "mail.imap.raw"
+local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
+local status = require "mail.imap.status"
 local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
 
@@ -56,10 +64,13 @@ function imap.new_session(o)
 end
 
 --- Opens a session and logs in.
--- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`
+-- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
+--   `compress` (DEFLATE both ways, where the server offers it), `enable` (array of capabilities to enable, where
+--   offered), `id` (table of fields for ID, or true)
 -- @treturn userdata the session; or nil, err
 function imap.connect(options)
-  local o = connect.options(options, "imap")
+  local o = connect.options(options, "imap", features.OPTIONS)
+  features.check(o, "imap.connect", 2)
   auth.check(o.mechanism, open.PSEUDO, "imap.connect", 2)
   return connect.open(imap, o)
 end
@@ -185,7 +196,10 @@ end
 
 -- --- the class ------------------------------------------------------------------------------------
 
-for _, part in ipairs { mailboxes, messages, urlauth, raw.methods } do
+for _, part in ipairs {
+  mailboxes, messages, raw.methods, list.methods, status.methods, namespace.methods, quota.methods, acl.methods,
+  metadata.methods, features.methods, urlauth,
+} do
   for name, method in pairs(part) do Session[name] = method end
 end
 
@@ -201,6 +215,10 @@ local fields = {
   server = of_pump "greeting",
   tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
   mailbox = of_pump "mailbox",
+  enabled = function(self) return of_pump "enabled"(self) or {} end,
+  alerts = function(self) return of_pump "alerts"(self) or {} end,
+  referral = of_pump "referral",
+  append_limit = function(self) return not self:is_freed() and refusal.append_limit(self) or nil end,
 }
 
 local mt = class.extend(core.imap_class, Session, fields)

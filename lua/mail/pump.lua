@@ -290,8 +290,8 @@ local function hand_over(self)
 end
 
 --- Puts an event of the caller's making before whoever waits for `id`.
-function Pump:post(id, kind, a, b)
-  deliver(self, kind, id, a, b)
+function Pump:post(id, kind, a, b, c)
+  deliver(self, kind, id, a, b, c)
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -303,7 +303,7 @@ function Pump:broken()
     message = self.farewell and ("closed by the server: " .. self.farewell)
       or why and (message .. " (" .. why .. ")") or message
   end
-  return self:fail(self:error(kind, message))
+  return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
 end
 
 -- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it

@@ -88,6 +88,11 @@ function servers.exim(options)
   return share("exim", function(o) return require "spec.servers.exim".new(servers, o) end, options)
 end
 
+--- Cyrus alone: see `spec/servers/cyrus.lua` for its options and fields.
+function servers.cyrus(options)
+  return share("cyrus", function(o) return require "spec.servers.cyrus".new(servers, o) end, options)
+end
+
 -- Each must know a port of the other before either runs.
 local function make_mail(options)
   local copy = {}

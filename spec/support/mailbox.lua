@@ -17,6 +17,9 @@ function mailbox.server(options)
   return servers.dovecot(options)
 end
 
+--- Cyrus, or nil and the reason. Its users have their mailboxes once they have logged in.
+function mailbox.cyrus(options) return servers.cyrus(options) end
+
 --- Options of connect for `user`; `mode` is "implicit", "starttls" or "none" (the default).
 function mailbox.options(server, user, mode, more)
   mode = mode or "none"

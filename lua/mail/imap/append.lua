@@ -82,6 +82,16 @@ local function put_catenate(pump, command, parts, level)
   return true
 end
 
+-- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
+-- source will bring is not known before it is sent; the form allows for either.
+local function in_utf8(pump, it)
+  if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
+  if not it.text then return true end
+  local first = it.text:find("[\128-\255]")
+  local ends = first and it.text:find("\r\n\r\n", 1, true)
+  return first ~= nil and (not ends or first < ends)
+end
+
 -- One message of a command; true, or nil, err.
 local function put_message(pump, command, one, level)
   local ok, err = put_head(pump, command, one.flags, one.date)
@@ -90,7 +100,14 @@ local function put_message(pump, command, one, level)
   local it
   it, err = literal.open(pump, one.message, one, "imap:append", level + 1)
   if not it then return nil, err end
+  local utf8 = in_utf8(pump, it)
+  if utf8 then
+    it.eight = true
+    put(command, "text", "UTF8")
+    put(command, "open", true)
+  end
   put_literal(command, it)
+  if utf8 then put(command, "close", true) end
   return true
 end
 

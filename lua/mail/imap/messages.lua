@@ -31,7 +31,7 @@ function messages:search(what, options)
   run.options(options, "search", SEQ)
   local arguments = criteria.arguments(what, 2)
   local pump = run.pump(self, "search")
-  if arguments.utf8 then
+  if arguments.utf8 and not pump.session:speaks_utf8() then -- no charset then (RFC 6855 §3)
     table.insert(arguments, 1, "CHARSET UTF-8")
     table.insert(arguments, 1, "text")
   end

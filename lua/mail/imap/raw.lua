@@ -43,7 +43,8 @@ end
 
 -- These change what the session is in the middle of; each has a method that knows how.
 local OWN = {
-  STARTTLS = "connect", AUTHENTICATE = "authenticate", LOGIN = "login", IDLE = "idle", COMPRESS = "connect",
+  STARTTLS = "connect", AUTHENTICATE = "authenticate", LOGIN = "login", IDLE = "idle", COMPRESS = "compress",
+  UNAUTHENTICATE = "unauthenticate", ENABLE = "enable",
 }
 
 local function check_verb(verb, what)

@@ -8,9 +8,10 @@ local Pump = require "mail.pump"
 local core = require "mail.core"
 local events = require "mail.imap.events"
 local pieces = require "mail.imap.pieces"
+local refusal = require "mail.imap.refusal"
 local want = require "mail.want"
 
-local run = {}
+local run = { unpack = table.unpack or unpack } -- luacheck: ignore
 
 -- --- arguments ------------------------------------------------------------------------------------
 
@@ -73,15 +74,30 @@ end
 
 -- --- answers --------------------------------------------------------------------------------------
 
--- Codes of servers that may say otherwise later (RFC 5530).
-local PASSING = { UNAVAILABLE = true, INUSE = true, LIMIT = true, THROTTLED = true }
-
---- NO or BAD as an error.
+--- NO or BAD as an error; its fields are those of mail.imap.refusal.
 function run.refusal(pump, command, status, code, value, text, kind)
-  return pump:error(kind or "rejected", status .. " " .. (text or ""), {
-    command = command, status = status, response_code = code, response_value = value, text = text,
-    temporary = PASSING[code] or false,
-  })
+  local fields = { command = command, status = status, temporary = false }
+  return pump:error(kind or "rejected", status .. " " .. (text or ""),
+    refusal.fields(pump, fields, code, value, text))
+end
+
+--- The server lacks a capability, and nothing was sent.
+function run.unsupported(pump, command, capability)
+  return pump:error("unsupported", "the server does not offer " .. (capability or command), { command = command })
+end
+
+--- True where the server has one of these capabilities.
+function run.has(pump, ...)
+  for i = 1, select("#", ...) do
+    if pump.session:has_capability((select(i, ...))) then return true end
+  end
+  return false
+end
+
+--- Untagged data that came with a command and is none of its answer: for the handlers.
+function run.news(pump, name, number, value, code, code_value, text)
+  if name == "FETCH" then return events.unsolicited(pump, "fetch", value) end
+  return events.unsolicited(pump, "untagged", name, number, value, code, code_value, text)
 end
 
 --- Tells how far the server is (RFC 9585): the call's own `progress`, and the handlers of "progress".
@@ -129,15 +145,19 @@ local NOTICES = { INPROGRESS = true, MESSAGELIMIT = true }
 function run.finish(pump, id, command, options, collect, deadline)
   deadline = deadline or pump:deadline(options)
   local limited
+  local alerts = pump.alert_count or 0
   while true do
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if not kind then
       if a ~= pump.failure then a.command = a.command or command end
       return nil, a
     elseif kind == "done" then
+      if b == "ALERT" then events.dispatch(pump, { type = "alert", text = d }) end
       if a == "OK" and limited then return true, "MESSAGELIMIT", limited, d end
       if a == "OK" then return true, b, c, d end
-      return nil, run.refusal(pump, command, a, b, c, d)
+      local err = run.refusal(pump, command, a, b, c, d)
+      if (pump.alert_count or 0) > alerts then err.alert = pump.alerts[#pump.alerts] end
+      return nil, err
     elseif kind == "untagged" and NOTICES[d] then
       local left
       left, deadline = notice(pump, options, deadline, d, e, f)
@@ -148,6 +168,42 @@ function run.finish(pump, id, command, options, collect, deadline)
       if collect then collect("FETCH", a.seq, a) else events.unsolicited(pump, kind, a) end
     end
   end
+end
+
+-- Commands about many things that are in flight at once.
+local FLIGHT = 64
+
+local function give_up(pump, ids, first, last)
+  for i = first, last do
+    if ids[i] then pump:abandon(ids[i]) end
+  end
+end
+
+--- Runs a command for each of many, many in flight at once.
+-- @tparam Pump pump
+-- @tparam table items
+-- @tparam function begin (item) → id; or nil, err: kind "invalid" passes over that one
+-- @tparam function finish (item, id) → true; or nil, err, which ends it
+-- @return true; or nil, err
+function run.each(pump, items, begin, finish)
+  for first = 1, #items, FLIGHT do
+    local last, ids = math.min(first + FLIGHT - 1, #items), {}
+    for i = first, last do
+      local id, err = begin(items[i])
+      if not id and err.kind ~= "invalid" then return nil, err end
+      ids[i] = id or false
+    end
+    for i = first, last do
+      if ids[i] then
+        local ok, err = finish(items[i], ids[i])
+        if not ok then
+          give_up(pump, ids, i + 1, last)
+          return nil, err
+        end
+      end
+    end
+  end
+  return true
 end
 
 --- Sends a command of typed arguments and waits for its end.
