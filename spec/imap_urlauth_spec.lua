@@ -59,7 +59,8 @@ describe("IMAP URLs", function()
   real("are unsupported where the server lacks them; wrong arguments raise at the caller's line", function()
     local plain = assert(mailbox.server { extra = "imap_capability = IMAP4rev1\n" })
     local session = mailbox.with(plain, {})
-    for method, argument in pairs { genurlauth = "imap://x", resetkey = "x", urlfetch = "imap://x", getjmapaccess = {} } do
+    local calls = { genurlauth = "imap://x", resetkey = "x", urlfetch = "imap://x", getjmapaccess = {} }
+    for method, argument in pairs(calls) do
       local result, err = session[method](session, argument)
       assert.is_nil(result)
       assert.equal("unsupported", err.kind)
