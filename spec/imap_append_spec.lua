@@ -5,7 +5,15 @@ local mailbox = require "spec.support.mailbox"
 local scripted = require "spec.support.scripted"
 
 local dovecot, missing = mailbox.server()
+local cyrus, no_cyrus = mailbox.cyrus()
 local real = mailbox.real(it, pending, dovecot, missing)
+local on_cyrus = mailbox.real(it, pending, cyrus, no_cyrus)
+
+-- The same against both servers.
+local function both(name, fn)
+  real(name .. " (Dovecot)", function() fn(dovecot) end)
+  on_cyrus(name .. " (Cyrus)", function() fn(cyrus) end)
+end
 
 local function lesser(words) return assert(mailbox.server { extra = "imap_capability = " .. words .. "\n" }) end
 
@@ -67,9 +75,9 @@ describe("IMAP append of many", function()
     return commands
   end
 
-  real("goes in one command where the server has MULTIAPPEND", function()
+  both("goes in one command where the server has MULTIAPPEND", function(server)
     local lines = {}
-    many((mailbox.open(dovecot, nil, "none", { log = function(who, line)
+    many((mailbox.open(server, nil, "none", { log = function(who, line)
       if who == "C" and line:find " APPEND " then lines[#lines + 1] = line end
     end })))
     assert.equal(2, #lines)
@@ -79,8 +87,8 @@ describe("IMAP append of many", function()
     many((mailbox.open(lesser "IMAP4rev1 UIDPLUS LITERAL+")))
   end)
 
-  real("takes more than fit into one command, in order, and streams each", function()
-    local session = mailbox.open(dovecot)
+  both("takes more than fit into one command, in order, and streams each", function(server)
+    local session = mailbox.open(server)
     local list = {}
     for i = 1, 250 do list[i] = i % 2 == 0 and text(i) or pieces { text(i):sub(1, 9), text(i):sub(10) } end
     local result = assert(session:append("INBOX", list))
@@ -92,8 +100,8 @@ describe("IMAP append of many", function()
     session:logout()
   end)
 
-  real("stores none of a command that breaks off, and says what was stored before", function()
-    local session, user = mailbox.open(dovecot)
+  both("stores none of a command that breaks off, and says what was stored before", function(server)
+    local session, user = mailbox.open(server)
     local result, err = session:append("INBOX", { text(1), text(2) }, { flags = { "bad)" } })
     assert.is_nil(result)
     assert.equal("invalid", err.kind)
@@ -106,7 +114,7 @@ describe("IMAP append of many", function()
     assert.is_nil(result)
     assert.equal("io", err.kind)
     assert.same({ 0, 1, 2 }, { err.appended, err.first, err.last })
-    local other = mailbox.open(dovecot, user)
+    local other = mailbox.open(server, user)
     assert.equal(0, assert(other:select "INBOX").exists)
     other:logout()
   end)
@@ -145,8 +153,8 @@ describe("IMAP append of many", function()
 end)
 
 describe("IMAP append of what the server puts together", function()
-  real("CATENATE: texts, files and parts of other messages", function()
-    local session = mailbox.with(dovecot, { "Subject: old\n\nold body\n" })
+  both("CATENATE: texts, files and parts of other messages", function(server)
+    local session = mailbox.with(server, { "Subject: old\n\nold body\n" })
     local result = assert(session:append("INBOX", { catenate = {
       "Subject: new\n\n", temporary "from a file\n", { uid = 1, section = "TEXT" },
       { text = pieces { "the ", "end\n" } }, { url = "/INBOX;UIDVALIDITY=" .. session.mailbox.uidvalidity
@@ -158,8 +166,8 @@ describe("IMAP append of what the server puts together", function()
     session:logout()
   end)
 
-  real("names the URL that is none", function()
-    local session = mailbox.with(dovecot, { "Subject: old\n\nold body\n" })
+  both("names the URL that is none", function(server)
+    local session = mailbox.with(server, { "Subject: old\n\nold body\n" })
     local result, err = session:append("INBOX", { catenate = { "a\n", { url = "/INBOX/;UID=99" }, "b\n" } })
     assert.is_nil(result)
     assert.equal("rejected", err.kind)
@@ -180,8 +188,8 @@ end)
 describe("IMAP append with NUL in it", function()
   local NUL = "Subject: x\r\nContent-Transfer-Encoding: binary\r\n\r\na\0b\nc"
 
-  real("goes as a literal8, octet for octet where asked for", function()
-    local session = mailbox.with(dovecot, {})
+  both("goes as a literal8, octet for octet where asked for", function(server)
+    local session = mailbox.with(server, {})
     local sent = {}
     for _, message in ipairs { NUL, temporary(NUL), pieces { NUL:sub(1, 40), NUL:sub(41) } } do
       sent[#sent + 1] = assert(session:append("INBOX", message, { binary = type(message) == "string" })).uid
@@ -228,8 +236,8 @@ describe("IMAP append with NUL in it", function()
 end)
 
 describe("IMAP replace", function()
-  real("without REPLACE: appends, then takes the old one away, and no other", function()
-    local session = mailbox.with(dovecot, { "Subject: a\n\na\n", "Subject: b\n\nb\n", "Subject: c\n\nc\n" })
+  both("without REPLACE: appends, then takes the old one away, and no other", function(server)
+    local session = mailbox.with(server, { "Subject: a\n\na\n", "Subject: b\n\nb\n", "Subject: c\n\nc\n" })
     assert.is_false(session:has "REPLACE")
     assert(session:store(3, { add = { "\\Deleted" } }))
     local result = assert(session:replace(2, "INBOX", text(9), { flags = { "\\Draft" } }))

@@ -5,7 +5,9 @@ local mailbox = require "spec.support.mailbox"
 local scripted = require "spec.support.scripted"
 
 local dovecot, missing = mailbox.server { extra = "imap_urlauth_host = localhost\n" }
+local cyrus, no_cyrus = mailbox.cyrus()
 local real = mailbox.real(it, pending, dovecot, missing)
+local on_cyrus = mailbox.real(it, pending, cyrus, no_cyrus)
 
 describe("IMAP URLs", function()
   real("are made, followed, and made worthless", function()
@@ -25,6 +27,16 @@ describe("IMAP URLs", function()
     local made, err = session:genurlauth(what)
     assert.is_nil(made)
     assert.equal("rejected", err.kind)
+    session:logout()
+  end)
+
+  on_cyrus("are made and followed by Cyrus", function()
+    local session, user = mailbox.with(cyrus, { "Subject: x\nContent-Transfer-Encoding: base64\n\nYm9keQ==\n" })
+    local what = { user = user.name, host = "localhost", mailbox = "INBOX", uid = 1, section = "TEXT" }
+    local address = assert(session:genurlauth(what))
+    assert.equal("Ym9keQ==\r\n", (assert(session:urlfetch(address))))
+    assert.is_true(session:resetkey "INBOX")
+    assert.is_false((session:urlfetch(address)))
     session:logout()
   end)
 

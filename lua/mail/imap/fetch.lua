@@ -37,8 +37,8 @@ end
 
 -- --- windows ----------------------------------------------------------------------------------------
 
--- How many numbers the first window spans, and how many any.
-local FIRST, MOST = 16, 65536
+-- How many numbers the first window spans.
+local FIRST = 16
 
 -- A window that weighs less is followed by one of twice the span, one of more than four times that by
 -- one of half.
@@ -56,7 +56,7 @@ local function weigh(state)
   elseif octets > 4 * LIGHT then
     span = math.ceil(span / 2)
   end
-  state.span = math.min(span, MOST)
+  state.span = span
 end
 
 -- Asks for one piece. A window that is done again without BINARY (`again`) is alone: its messages are
@@ -265,6 +265,13 @@ function handlers.untagged(state, name, number, data, code, value, text)
   end
 end
 
+-- True where the server may have stopped at a part that it cannot decode: it says so (UNKNOWN-CTE), or, as
+-- Cyrus 3.6, it leaves that part out and all messages behind it.
+local function not_decoded(state, window, status, code)
+  if not state.undone or window.again then return false end
+  return code == "UNKNOWN-CTE" or (status == "OK" and #state.waiting > 0)
+end
+
 function handlers.done(state, status, code, value, text)
   local window = table.remove(state.windows, 1)
   local limited = code == "MESSAGELIMIT" and value or state.limited
@@ -273,8 +280,10 @@ function handlers.done(state, status, code, value, text)
     local left = left_of(state, window, limited)
     if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
     state.pieces:push(left)
-  elseif code == "UNKNOWN-CTE" and state.undone and not window.again then
-    local ok, err = ask(state, window.piece, true)
+  elseif not_decoded(state, window, status, code) then
+    local left = pieces.without(window.piece, state.yielded)
+    local ok, err = left == "" or nil, nil
+    if not ok then ok, err = ask(state, left, true) end
     if not ok then return nil, err end
   elseif status ~= "OK" then
     return refuse(state, status, code, value, text)

@@ -44,6 +44,26 @@ function pieces.clip(set, lo, hi)
   return table.concat(out, ",")
 end
 
+--- The set without the numbers that are keys of `gone`.
+function pieces.without(set, gone)
+  local sorted, out, at, i, before = {}, {}, 1, 1, 0
+  for n in pairs(gone) do sorted[#sorted + 1] = n end
+  table.sort(sorted)
+  while at <= #set do
+    local lo, hi
+    lo, hi, at = range(set, at)
+    if lo < before then i = 1 end -- ranges may be in any order
+    before = lo
+    while sorted[i] and sorted[i] < lo do i = i + 1 end
+    while sorted[i] and sorted[i] <= hi do
+      if sorted[i] > lo then put(out, lo, sorted[i] - 1) end
+      lo, i = sorted[i] + 1, i + 1
+    end
+    if lo <= hi then put(out, lo, hi) end
+  end
+  return table.concat(out, ",")
+end
+
 --- True where the end of the set is not known: "*" or "$" is in it.
 function pieces.is_open(set)
   return set:find("[*$]") ~= nil
@@ -66,32 +86,35 @@ end
 local Pieces = {}
 Pieces.__index = Pieces
 
--- The next range. One up to "*" ends before the number that is known to be free, and what may have
+-- The next range. One beyond the number that is known to be free ends before it, and what may have
 -- come since is a range of its own.
 local function take_range(self)
   local lo, hi = self.lo, self.hi
   self.lo = nil
   if not lo then lo, hi, self.at = range(self.set, self.at) end
-  if hi == STAR and self.known and lo < self.known then
-    self.open = true
-    hi = self.known - 1
+  local known = self.known
+  if known and lo < known and hi >= known then
+    self.beyond = hi
+    hi = known - 1
   end
   return lo, hi
 end
 
--- The same, or its front where only `room` numbers fit.
+-- The same, or its front where only `room` numbers fit; and how many these are. Of those beyond what
+-- is known there are few: they count as one.
 local function take(self, room)
-  local lo, hi
-  if self.open and not self.lo then
-    self.open = nil
-    return self.known, STAR
+  if self.beyond and not self.lo then
+    local hi = self.beyond
+    self.beyond = nil
+    return self.known, hi, 1
   end
-  lo, hi = take_range(self)
+  local lo, hi = take_range(self)
+  if self.known and lo >= self.known then return lo, hi, 1 end
   if hi ~= STAR and hi - lo + 1 > room then
     self.lo, self.hi = lo + room, hi
     hi = lo + room - 1
   end
-  return lo, hi
+  return lo, hi, hi - lo + 1
 end
 
 --- Puts a set before what is left.
@@ -119,23 +142,22 @@ function Pieces:next(span)
   if not span then return by_line(self) end
   local out, room, length = {}, span, 0
   while room > 0 and length < SET_MAX and self:more() do
-    local lo, hi = take(self, room)
+    local lo, hi, n = take(self, room)
     put(out, lo, hi)
     length = length + #out[#out] + 1
-    room = room - (hi - lo + 1)
+    room = room - n
   end
   return table.concat(out, ",")
 end
 
 --- True where `next` has more to give.
 function Pieces:more()
-  return #self.pushed > 0 or self.lo ~= nil or self.open ~= nil or self.at <= #self.set
+  return #self.pushed > 0 or self.lo ~= nil or self.beyond ~= nil or self.at <= #self.set
 end
 
 --- A set that is taken piece by piece.
 -- @tparam string set
--- @tparam[opt] number known a number below which a range up to "*" may be cut: the UID that the next
---   message will get
+-- @tparam[opt] number known the UID that the next message will get: what is above needs no cutting
 function pieces.of(set, known)
   return setmetatable({ set = set, at = 1, known = known, pushed = {} }, Pieces)
 end
