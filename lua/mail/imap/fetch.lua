@@ -59,15 +59,18 @@ local function weigh(state)
   state.span = span
 end
 
--- Asks for one piece. A window that is done again without BINARY (`again`) is alone: its messages are
--- read another way.
+-- Asks for one piece. One up to "*" brings the last message although its number may be below all of the
+-- piece: it is not joined, so that this can be told. A window that is done again without BINARY
+-- (`again`) is alone: its messages are read another way.
 local function ask(state, piece, again)
   local pump, text = state.pump, again and state.undone or state.items
   local id, err = run.begin(pump, state.verb, state.stream and not again, "set", piece, "text", text)
   if not id then return nil, err end
   local last = state.windows[#state.windows]
-  if last and not again and not last.again then pump.session:join(id, last.id) end
-  state.windows[#state.windows + 1] = { id = id, piece = piece, again = again }
+  local floor = state.span and state.second and pieces.is_open(piece) and pieces.floor(piece) or nil
+  if last and not again and not last.again and not floor then pump.session:join(id, last.id) end
+  state.windows[#state.windows + 1] = { id = id, piece = piece, again = again, floor = floor }
+  state.second = true
   pump:stream(id)
   return true
 end
@@ -156,11 +159,9 @@ end
 
 -- --- messages ---------------------------------------------------------------------------------------
 
-local function weight(message)
+local function weight(sections)
   local n = 0
-  for _, field in ipairs { message.body or {}, message.binary or {} } do
-    for _, bytes in pairs(field) do n = n + #bytes end
-  end
+  for _, bytes in next, sections do n = n + #bytes end
   return n
 end
 
@@ -173,16 +174,12 @@ local function keep_partial(state, message)
   return true
 end
 
--- True where the message has been yielded: a window that is done again brings all of it again, and
--- "n:*" brings the last message, although its number is below n.
+-- True where the message has been yielded: by a window that is done again.
 local function is_repeated(state, message)
   local name = message[state.by]
   if not name then return false end
-  local window = state.windows[1]
-  if window.again and state.yielded[name] then return true end
-  if state.yielded then state.yielded[name] = true end
-  if state.span and state.top == name and pieces.is_open(state.windows[#state.windows].piece) then return true end
-  if not state.top or name > state.top then state.top = name end
+  if state.windows[1].again and state.yielded[name] then return true end
+  state.yielded[name] = true
   return false
 end
 
@@ -204,10 +201,12 @@ local function arrived(state, message)
     state.pump:unsolicited("fetch", message)
     return nil
   end
-  if state.span then state.octets = state.octets + weight(message) end
-  if state.undone and keep_partial(state, message) then return nil end
-  if is_repeated(state, message) then return nil end
-  if state.windows[1].again then
+  if message.body then state.octets = state.octets + weight(message.body) end
+  if message.binary then state.octets = state.octets + weight(message.binary) end
+  local window = state.windows[1]
+  if window.floor and message.uid and message.uid < window.floor then return nil end
+  if state.undone and (keep_partial(state, message) or is_repeated(state, message)) then return nil end
+  if window.again then
     undone.finish(message, state.asked)
     local partial = state.partial[message[state.by]]
     if partial then message = undone.complete(partial, message) end
@@ -240,7 +239,8 @@ local handlers = {}
 
 function handlers.fetch(state, message)
   state.begun = true
-  if message[state.by] then state.lowest = math.min(state.lowest or message[state.by], message[state.by]) end
+  local name, lowest = message[state.by], state.lowest
+  if name and (not lowest or name < lowest) then state.lowest = name end
   return arrived(state, message)
 end
 
@@ -289,15 +289,18 @@ function handlers.done(state, status, code, value, text)
     return refuse(state, status, code, value, text)
   end
   weigh(state)
-  state.begun, state.lowest, state.limited = false, nil, nil
+  state.begun, state.filled, state.lowest, state.limited = false, false, nil, nil
   if state.undone and #state.windows == 0 then release(state) end
 end
 
 -- The command whose answers come next: its id; nil at the end; or nil, err.
 local function current_command(state)
-  local ok, err = true, nil
-  if state.begun or not state.windows[1] then ok, err = fill(state) end
-  if ok then return state.windows[1] and state.windows[1].id end
+  local window = state.windows[1]
+  if window and (state.filled or not state.begun) then return window.id end
+  local ok, err = fill(state)
+  state.filled = state.begun
+  window = state.windows[1]
+  if ok then return window and window.id end
   finish(state)
   return nil, err
 end

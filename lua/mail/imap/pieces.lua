@@ -69,6 +69,17 @@ function pieces.is_open(set)
   return set:find("[*$]") ~= nil
 end
 
+--- The lowest number of the set.
+function pieces.floor(set)
+  local floor, at = STAR, 1
+  while at <= #set do
+    local lo, _
+    lo, _, at = range(set, at)
+    floor = math.min(floor, lo)
+  end
+  return floor
+end
+
 --- How many numbers are in the set; math.huge for an open one.
 function pieces.count(set)
   local n, at = 0, 1
