@@ -26,7 +26,7 @@ end
 -- The answer to a FETCH of UIDs `lo` to `hi`, of messages numbered alike.
 local function messages(lo, hi, items)
   local out = {}
-  for i = lo, hi, lo <= hi and 1 or -1 do out[#out + 1] = ("* %d FETCH (UID %d %s)\r\n"):format(i, i, items) end
+  for i = lo, hi, lo <= hi and 1 or -1 do out[#out + 1] = ("* %d FETCH (UID %d "):format(i, i) .. items .. ")\r\n" end
   return table.concat(out)
 end
 

@@ -39,7 +39,7 @@ static const struct lm_imap_code codes[] = {
     {LM_NAME("REFERRAL"), code_referral},
     {LM_NAME("BADEVENT"), code_list},
     {LM_NAME("NOUPDATE"), code_tag},
-    {LM_NAME("APPENDLIMIT"), lm_imap_number_value},  /* RFC 7889 */
+    {LM_NAME("APPENDLIMIT"), lm_imap_number_value}, /* RFC 7889 */
     {LM_NAME("MAXCONVERTMESSAGES"), lm_imap_number_value},
     {LM_NAME("MAXCONVERTPARTS"), lm_imap_number_value},
     {{NULL, 0}, NULL},
