@@ -76,6 +76,11 @@ struct lm_limits {
     .queue = 16777216, .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                   \
   }
 
+/* A limit of the IMAP grammar that nobody needs to change. */
+enum {
+  LM_THREAD_DEPTH = 10000 /* brackets in brackets of a THREAD answer: stack and tree growth */
+};
+
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
   LM_COMMENT_DEPTH = 100, /* nested comments: deeper ones are text, not comments */
@@ -85,13 +90,13 @@ enum {
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
 
-/* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
-** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
-enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
-
 /* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
 ** a credit, which input fills up again, so that a message of blanks passes and an endless one does
 ** not. One turn makes no more than TURN octets, so no call blocks a loop. */
 enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
+
+/* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
+** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
+enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
 
 #endif

@@ -333,6 +333,17 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* tag(id) -> the tag of a command, by which later responses may name it */
+static int tag(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  struct lm_buf text = {NULL, 0, 0, 0};
+  uint32_t id = checkid(L, 2);
+  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  lm_pushstr(L, lm_buf_str(&text));
+  lm_buf_free(&text);
+  return 1;
+}
+
 /* speaks_utf8() -> boolean: names and quoted strings travel as UTF-8 */
 static int speaks_utf8(lua_State *L) {
   lua_pushboolean(L, lm_imapc_utf8(self(L)));
@@ -367,6 +378,7 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"tag", tag},
     {"speaks_utf8", speaks_utf8},
     {"phase", phase},
     {"pending", pending},

@@ -19,36 +19,19 @@
 
 /* --- sets of messages ------------------------------------------------------------------------------- */
 
-static bool is_open(const struct lm_seqset *set) {
-  size_t i;
-  for (i = 0; i < set->n; i++) {
-    if (set->p[i].lo == LM_SEQ_STAR || set->p[i].hi == LM_SEQ_STAR) return true;
-  }
-  return false;
-}
-
 /* Keeps the set of a command whose answer is FETCH data. One that is no list of numbers ("$", or
 ** with "*" in it) stays empty and means any message. False when memory is short. */
 bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text) {
   enum lm_seqset_got got;
   if ((cmd->verb->collects & LM_IMAP_G_FETCH) == 0 || cmd->set.n) return true;
   got = lm_seqset_parse(&cmd->set, text);
-  if (got != LM_SEQSET_OK || is_open(&cmd->set)) lm_seqset_free(&cmd->set);
+  if (got != LM_SEQSET_OK || lm_seqset_is_open(&cmd->set)) lm_seqset_free(&cmd->set);
   lm_seqset_sort(&cmd->set);
   return got != LM_SEQSET_MEMORY;
 }
 
 static bool contains(const struct lm_seqset *set, uint32_t n) {
-  size_t lo = 0, hi = set->n;
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    if (set->p[mid].hi < n) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  return set->n == 0 || (lo < set->n && set->p[lo].lo <= n);
+  return set->n == 0 || lm_seqset_has(set, n);
 }
 
 static bool overlap(const struct lm_seqset *a, const struct lm_seqset *b) {

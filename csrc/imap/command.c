@@ -41,8 +41,10 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("SEARCH"),         IN_SELECTED, BY_SEQ,      LM_IMAP_G_SEARCH,                       EFFECT_NONE},
   {LM_NAME("UID SORT"),       IN_SELECTED, 0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
   {LM_NAME("SORT"),           IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_SEARCH,                       EFFECT_NONE},
-  {LM_NAME("UID THREAD"),     IN_SELECTED, 0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
-  {LM_NAME("THREAD"),         IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("UID THREAD"),     IN_SELECTED, 0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("THREAD"),         IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("ESEARCH"),        IN_AUTH,     0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("CANCELUPDATE"),   IN_SELECTED, 0,           0,                                      EFFECT_NONE},
   {LM_NAME("UID COPY"),       IN_SELECTED, 0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("COPY"),           IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("UID MOVE"),       IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
@@ -149,6 +151,10 @@ bool lm_imapc_tag_prefix(struct lm_imapc *s, struct lm_str prefix) {
   memcpy(s->prefix, prefix.p, prefix.n);
   s->prefix[prefix.n] = '\0';
   return true;
+}
+
+bool lm_imapc_tag(struct lm_imapc *s, uint32_t id, struct lm_buf *out) {
+  return lm_imapc_put_tag(s, out, id);
 }
 
 bool lm_imapc_put_tag(struct lm_imapc *s, struct lm_buf *b, uint32_t id) {

@@ -29,6 +29,7 @@ static const struct lm_imap_ext *const records[] = {
   &lm_imap_ext_metadata,
   &lm_imap_ext_quota,
   &lm_imap_ext_codes,
+  &lm_imap_ext_thread,
 };
 /* clang-format on */
 

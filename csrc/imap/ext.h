@@ -76,6 +76,7 @@ extern const struct lm_imap_ext lm_imap_ext_metadata;
 extern const struct lm_imap_ext lm_imap_ext_namespace;
 extern const struct lm_imap_ext lm_imap_ext_objectid;
 extern const struct lm_imap_ext lm_imap_ext_quota;
+extern const struct lm_imap_ext lm_imap_ext_thread;
 extern const struct lm_imap_ext lm_imap_ext_uidplus;
 extern const struct lm_imap_ext lm_imap_ext_binary;
 extern const struct lm_imap_ext lm_imap_ext_gmail;

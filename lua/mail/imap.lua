@@ -20,15 +20,18 @@ local messages = require "mail.imap.messages"
 local metadata = require "mail.imap.metadata"
 local namespace = require "mail.imap.namespace"
 local open = require "mail.imap.open"
+local query = require "mail.imap.query"
 local quota = require "mail.imap.quota"
 local raw = require "mail.imap.raw"
 local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
+local search = require "mail.imap.search"
+local set = require "mail.imap.set"
 local status = require "mail.imap.status"
 local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
 
-local imap = { name = "imap", atom = raw.atom, greet = open.greet }
+local imap = { name = "imap", atom = raw.atom, greet = open.greet, set = set.new }
 
 -- --- opening --------------------------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ end
 
 for _, part in ipairs {
   mailboxes, messages, raw.methods, list.methods, status.methods, namespace.methods, quota.methods, acl.methods,
-  metadata.methods, features.methods, urlauth,
+  metadata.methods, features.methods, search.methods, query.methods, urlauth,
 } do
   for name, method in pairs(part) do Session[name] = method end
 end

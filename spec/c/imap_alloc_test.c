@@ -86,7 +86,9 @@ static bool talk(struct lm_imapc *s) {
                   "* 2 FETCH (ENVELOPE (\"d\" \"s\") MODSEQ (-1) X-GM-THRID x) y\r\n"
                   "* OK [INPROGRESS (\"A4\" 1 2)] x\r\n* NO [MESSAGELIMIT 5 6] x\r\n"
                   "[COPYUID 5 6 7]\r\n* OK [BADURL \"\\\"\"] x\r\n"
-                  "* SEARCH 1 2 (MODSEQ 5)\r\n* LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
+                  "* SEARCH 1 2 (MODSEQ 5)\r\n* THREAD (1 2 (3)(4))\r\n* ESEARCH (TAG \"A4\" "
+                  "MAILBOX &APw- UIDVALIDITY 1) UID ALL 1:2 ADDTO (0 1 1 2) PARTIAL (1:2 3)\r\n* "
+                  "LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
          turn(s, fetch(s, LM_IMAPC_STREAM),
               LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a) X[1] "
                      "{1}\r\na)\r\nA5 "

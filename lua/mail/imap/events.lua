@@ -1,6 +1,7 @@
 --- What a server says unasked: events, handlers, and IDLE (RFC 9051 §5.2, RFC 2177).
 -- @module mail.imap.events
 
+local context = require "mail.imap.context"
 local iterator = require "mail.iterator"
 local refusal = require "mail.imap.refusal"
 
@@ -67,12 +68,15 @@ local function follow_mailbox(pump, event)
     box.recent = event.recent
   elseif event.type == "status" and event.code == "HIGHESTMODSEQ" then
     box.highestmodseq = event.value
+  elseif event.type == "status" and event.code == "UIDVALIDITY" and pump.mailbox then
+    box.uidvalidity = event.value -- RFC 5182 §2.1: it may change under us; sets found before name nothing now
   end
 end
 
 --- Calls the handlers of an event.
 function events.dispatch(pump, event)
   follow_mailbox(pump, event)
+  if pump.contexts then context.follow(pump, event) end
   if event.type == "bye" then pump.farewell, pump.retry_after = event.text, event.retry_after end
   if event.type == "alert" then refusal.keep_alert(pump, event.text) end
   local handlers = pump.handlers and pump.handlers[event.type]

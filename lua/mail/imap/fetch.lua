@@ -12,6 +12,7 @@ local items = require "mail.imap.items"
 local iterator = require "mail.iterator"
 local pieces = require "mail.imap.pieces"
 local run = require "mail.imap.run"
+local sets = require "mail.imap.set"
 local undone = require "mail.imap.undone"
 local want = require "mail.want"
 
@@ -24,7 +25,7 @@ local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
   seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", lazy = "boolean?",
-  timeout = "number|table?", progress = "function?",
+  batch = "number?", timeout = "number|table?", progress = "function?",
 }
 
 -- "(CHANGEDSINCE 7 PARTIAL 1:50)", or nil.
@@ -64,7 +65,10 @@ end
 -- (`again`) is alone: its messages are read another way.
 local function ask(state, piece, again)
   local pump, text = state.pump, again and state.undone or state.items
-  local id, err = run.begin(pump, state.verb, state.stream and not again, "set", piece, "text", text)
+  local id
+  local err = state.second and run.moved_on(pump, state.place, state.verb)
+  if err then return nil, err end
+  id, err = run.begin(pump, state.verb, state.stream and not again, "set", piece, "text", text)
   if not id then return nil, err end
   local last = state.windows[#state.windows]
   local floor = state.span and state.second and pieces.is_open(piece) and pieces.floor(piece) or nil
@@ -75,11 +79,17 @@ local function ask(state, piece, again)
   return true
 end
 
+-- How many messages the next command may name.
+local function room(state)
+  local span, batch = state.span, state.batch
+  return span and batch and math.min(span, batch) or span or batch
+end
+
 -- Keeps one command on its way, two once the answers of the first have begun to come. A window with
 -- BINARY may have to be done again, so nothing is beside it.
 local function fill(state)
   while #state.windows < (state.begun and not state.undone and 2 or 1) and state.pieces:more() do
-    local ok, err = ask(state, state.pieces:next(state.span), state.always_undone)
+    local ok, err = ask(state, state.pieces:next(room(state)), state.always_undone)
     if not ok then return nil, err end
     if state.begun then run.push(state.pump) end
   end
@@ -219,7 +229,8 @@ end
 -- (RFC 9738 §3.1). nil where that cannot be told.
 local function left_of(state, window, value)
   local down_to = state.by == "uid" and type(value) == "table" and value.uid or state.lowest
-  return down_to and pieces.clip(window.piece, nil, down_to - 1)
+  local left = down_to and pieces.clip(window.piece, nil, down_to - 1)
+  return left ~= window.piece and left or nil
 end
 
 -- A window is over: what came without a part has no such part.
@@ -342,6 +353,7 @@ local function plan(state, set)
     and not set:find "%$"
   state.pieces = pieces.of(set, windows and box and box.uidnext or nil)
   state.span = windows and FIRST or nil
+  state.batch = options.batch and math.max(1, math.floor(options.batch))
 end
 
 local function can_binary(session)
@@ -376,20 +388,28 @@ function fetch.start(pump, set, list, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
   local asked = items.read(list, options.lazy, level + 1)
-  local canonical, why = core.seqset(set)
+  local canonical, why = sets.text(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
   if options.partial and not options.partial:find(PARTIAL) then
     error("imap:fetch: option 'partial' must be like '1:50' or '-50:-1', got '" .. options.partial .. "'", level + 1)
   end
   if pump.failure then return nil, pump.failure end
+  local misplaced = sets.refused(pump, set, options.seq, "fetch", level)
+  if misplaced then return nil, misplaced end
   local lacking = items.lacking(pump.session, asked)
   if options.partial and not pump.session:has_capability "PARTIAL" then lacking = "PARTIAL" end
   if lacking then
     return nil, pump:error("unsupported", "the server lacks " .. lacking, { command = "FETCH" })
   end
+  if options.partial and #run.pieces(canonical, options.batch) > 1 then
+    return nil, pump:error("limit", "PARTIAL counts in one command, and the set is too long for one", {
+      command = "FETCH",
+    })
+  end
   local state = {
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", by = options.seq and "seq" or "uid",
-    asked = asked, rich = asked.rich, headers = asked.headers, windows = {}, octets = 0, options = options,
+    asked = asked, rich = asked.rich, headers = asked.headers, windows = {},
+    place = run.place(pump), octets = 0, options = options,
     sink = options.sink, stream = options.sink ~= nil,
     gap = pump:gap(options), patience = pump:patience(options),
   }

@@ -1,11 +1,11 @@
---- Messages of the selected mailbox: SEARCH, FETCH, STORE, COPY, MOVE, EXPUNGE; and APPEND.
+--- Messages of the selected mailbox: FETCH, STORE, COPY, MOVE, EXPUNGE; and APPEND.
 --
 -- A set is a number, an array of numbers, "1:*", "$", or the result of a search; UIDs unless `{seq =
--- true}` is given. A set longer than servers take in one line goes out in several commands.
+-- true}` is given. A set longer than servers take in one line goes out in several commands; where one of
+-- them fails, `err.done` and `err.left` tell how far it came.
 -- @module mail.imap.messages
 
 local append = require "mail.imap.append"
-local criteria = require "mail.imap.criteria"
 local events = require "mail.imap.events"
 local fetch = require "mail.imap.fetch"
 local pieces = require "mail.imap.pieces"
@@ -16,35 +16,10 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- Methods of the session.
 local messages = {}
 
-local SEQ = { seq = "boolean?", timeout = "number|table?", progress = "function?" }
+local SEQ = { seq = "boolean?", batch = "number?", timeout = "number|table?", progress = "function?" }
 
 local function uid_verb(verb, options)
   return options and options.seq and verb or "UID " .. verb
-end
-
---- Searches the mailbox (RFC 9051 §6.4.4).
--- @tparam[opt] table|string what criteria: `{ unseen = true, from = "bob", since = "2026-11-01",
---   ["not"] = {…}, ["or"] = {{…}, {…}} }`; all must hold
--- @tparam[opt] table options `seq`, `timeout`
--- @treturn table array of UIDs; or nil, err
-function messages:search(what, options)
-  run.options(options, "search", SEQ)
-  local arguments = criteria.arguments(what, 2)
-  local pump = run.pump(self, "search")
-  if arguments.utf8 and not pump.session:speaks_utf8() then -- no charset then (RFC 6855 §3)
-    table.insert(arguments, 1, "CHARSET UTF-8")
-    table.insert(arguments, 1, "text")
-  end
-  local found = {}
-  local ok, err = run.call(pump, options, function(name, number, value, ...)
-    if name == "SEARCH" then
-      for _, id in ipairs(value or {}) do found[#found + 1] = id end
-    else
-      events.unsolicited(pump, "untagged", name, number, value, ...)
-    end
-  end, uid_verb("SEARCH", options), unpack(arguments))
-  if not ok then return nil, err end
-  return found
 end
 
 --- Fetches messages while they arrive.
@@ -66,7 +41,8 @@ function messages:fetch_all(set, items, options)
 end
 
 local STORE = {
-  unchanged_since = "number?", silent = "boolean?", seq = "boolean?", timeout = "number|table?", progress = "function?",
+  unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?",
+  progress = "function?",
 }
 local SIGNS = { add = "+", remove = "-", flags = "" }
 local LABEL_SIGNS = { add_labels = "+", remove_labels = "-", labels = "" }
@@ -110,29 +86,51 @@ local function left_of(piece, value, options)
   return pieces.clip(piece, nil, uid - 1), pieces.clip(piece, uid)
 end
 
+local function reversed(list)
+  local out = {}
+  for i = #list, 1, -1 do out[#out + 1] = list[i] end
+  return out
+end
+
+-- What was done before `piece` failed, and what is left: `list` has the next one last.
+local function failed(err, done, piece, list)
+  local all, at = done, #done + 1
+  all[at] = piece
+  for i = #list, 1, -1 do all[#all + 1] = list[i] end
+  return nil, run.halfway(err, all, at)
+end
+
+-- What a server that did a part, or refused the whole, left to do: pushed to `list`. False where that
+-- cannot be told.
+local function push_rest(list, piece, value, options, refused)
+  local left, upper = left_of(piece, value, options)
+  if not left or left == piece or (refused and (left == "" or upper == "")) then return false end
+  if left ~= "" then list[#list + 1] = left end
+  if refused then list[#list + 1] = upper end
+  return true
+end
+
 -- Runs a command for each piece of a set, one after the other, and again for what the server left out.
 -- `each(code, value)` gets what each tagged answer said. Sequence numbers go from the highest down,
--- since those of what goes away move the others.
+-- since those of what goes away move the others. Nothing is sent once another mailbox is open: the
+-- numbers name others there.
 local function in_pieces(pump, options, set, each, collect, verb, ...)
-  local list = run.pieces(set)
-  if not (options and options.seq) then
-    for i = 1, math.floor(#list / 2) do list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i] end
-  end
+  local list, place, done, sent = run.pieces(set, options and options.batch), run.place(pump), {}, false
+  if not (options and options.seq) then list = reversed(list) end
   while #list > 0 do
     local piece = table.remove(list)
+    local err = sent and run.moved_on(pump, place, verb)
+    sent = true
+    if err then return failed(err, done, piece, list) end
     local ok, code, value, text = run.call(pump, options, collect, verb, "set", piece, ...)
-    local err = not ok and code or nil
-    if err then code, value = err.response_code, err.response_value end
-    if code == "MESSAGELIMIT" then
-      local left, upper = left_of(piece, value, options)
-      if not left or (err and (left == "" or upper == "")) then
-        return nil, err or run.refusal(pump, verb, "NO", code, value, text)
-      end
-      if left ~= "" then list[#list + 1] = left end
-      if err then list[#list + 1] = upper end
-    elseif err then
-      return nil, err
+    if not ok then err, code, value = code, code.response_code, code.response_value end
+    if code == "MESSAGELIMIT" and push_rest(list, piece, value, options, not ok) then
+      err = nil
+    elseif code == "MESSAGELIMIT" and ok then
+      err = run.refusal(pump, verb, "NO", code, value, text)
     end
+    if err then return failed(err, done, piece, list) end
+    if ok then done[#done + 1] = piece end
     if ok and each then each(code, value) end
   end
   return true
@@ -180,7 +178,7 @@ function messages:store(set, change, options)
   else
     text, err = run.flags(pump, list, "store")
   end
-  err = pump.failure or lacking or err or keeps_nothing(pump)
+  err = pump.failure or lacking or err or run.misplaced(pump, set, options, "store") or keeps_nothing(pump)
   if err then return nil, err end
   options = options or {}
   local item = sign .. (labels and "X-GM-LABELS" or "FLAGS") .. (options.silent and ".SILENT" or "")
@@ -207,6 +205,9 @@ local function transfer(pump, verb, set, mailbox, options)
 end
 
 --- Copies messages to another mailbox.
+-- @param set
+-- @tparam string mailbox UTF-8
+-- @tparam[opt] table options `seq`, `batch` (messages that one command is given at most), `timeout`
 -- @treturn table `{uidvalidity=, from=set, to=set}` of the copies, empty where the server does not
 --   tell (UIDPLUS); or nil, err: `err.response_code` "TRYCREATE" where the mailbox is not there
 function messages:copy(set, mailbox, options)
@@ -214,6 +215,8 @@ function messages:copy(set, mailbox, options)
   run.text(mailbox, "copy", "a mailbox")
   local canonical = run.set(set, "copy")
   local pump = run.pump(self, "copy")
+  local err = run.misplaced(pump, set, options, "copy")
+  if err then return nil, err end
   return transfer(pump, "COPY", canonical, mailbox, options)
 end
 
@@ -227,11 +230,14 @@ local function move_by_copy(pump, set, mailbox, options)
   if options and options.seq then
     return nil, pump:error("unsupported", "the server lacks MOVE; give UIDs", { command = "MOVE" })
   end
+  local place = run.place(pump)
   local result, err = transfer(pump, "COPY", set, mailbox, options)
-  if not result then return nil, err end
+  err = err or run.moved_on(pump, place, "UID STORE")
+  if err then return nil, err end
   local ok
-  ok, err = store(pump, set, { timeout = options and options.timeout }, "+FLAGS.SILENT (\\Deleted)")
-  if not ok then return nil, err end
+  ok, err = store(pump, set, options or {}, "+FLAGS.SILENT (\\Deleted)")
+  err = err or run.moved_on(pump, place, "UID EXPUNGE")
+  if not ok or err then return nil, err end
   result.expunged = can(pump, "UIDPLUS")
   if not result.expunged then return result end
   ok, err = in_pieces(pump, options, set, nil, nil, "UID EXPUNGE")
@@ -247,10 +253,15 @@ function messages:move(set, mailbox, options)
   run.text(mailbox, "move", "a mailbox")
   local canonical = run.set(set, "move")
   local pump = run.pump(self, "move")
-  if pump.failure then return nil, pump.failure end
+  local err = run.misplaced(pump, set, options, "move")
+  if err then return nil, err end
   if can(pump, "MOVE") then return transfer(pump, "MOVE", canonical, mailbox, options) end
-  return move_by_copy(pump, canonical, mailbox, options)
+  local result
+  result, err = move_by_copy(pump, canonical, mailbox, options)
+  return result, err
 end
+
+local EXPUNGE = { batch = "number?", timeout = "number|table?" }
 
 --- Removes messages that are marked \Deleted.
 -- @param[opt] set only these UIDs (UID EXPUNGE, RFC 4315); left out: all that are marked, whoever
@@ -259,10 +270,11 @@ end
 -- @treturn boolean true; or nil, err: kind "unsupported" where a set is given and the server lacks UIDPLUS
 function messages:expunge(set, options)
   local canonical = set ~= nil and run.set(set, "expunge")
-  run.options(options, "expunge")
+  run.options(options, "expunge", EXPUNGE)
   local pump = run.pump(self, "expunge")
-  if pump.failure then return nil, pump.failure end
   local ok, err
+  err = run.misplaced(pump, set, nil, "expunge")
+  if err then return nil, err end
   if not canonical then
     ok, err = run.call(pump, options, nil, "EXPUNGE")
   elseif not can(pump, "UIDPLUS") then

@@ -4,11 +4,12 @@
 -- what calls them, as a tail call.
 -- @module mail.imap.run
 
+local Err = require "mail.err"
 local Pump = require "mail.pump"
 local core = require "mail.core"
 local events = require "mail.imap.events"
-local pieces = require "mail.imap.pieces"
 local refusal = require "mail.imap.refusal"
+local set = require "mail.imap.set"
 local want = require "mail.want"
 
 local run = { unpack = table.unpack or unpack } -- luacheck: ignore
@@ -31,10 +32,19 @@ function run.text(value, what, name)
 end
 
 --- A set in the standard's form, "" for an empty one.
-function run.set(set, what)
-  local canonical, why = core.seqset(set)
+function run.set(value, what)
+  local canonical, why = set.text(value)
   if not canonical then error(("imap:%s: bad set: %s"):format(what, tostring(why)), 3) end
   return canonical
+end
+
+--- Why a set must not be used now: it was found elsewhere, or is "$" and the server does not know that.
+-- Raises where numbers of one kind are used as the other.
+-- @treturn ?table err
+function run.misplaced(pump, value, options, what)
+  if pump.failure then return pump.failure end
+  local err = set.refused(pump, value, options and options.seq, what, 2)
+  return err
 end
 
 --- The pump of a session. One that is driven by hand has none, and nothing to wait on.
@@ -46,11 +56,72 @@ function run.pump(session, what)
   return pump
 end
 
---- "1:3,5,…" in pieces that servers take in one line, cut at commas; none for an empty set.
-function run.pieces(set)
-  local list, source = {}, pieces.of(set)
-  while source:more() do list[#list + 1] = source:next() end
-  return list
+-- A set longer than this is sent in several commands; servers take 8,000 octets a line and more
+-- (RFC 2683 §3.2.1.5).
+local SET_MAX = 4000
+
+-- The same bounded by messages; a range of very many numbers that nobody counted stays whole.
+local function batches(text, messages)
+  local ranges = core.uidset(text)
+  if not ranges or ranges:count() > 100 * messages + 1e6 then return nil end
+  local pieces = {}
+  local piece, last = ranges:part(0, SET_MAX, messages)
+  while piece do
+    pieces[#pieces + 1] = piece
+    piece, last = ranges:part(last, SET_MAX, messages)
+  end
+  return pieces
+end
+
+--- "1:3,5,…" in pieces of at most SET_MAX octets, cut at commas; none for an empty set.
+-- @tparam string text
+-- @tparam[opt] number messages in one piece at most
+function run.pieces(text, messages)
+  if text == "" then return {} end
+  local pieces, from = messages and batches(text, math.max(1, math.floor(messages))), 1
+  if pieces then return pieces end
+  pieces = {}
+  while #text - from + 1 > SET_MAX do
+    local cut = from + SET_MAX
+    while text:byte(cut) ~= 44 do cut = cut - 1 end
+    pieces[#pieces + 1] = text:sub(from, cut - 1)
+    from = cut + 1
+  end
+  pieces[#pieces + 1] = text:sub(from)
+  return pieces
+end
+
+--- Of what is to be done in several commands, one has failed: the error tells how far it came.
+-- @tparam table err
+-- @tparam table pieces in the order in which they are sent
+-- @tparam number at which of them failed
+-- @treturn table the error, with `done` and `left`, sets as text
+function run.halfway(err, pieces, at)
+  if #pieces < 2 then return err end
+  local copy = {}
+  for name, value in pairs(err) do copy[name] = value end
+  copy.done, copy.left = table.concat(pieces, ",", 1, at - 1), table.concat(pieces, ",", at)
+  copy.message = ("%s (%d of %d commands were done before)"):format(err.message, at - 1, #pieces)
+  return Err.new(copy)
+end
+
+--- What is selected now, for `moved_on`.
+function run.place(pump)
+  local box = pump.mailbox
+  return { box = box, name = box and box.name, uidvalidity = box and box.uidvalidity }
+end
+
+--- Why the next of several commands must not be sent: its numbers name other messages since.
+-- @tparam table pump
+-- @tparam table place what `place` said when the first was sent
+-- @tparam string command
+-- @treturn ?table err
+function run.moved_on(pump, place, command)
+  local box = pump.mailbox
+  if pump.failure then return pump.failure end
+  local same = box == place.box or (box and command:find "^UID " and box.name == place.name)
+  if same and (box and box.uidvalidity) == place.uidvalidity then return nil end
+  return pump:error("invalid", "another mailbox was opened meanwhile; the rest was not done", { command = command })
 end
 
 local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
