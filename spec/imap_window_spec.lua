@@ -133,6 +133,23 @@ describe("IMAP servers that process so many messages at once (MESSAGELIMIT)", fu
     end)
   end)
 
+  it("are asked again for what is left of a SEARCH", function()
+    mailbox.selected("MESSAGELIMIT=2", 6, function(peer)
+      mailbox.answer(peer, "^UID SEARCH UNSEEN$", "* SEARCH 6 5\r\n", "OK [MESSAGELIMIT 2 5] part")
+      mailbox.answer(peer, "^UID SEARCH UNSEEN UID 1:4$", "* SEARCH 3\r\n", "OK [MESSAGELIMIT 2 3] part")
+      mailbox.answer(peer, "^UID SEARCH UNSEEN UID 1:2$", "* SEARCH\r\n")
+      mailbox.answer(peer, "^UID SEARCH UNSEEN$", "* SEARCH 6 5\r\n", "OK [MESSAGELIMIT 2 5] part")
+      mailbox.answer(peer, "^UID SEARCH UNSEEN UID 1:4$", "* SEARCH 6\r\n", "OK [MESSAGELIMIT 2 5] the same again")
+    end, function(session)
+      local found = assert(session:search { unseen = true })
+      table.sort(found)
+      assert.same({ 3, 5, 6 }, { found[1], found[2], found[3] })
+      assert.equal(3, #found)
+      local _, err = session:search { unseen = true }
+      assert.same({ "rejected", "MESSAGELIMIT" }, { err.kind, err.response_code })
+    end)
+  end)
+
   it("are asked again for what is left of STORE, MOVE, UID EXPUNGE, and for less by COPY", function()
     mailbox.selected("MESSAGELIMIT=2 MOVE UIDPLUS", 6, function(peer)
       mailbox.answer(peer, "^UID STORE 1:6 ", nil, "OK [MESSAGELIMIT 2 5] part")
