@@ -44,7 +44,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps test test-all test-build check stats hosts-table headers format demo bench fuzz fuzzers env doc install clean
+.PHONY: all help deps test test-all test-build check stats hosts-table headers format demo openresty-demo bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -69,6 +69,7 @@ help:
 	@echo 'make test           C tests, specs on two Luas    make test-all  specs on all five'
 	@echo 'make check          sanitizers, layers, style     make stats     sizes of functions'
 	@echo 'make demo           real mail, real servers       make bench     ratios against peers'
+	@echo 'make openresty-demo  a site in nginx that sends, reads and watches mail'
 	@echo 'make fuzz           FUZZ_SECONDS=10 each          make env       paths for this tree'
 	@echo 'make install        PREFIX=/usr/local             make doc       build/doc (LDoc)'
 	@echo 'make hosts-table    checks by host loop, into spec/README.md'
@@ -110,6 +111,10 @@ demo:
 	$(DEPS) build test servers
 	$(AGAIN) all
 	@$(RUN) spec/demo/demo.lua
+openresty-demo:
+	$(DEPS) build test servers
+	$(AGAIN) all
+	@$(RUN) spec/demo/openresty.lua
 bench:
 	$(DEPS) build test servers bench
 	$(AGAIN) all

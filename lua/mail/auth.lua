@@ -240,7 +240,7 @@ function auth.exchange(pump, id, sasl, ops)
     local kind, a, b, c, d, e = pump:wait(id, ops.deadline)
     if not kind then return nil, a end
     if kind == "ask" then
-      asked = true
+      asked = asked or a ~= "" -- an empty challenge only asks for the initial response
       cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)

@@ -176,7 +176,7 @@ end
 
 --- Gets unsolicited data at any time: `imap:on("exists", function(event) … end)`.
 -- @tparam string kind an event's type: "exists", "expunge", "vanished", "flags", "alert", "bye",
---   "recent", "status", "mailbox_flags", or the name of the data in lower case
+--   "recent", "status", "mailbox_flags", "metadata", or the name of the data in lower case
 -- @tparam function fn gets the event; it may use the session
 -- @treturn function call it to take the handler away
 function Session:on(kind, fn)
@@ -216,7 +216,11 @@ end
 local fields = {
   capabilities = function(self) return self:is_freed() and {} or self:capability_set() end,
   server = of_pump "greeting",
-  tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
+  tls = function(self)
+    if self:is_freed() then return nil end
+    local pump = Pump.of(self)
+    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+  end,
   mailbox = of_pump "mailbox",
   enabled = function(self) return of_pump "enabled"(self) or {} end,
   alerts = function(self) return of_pump "alerts"(self) or {} end,

@@ -424,6 +424,8 @@ function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
   if queue and queue.first <= queue.last then return pop(self, id, queue) end
   if self.failure then return self:failed() end
+  local stranger = self.host.stranger and self.host.stranger(self.conn)
+  if stranger then return expired(self, id, stranger) end
   if self.leading then return follow(self, id, deadline, patient) end
   return lead(self, id, deadline, patient)
 end
@@ -467,6 +469,33 @@ end
 --- Sends what is queued, without waiting for answers.
 function Pump:flush()
   if not self.failure then self.host.flush(self.conn, self.session) end
+end
+
+--- True under TLS, our own or the host's.
+function Pump:is_secure()
+  if self.session:tls_info() then return true end
+  local transport = self.conn and self.conn.transport
+  return transport ~= nil and transport.secure == true
+end
+
+--- Hands the connection to the loop's pool; the session is closed then, as by `close`.
+-- @tparam number idle seconds for which the pool keeps it
+-- @tparam number size connections that the pool keeps
+-- @treturn boolean true; or nil, err: nothing has happened where its kind is "unsupported" or "invalid"
+function Pump:release(idle, size)
+  if self.failure then return nil, self.failure end
+  if not self.host.release then return nil, self:error("unsupported", "this loop has no pool of connections") end
+  if self.session:tls_info() then
+    return nil, self:error("unsupported", "TLS of our own cannot be pooled: connect with tls_by = 'host'")
+  end
+  if self.leading or self.waiters then return nil, self:error("invalid", "the session is in use") end
+  local conn = self.conn
+  self.conn = nil
+  self:fail(self:error("closed", "handed to the pool"))
+  local ok, why = self.host.release(conn, idle, size)
+  self.session:free()
+  if ok then return true end
+  return nil, self:error("closed", "not pooled: " .. why)
 end
 
 --- Unsolicited events; a protocol module sets its own.

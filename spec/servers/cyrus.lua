@@ -1,6 +1,7 @@
 -- Cyrus IMAP 3.6: IMAP, POP3 and LMTP for the suite, run by one user without rights.
 --
--- The fields and methods are those of spec/servers/dovecot.lua; every user comes with INBOX, Drafts, Sent, Trash,
+-- The fields and methods are those of spec/servers/dovecot.lua, and channel_binding = false, which a client must be
+-- told to log in over TLS with a mechanism that binds; every user comes with INBOX, Drafts, Sent, Trash,
 -- Junk and Archive, the last five with their special use. Its administrator is s.admin = { name, password }, who
 -- may set quotas and sees all mailboxes as user/NAME.
 --
@@ -145,7 +146,9 @@ function M.new(servers, options)
   local found, why = Keeper.find("cyrus", "/usr/lib/cyrus/bin/master")
   if not found then return nil, why end
   local self = setmetatable({ name = "Cyrus", options = options, host = "127.0.0.1", domain = servers.domain,
-    password = servers.password, logs = { "output", "syslog" } }, Cyrus)
+    password = servers.password, logs = { "output", "syslog" },
+    channel_binding = false, -- it offers SCRAM-…-PLUS, and knows but tls-unique, which TLS 1.3 has not
+  }, Cyrus)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
   local kept

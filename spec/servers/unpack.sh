@@ -1,5 +1,5 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus) under build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, nginx) under build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
 # the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
@@ -12,8 +12,10 @@ packages() {
   case $1 in
   dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
   exim) echo exim4-base exim4-daemon-light ;;
-  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db sasl2-bin ;;
+  nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
+    libluajit2-5.1-common ;;
+  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
 }

@@ -26,7 +26,8 @@ function mailbox.options(server, user, mode, more)
   local o = {
     host = "localhost", user = user.name, password = user.password, timeout = 20, tls = mode,
     port = mode == "implicit" and server.ports.imaps or server.ports.imap,
-    ssl = { ca_file = server.ca_file }, allow_plaintext_login = mode == "none" or nil,
+    channel_binding = server.channel_binding, ssl = { ca_file = server.ca_file },
+    allow_plaintext_login = mode == "none" or nil,
   }
   for name, value in pairs(more or {}) do o[name] = value end
   return o

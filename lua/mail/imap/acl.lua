@@ -75,6 +75,7 @@ acl.methods.getacl = acl.methods.acl
 -- @tparam string mailbox
 -- @tparam string identifier a user, "anyone", …
 -- @tparam string rights all that it has from now on; with "+" or "-" before them those are added or taken
+-- @tparam[opt] table options `timeout`
 -- @return true; or nil, err
 function acl.methods:setacl(mailbox, identifier, rights, options)
   run.text(mailbox, "setacl", "a mailbox")

@@ -219,6 +219,7 @@ end
 
 --- Tells the server who we are, and hears who it is (RFC 2971).
 -- @tparam[opt] table fields `{ name = "lua-mail", version = "1" }`; at most 30, names of 30 octets, values of 1024
+-- @tparam[opt] table options `timeout`
 -- @treturn table its fields, names in lower case; or nil, err
 function features.methods:id(fields, options)
   if fields ~= nil and type(fields) ~= "table" then
@@ -235,6 +236,7 @@ end
 
 --- The languages of the server's words, or the choice of one (RFC 5255 §3).
 -- @tparam[opt] string|table tags in order of preference, `"de"`, `{ "fr-CA", "fr" }`; without: which there are
+-- @tparam[opt] table options `timeout`
 -- @treturn table array of tags: those there are, or the one in use from now on; or nil, err
 function features.methods:language(tags, options)
   if type(tags) == "string" then tags = { tags } end

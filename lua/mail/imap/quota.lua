@@ -68,6 +68,7 @@ end
 
 --- The quota of a root.
 -- @tparam string root as `quota` names it; may be empty
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{root=, resources=}`; or nil, err
 function quota.methods:getquota(root, options)
   run.text(root, "getquota", "a quota root")
@@ -104,6 +105,7 @@ end
 --- Sets the limits of a root; those that are left out end (RFC 9208 §4.1.3).
 -- @tparam string root
 -- @tparam table limits `{storage = 512}` in KiB, `{message = 1000}`
+-- @tparam[opt] table options `timeout`
 -- @treturn table the quota as it is now, where the server tells, else `{root=, resources={}}`; or nil, err: kind
 --   "unsupported" where the server says that it has no SETQUOTA (quotas by RFC 9208 without QUOTASET)
 function quota.methods:setquota(root, limits, options)

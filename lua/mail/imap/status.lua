@@ -78,7 +78,10 @@ local function finish(pump, id, options)
 end
 
 --- Figures of many mailboxes, many commands in flight at once.
+-- @tparam Pump pump
 -- @tparam table boxes each `{ name= }`; the figures become its field `status`. One that is refused has none.
+-- @tparam string words as of `words`
+-- @tparam ?table options `timeout`
 -- @return true; or nil, err
 function status.fill(pump, boxes, words, options)
   return run.each(pump, boxes, function(box) return begin(pump, box.name, words) end, function(box, id)
