@@ -285,6 +285,12 @@ static int is_sent(lua_State *L) {
   return 1;
 }
 
+/* join(id, with) -> true | nil, reason: the data of both comes under the id of the older */
+static int join(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  return pushed_ok(L, s, lm_imapc_join(s, checkid(L, 2), checkid(L, 3)));
+}
+
 /* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -366,6 +372,7 @@ static const luaL_Reg methods[] = {
     {"content", content},
     {"content_end", content_end},
     {"is_sent", is_sent},
+    {"join", join},
     {"push", push},
     {"wants_content", wants_content},
     {"idle_rearm", idle_rearm},
