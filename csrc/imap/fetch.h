@@ -32,7 +32,7 @@ struct lm_imap_section {
 };
 
 struct lm_imap_fetch {
-  uint32_t seq;
+  uint32_t seq; /* 0: the answer named it by UID only (UIDFETCH) */
   uint32_t uid;
   uint32_t defects; /* items that could not be read as what they should be */
   unsigned has;     /* LM_IMAP_HAS_* */
