@@ -49,8 +49,9 @@ static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_ima
   return cmd && cmd->phase == PHASE_SENT ? cmd : NULL;
 }
 
-static bool is_enabled(struct lm_str name) {
-  return lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+static void enabled(struct lm_imapc *s, struct lm_str name) {
+  s->utf8 |= lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+  s->uidonly |= lm_str_eq(name, LM_STR("UIDONLY"));
 }
 
 static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
@@ -60,7 +61,7 @@ static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
     lm_imapc_set_caps(s, &resp->code_value);
   }
   if (resp->group != LM_IMAP_G_ENABLED) return;
-  for (v = resp->value.u.list.first; v; v = v->next) s->utf8 |= is_enabled(v->u.text);
+  for (v = resp->value.u.list.first; v; v = v->next) enabled(s, v->u.text);
 }
 
 enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
@@ -93,6 +94,7 @@ static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
     return lm_imapc_fail(s, LM_E_LIMIT, "untagged");
   }
   learn(s, resp);
+  if (group_of(resp) == LM_IMAP_G_EXPUNGE) lm_imapc_numbers_moved(s);
   cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
   id = cmd ? cmd->id : nobody(s);
@@ -203,6 +205,7 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect e
     lm_imapc_enter(s, IMAPC_LOGOUT);
     s->over = true;
     break;
+  case EFFECT_NOTIFY: s->notify = true; break;
   case EFFECT_STARTTLS: s->hold = true; return LM_IMAPC_STARTTLS;
   case EFFECT_COMPRESS: s->hold = true; return LM_IMAPC_COMPRESS;
   default: break;
