@@ -12,11 +12,14 @@ local class = require "mail.class"
 local connect = require "mail.connect"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local idle = require "mail.imap.idle"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
+local notify = require "mail.imap.notify"
 local open = require "mail.imap.open"
 local raw = require "mail.imap.raw"
 local run = require "mail.imap.run"
+local select_mailbox = require "mail.imap.select"
 local want = require "mail.want"
 
 local imap = { name = "imap", atom = raw.atom, greet = open.greet }
@@ -173,20 +176,21 @@ function Session:on(kind, fn)
   return events.on(run.pump(self, "on"), kind, fn)
 end
 
---- Waits for news of the selected mailbox.
+--- Waits for news of the selected mailbox: by NOTIFY where `imap:notify` asked for it, else by IDLE, else by NOOP.
 -- @tparam[opt] table options `timeout`: seconds after which the loop ends by itself; `rearm`: seconds
---   after which IDLE is sent anew (1680); `poll`: seconds between two NOOPs where the server has no
---   IDLE (30)
+--   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
+--   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
+--   has no IDLE (30)
 -- @return an iterator over events (API §5); or nil, err
 function Session:idle(options)
-  run.options(options, "idle", events.IDLE)
-  local it, err, none, closing = events.idle(run.pump(self, "idle"), options or {})
+  run.options(options, "idle", idle.OPTIONS)
+  local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
   return it, err, none, closing
 end
 
 -- --- the class ------------------------------------------------------------------------------------
 
-for _, part in ipairs { mailboxes, messages, raw.methods } do
+for _, part in ipairs { select_mailbox.methods, mailboxes, messages, notify.methods, raw.methods } do
   for name, method in pairs(part) do Session[name] = method end
 end
 

@@ -5,6 +5,7 @@
 -- @module mail.imap.fetch
 
 local core = require "mail.core"
+local enable = require "mail.imap.enable"
 local iterator = require "mail.iterator"
 local run = require "mail.imap.run"
 local want = require "mail.want"
@@ -30,7 +31,8 @@ local AHEAD = 1
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
-  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", timeout = "number|table?",
+  seq = "boolean?", sink = "function?", changed_since = "number|string?", vanished = "boolean?", partial = "string?",
+  timeout = "number|table?",
 }
 
 -- "FLAGS" from "flags"; whatever the standard writes goes as it stands.
@@ -41,6 +43,8 @@ local function item_text(item, level)
   if item:find("[%c\128-\255]") or item == "" then error("imap:fetch: bad item '" .. item .. "'", level + 1) end
   return item
 end
+
+fetch.item_text = item_text
 
 -- The items as one argument, and whether more than flags is asked for.
 local function item_list(items, level)
@@ -60,10 +64,12 @@ local function item_list(items, level)
   return #out == 1 and out[1] or "(" .. table.concat(out, " ") .. ")", rich, headers
 end
 
--- "(CHANGEDSINCE 7 PARTIAL 1:50)", or nil.
-local function modifiers(options)
+-- "(CHANGEDSINCE 7 VANISHED PARTIAL 1:50)", or nil.
+local function modifiers(options, level)
   local list = {}
-  if options.changed_since then list[1] = ("CHANGEDSINCE %.0f"):format(options.changed_since) end
+  local since = options.changed_since
+  if since then list[1] = "CHANGEDSINCE " .. run.modseq(since, "imap:fetch: option 'changed_since'", level + 2) end
+  if options.vanished then list[2] = "VANISHED" end
   if options.partial then list[#list + 1] = "PARTIAL " .. options.partial end
   return #list > 0 and "(" .. table.concat(list, " ") .. ")" or nil
 end
@@ -185,11 +191,23 @@ function handlers.data(state, bytes)
   return nil, not ok and err or nil
 end
 
-function handlers.untagged(state, ...) state.pump:unsolicited("untagged", ...) end
+function handlers.untagged(state, name, number, value, ...)
+  if name == "VANISHED" and state.options.vanished and value.earlier then
+    state.vanished = state.vanished and state.vanished .. "," .. value.uids or value.uids
+  else
+    state.pump:unsolicited("untagged", name, number, value, ...)
+  end
+end
 
 function handlers.done(state, status, code, value, text)
   state.pump:stream_end(table.remove(state.ids, 1))
-  if status == "OK" then return end
+  if status == "OK" then
+    if code == "HIGHESTMODSEQ" then
+      state.highestmodseq = value
+      if state.pump.mailbox then state.pump.mailbox.highestmodseq = value end
+    end
+    return
+  end
   finish(state)
   return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
 end
@@ -235,15 +253,20 @@ local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 -- @tparam table items names of API §5 or items as the standard writes them
 -- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
 --   `message` being what came before them; a section is whole when its message is yielded; returning
---   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), `partial` "1:50" or
---   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `timeout`
+--   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), and with it
+--   `vanished`: UIDs of the set that are gone since then are in the iterator's field `vanished`, a set (RFC 7162
+--   §3.2.6; switches QRESYNC on); `partial` "1:50" or "-50:-1" of the set (RFC 9394; kind "unsupported" where the
+--   server lacks it), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err
 function fetch.start(pump, set, items, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
   local text, rich, headers = item_list(items, level + 1)
-  local more = modifiers(options)
+  if options.vanished and (options.seq or not options.changed_since) then
+    error("imap:fetch: option 'vanished' needs 'changed_since', and UIDs", level + 1)
+  end
+  local more = modifiers(options, level)
   local canonical, why = core.seqset(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
   if options.partial and not options.partial:find(PARTIAL) then
@@ -253,6 +276,9 @@ function fetch.start(pump, set, items, options, level)
   if options.partial and not pump.session:has_capability("PARTIAL") then
     return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
   end
+  local ok, err = true, nil
+  if options.vanished then ok, err = enable.ensure(pump, "QRESYNC", options) end
+  if not ok then return nil, err end
   local state = {
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,
     rich = rich, headers = headers,
@@ -260,7 +286,7 @@ function fetch.start(pump, set, items, options, level)
     sink = options.sink, stream = options.sink ~= nil,
     gap = pump:gap(options), patience = pump:patience(options),
   }
-  local ok, err = fill(state)
+  ok, err = fill(state)
   if not ok then
     finish(state)
     return nil, err
@@ -277,6 +303,7 @@ function fetch.all(it)
     local message, err = it:next()
     if not message then
       if err then return nil, err end
+      all.vanished = it.vanished
       return all
     end
     all[#all + 1] = message

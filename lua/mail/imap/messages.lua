@@ -64,7 +64,7 @@ function messages:fetch_all(set, items, options)
   return fetch.all(it)
 end
 
-local STORE = { unchanged_since = "number?", silent = "boolean?", seq = "boolean?", timeout = "number|table?" }
+local STORE = { unchanged_since = "number|string?", silent = "boolean?", seq = "boolean?", timeout = "number|table?" }
 local SIGNS = { add = "+", remove = "-", flags = "" }
 
 -- The flags, and how they are meant; raises at the caller of the method that calls.
@@ -97,14 +97,35 @@ local function joined(a, b)
   return a or b
 end
 
+-- Mod-sequences that the answer tells are kept, and the flags are news like others'.
+local function gather_modseqs(pump, modseqs)
+  return function(name, number, value, ...)
+    if name ~= "FETCH" then return events.unsolicited(pump, "untagged", name, number, value, ...) end
+    if value.uid and value.modseq then modseqs[value.uid] = value.modseq end
+    events.unsolicited(pump, "fetch", value)
+  end
+end
+
+-- A conditional STORE may be refused for some and be done for others: that is no failure of the call.
 local function store(pump, set, options, text)
-  local modified
-  local before = options.unchanged_since and ("(UNCHANGEDSINCE %.0f) "):format(options.unchanged_since) or ""
-  local ok, err = in_pieces(pump, options, set, function(code, value)
-    if code == "MODIFIED" then modified = joined(modified, value) end
-  end, nil, uid_verb("STORE", options), "text", before .. text)
-  if not ok then return nil, err end
-  return { modified = modified }
+  local result, before, collect = {}, "", nil
+  if options.unchanged_since then
+    before = ("(UNCHANGEDSINCE %s) "):format(options.unchanged_since)
+    result.modseqs = {}
+    collect = gather_modseqs(pump, result.modseqs)
+  end
+  local function said(code, value)
+    if code == "MODIFIED" then result.modified = joined(result.modified, value) end
+  end
+  for _, piece in ipairs(run.pieces(set)) do
+    local ok, err = in_pieces(pump, options, piece, said, collect, uid_verb("STORE", options), "text", before .. text)
+    if not ok and err.response_code ~= "MODIFIED" then return nil, err end
+    if not ok then
+      said("MODIFIED", err.response_value)
+      result.refused = err
+    end
+  end
+  return result
 end
 
 -- What was opened with EXAMINE keeps nothing; servers take a STORE there and ignore it.
@@ -119,17 +140,21 @@ end
 -- @tparam table change `{add={…}}`, `{remove={…}}` or `{flags={…}}`
 -- @tparam[opt] table options `silent`: do not tell the new flags; `unchanged_since`: leave messages
 --   alone that changed after this modification sequence (RFC 7162); `seq`, `timeout`
--- @treturn table `{modified=set}` of those left alone, nil where there are none; or nil, err
+-- @treturn table `{modified=set}` of those left alone, nil where there are none; with `unchanged_since` also
+--   `modseqs`, UID → modification sequence of those that were changed, as far as the server tells, and `refused`, the
+--   error where the server said NO to some; or nil, err
 function messages:store(set, change, options)
   run.options(options, "store", STORE)
   local canonical = run.set(set, "store")
   local flags, sign = store_change(change)
+  local o = {}
+  for name, value in pairs(options or {}) do o[name] = value end
+  o.unchanged_since = o.unchanged_since and run.modseq(o.unchanged_since, "imap:store: option 'unchanged_since'", 2)
   local pump = run.pump(self, "store")
   local list, err = run.flags(pump, flags, "store")
   err = err or pump.failure or keeps_nothing(pump)
   if err then return nil, err end
-  options = options or {}
-  return store(pump, canonical, options, sign .. "FLAGS" .. (options.silent and ".SILENT" or "") .. " " .. list)
+  return store(pump, canonical, o, sign .. "FLAGS" .. (o.silent and ".SILENT" or "") .. " " .. list)
 end
 
 -- COPY or MOVE; what COPYUID said, wherever it stood.

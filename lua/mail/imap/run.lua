@@ -35,6 +35,17 @@ function run.set(set, what)
   return canonical
 end
 
+--- A mod-sequence as digits: a number, or digits where it is above 2^53 (RFC 7162 §7: up to 63 bits).
+-- @tparam string what and
+-- @tparam number level who is blamed where it is none
+function run.modseq(value, what, level)
+  if type(value) == "number" and value >= 0 and value % 1 == 0 and value <= 2 ^ 53 then
+    return ("%.0f"):format(value)
+  end
+  if type(value) == "string" and value:find("^%d+$") and #value <= 19 then return value end
+  error(("%s: a mod-sequence is a whole number, or its digits"):format(what), level + 1)
+end
+
 --- The pump of a session. One that is driven by hand has none, and nothing to wait on.
 function run.pump(session, what)
   local pump = Pump.of(session)
@@ -122,7 +133,10 @@ function run.finish(pump, id, command, options, collect, deadline)
       if a ~= pump.failure then a.command = a.command or command end
       return nil, a
     elseif kind == "done" then
-      if a == "OK" then return true, b, c, d end
+      if a == "OK" then
+        if b == "HIGHESTMODSEQ" and pump.mailbox then pump.mailbox.highestmodseq = c end -- of EXPUNGE, STORE, FETCH
+        return true, b, c, d
+      end
       return nil, run.refusal(pump, command, a, b, c, d)
     elseif kind == "untagged" then
       if collect then collect(a, b, c, d, e, f) else events.unsolicited(pump, kind, a, b, c, d, e, f) end
