@@ -21,6 +21,7 @@ local raw = require "mail.imap.raw"
 local run = require "mail.imap.run"
 local select_mailbox = require "mail.imap.select"
 local want = require "mail.want"
+local watch = require "mail.imap.watch"
 
 local imap = { name = "imap", atom = raw.atom, greet = open.greet }
 
@@ -64,6 +65,28 @@ function imap.connect(options)
   local o = connect.options(options, "imap")
   auth.check(o.mechanism, open.PSEUDO, "imap.connect", 2)
   return connect.open(imap, o)
+end
+
+--- Watches a mailbox, whatever becomes of the connection: an iterator over what happens in it.
+--
+-- Events: `{type="new", uid=, flags=, modseq=, …items}`; `{type="changed", uid=, flags=, modseq=}`; `{type="vanished",
+-- uids=set}`; `{type="reset", uidvalidity=}`: the mailbox was made anew, all that was told is void, and its messages
+-- come as new. Each is told once, over restarts too, where `it:state()` is saved after each event and given as
+-- `since`. A lost connection is made again after 1 s, then 2 s, … 300 s; a login that is refused for good, and other
+-- errors that no new try can mend, end it.
+-- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
+--   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
+--   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
+--   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
+--   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
+--   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY; `backoff` `{min=1, max=300}`
+-- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
+function imap.watch(options)
+  local o = connect.options(options, "imap", watch.OPTIONS)
+  auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
+  local it, none, nothing, closing = watch.start(o, function() return connect.open(imap, o) end)
+  return it, none, nothing, closing
 end
 
 -- --- the session ----------------------------------------------------------------------------------

@@ -81,6 +81,11 @@ function Ranges:add(n)
   end
 end
 
+--- Adds a range above all that is in it, or touching the last.
+function Ranges:add_range(lo, hi)
+  append(self, lo, hi)
+end
+
 --- Takes a number away.
 function Ranges:remove(n)
   local at, inside = find(self, n)

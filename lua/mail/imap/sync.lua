@@ -131,8 +131,11 @@ end
 
 -- --- the two ways of remembering flags ------------------------------------------------------------
 
---- From now on flags are remembered one by one: the server has no mod-sequences (any more).
-function Sync:by_flags()
+--- From now on flags are remembered one by one: the server has no mod-sequences (any more), or not those that were
+-- known.
+-- @param[opt] target a mod-sequence that will be a checkpoint once all flags have been looked at
+function Sync:by_flags(target)
+  self.target = target
   if self.flags then return end
   self.unsure, self.flags = self.known:difference(Ranges.of()), {}
   self.modseq, self.ahead, self.ahead_count = nil, {}, 0
@@ -140,7 +143,7 @@ end
 
 --- All changes up to a mod-sequence have been told.
 function Sync:checkpoint(modseq)
-  self.flags, self.unsure = nil, Ranges.of()
+  self.flags, self.unsure, self.target = nil, Ranges.of(), nil
   self.modseq = modseq
   for uid, own in pairs(self.ahead) do
     if not later(own, modseq) then
@@ -150,6 +153,7 @@ function Sync:checkpoint(modseq)
   end
 end
 
+-- A change above the last checkpoint, or above the one to come.
 local function put_ahead(self, uid, modseq)
   if not self.ahead[uid] then self.ahead_count = self.ahead_count + 1 end
   self.ahead[uid] = modseq
@@ -188,7 +192,7 @@ end
 -- True where a mod-sequence tells a change that was not told; nil where it says nothing.
 local function is_news(self, uid, modseq)
   if not modseq or modseq == 0 then return nil end
-  local told = self.ahead[uid] or self.modseq
+  local told = self.ahead[uid] or self.modseq or self.target
   return not told or later(modseq, told)
 end
 
@@ -205,6 +209,7 @@ function Sync:flags_of(m, asked)
   elseif not m.flags then
     return nil, true
   elseif self.flags then
+    if self.target and is_news(self, uid, m.modseq) then put_ahead(self, uid, m.modseq) end
     if not put_flags(self, uid, m.flags) then return nil end
   else
     local news = is_news(self, uid, m.modseq)
@@ -222,11 +227,8 @@ function Sync:message(m)
   self.wanted:remove(uid)
   if self.known:has(uid) then return self:flags_of(m) end
   self.known:add(uid)
-  if self.flags then
-    put_flags(self, uid, m.flags or {})
-  elseif is_news(self, uid, m.modseq) then
-    put_ahead(self, uid, m.modseq)
-  end
+  if self.flags then put_flags(self, uid, m.flags or {}) end
+  if (self.modseq or self.target) and is_news(self, uid, m.modseq) then put_ahead(self, uid, m.modseq) end
   m.type = "new"
   return m
 end
@@ -269,6 +271,12 @@ end
 function Sync:adopt(m)
   self.known:add(m.uid)
   if self.flags then put_flags(self, m.uid, m.flags or {}) end
+end
+
+--- The messages that are there have been looked at for the first time.
+function Sync:begun()
+  self.fresh = false
+  self:settle()
 end
 
 --- All messages from `base` on have been told.
