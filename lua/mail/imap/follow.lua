@@ -27,18 +27,22 @@ local KNOWN_MAX = 4000
 
 local facts = {}
 
+-- More than the server had before, whatever is known: some of those may be gone without a word so far.
 function facts.exists(self, event)
-  if event.exists > self.sync.known.count then self.look = true end
+  if event.exists > self.count then self.look = true end
+  self.count = event.exists
 end
 
 -- Numbers are not trusted to find the message: it is asked which are left.
 function facts.expunge(self)
-  self.recount = true
+  self.recount, self.count = true, self.count - 1
   if self.numbers[1] then self.numbers, self.compare = {}, true end
 end
 
 function facts.vanished(self, event)
-  if self.way == "qresync" and not event.earlier then return self.sync:vanished(Ranges.of(event.uids)) end
+  local uids = Ranges.of(event.uids)
+  if not event.earlier then self.count = math.max(0, self.count - uids.count) end
+  if self.way == "qresync" and not event.earlier then return self.sync:vanished(uids) end
   self.recount = true -- said out of its place
 end
 
@@ -107,7 +111,7 @@ local function opened(self, box)
   if not box.uidvalidity or box.uidnotsticky then
     return nil, self.pump:error("unsupported", "the mailbox has no lasting UIDs", { command = "SELECT" })
   end
-  self.box = box
+  self.box, self.count = box, box.exists
   if sync.uidvalidity ~= box.uidvalidity then
     event = sync.uidvalidity and { type = "reset", uidvalidity = box.uidvalidity } or nil
     sync:reset(box.uidvalidity)
