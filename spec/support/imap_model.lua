@@ -290,7 +290,7 @@ end
 -- Runs one line of the client.
 local function run(conn, line)
   if conn.idling then
-    tell(conn, true)
+    tell(conn, conn.world.dice:once_in(2))
     put(conn, "%s OK idled", conn.idling)
     conn.idling = nil
     return

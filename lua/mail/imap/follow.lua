@@ -17,8 +17,8 @@ local Pump = require "mail.pump"
 local Follow = {}
 Follow.__index = Follow
 
--- More changes than this since the last point up to which all is known: a new one is asked for.
-local AHEAD_MAX = 250
+--- More changes than this since the last point up to which all is known: a new one is asked for.
+Follow.AHEAD_MAX = 250
 
 -- A longer set of known UIDs is left out of SELECT; the server then tells of more that vanished.
 local KNOWN_MAX = 4000
@@ -380,7 +380,7 @@ local function plan(self)
   if self.look or sync.wanted.count > 0 then return jobs.fetch end
   if self.numbers[1] then return jobs.numbers end
   if self.box.exists ~= sync.known.count and self.counted ~= signature(self) then return jobs.recount end
-  if sync.ahead_count > AHEAD_MAX then return jobs.compare end
+  if sync.ahead_count > self.AHEAD_MAX then return jobs.compare end
 end
 
 -- --- the connection ------------------------------------------------------------------------------------
