@@ -20,7 +20,7 @@ local RUNGS = {
   { name = "flags without UIDs", esearch = true },
   { name = "no mod-sequences in this mailbox", condstore = true, qresync = true, nomodseq = true },
 }
-local MANNERS = { { "NOTIFY", notify = true, idle = true }, { "IDLE", idle = true }, { "NOOP" } }
+local MANNERS = { { "NOTIFY", notify = true }, { "IDLE", idle = true }, { "NOOP" } }
 
 -- --- what the consumer draws ------------------------------------------------------------------------
 

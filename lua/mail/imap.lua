@@ -80,7 +80,7 @@ end
 --   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
 --   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
 --   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
---   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY; `backoff` `{min=1, max=300}`
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE; `backoff` `{min=1, max=300}`
 -- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)
@@ -199,7 +199,7 @@ function Session:on(kind, fn)
   return events.on(run.pump(self, "on"), kind, fn)
 end
 
---- Waits for news of the selected mailbox: by NOTIFY where `imap:notify` asked for it, else by IDLE, else by NOOP.
+--- Waits for news of the selected mailbox: by IDLE, else by NOTIFY where `imap:notify` asked for it, else by NOOP.
 -- @tparam[opt] table options `timeout`: seconds after which the loop ends by itself; `rearm`: seconds
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server

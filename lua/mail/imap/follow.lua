@@ -159,7 +159,7 @@ function jobs.select(self)
   if what == "done" then
     self.job = nil
     return opened(self, value)
-  elseif self.opening.box.uidvalidity ~= self.sync.uidvalidity then
+  elseif what == "closed" or self.opening.box.uidvalidity ~= self.sync.uidvalidity then
     self.missed = true -- said before it is known of which life: asked again
   elseif what == "vanished" then
     return self.sync:vanished(Ranges.of(value))
@@ -339,8 +339,11 @@ end
 
 -- --- listening ---------------------------------------------------------------------------------------
 
+-- Without IDLE, NOTIFY makes the server speak by itself.
 local function ask_notify(self)
-  if self.without_notify or self.pump.notify or not self.session:has_capability "NOTIFY" then return true end
+  local session = self.session
+  if self.without_notify or self.pump.notify or not session:has_capability "NOTIFY" then return true end
+  if session:has_capability "IDLE" or session:has_capability "IMAP4REV2" then return true end
   local ok, err = self.session:notify { selected = { "MessageNew", "MessageExpunge", "FlagChange" } }
   if ok or err.kind ~= "rejected" then return ok, err end
   self.without_notify = true

@@ -1,5 +1,7 @@
---- Waiting for news, by what the server has: NOTIFY, else IDLE, else NOOP now and then (RFC 5465, RFC 2177).
+--- Waiting for news, by what the server has: IDLE, else NOTIFY alone, else NOOP now and then (RFC 2177, RFC 5465).
 --
+-- What NOTIFY asked for comes in all three. IDLE goes before it because Dovecot 2.3, although it takes NOTIFY for the
+-- selected mailbox, tells of that mailbox only during IDLE.
 -- The events are the same whichever it is. A link that died unseen is found by a probe: after a time without a
 -- word from the server it is asked for one, and must answer within the session's time-out.
 -- @module mail.imap.idle
@@ -170,11 +172,10 @@ function idle.start(pump, options)
     return nil, pump:error("invalid", "another loop over idle() is running on this session", { command = "IDLE" })
   end
   local state = { pump = pump, ends = options.timeout and pump.host.now() + options.timeout }
-  if pump.notify and pump.notify.selected then return by_listening(state, options, true) end
   if pump.session:has_capability("IDLE") or pump.session:has_capability("IMAP4REV2") then
     return by_idle(state, options)
   end
-  return by_listening(state, options, false)
+  return by_listening(state, options, pump.notify and pump.notify.selected)
 end
 
 return idle

@@ -141,7 +141,7 @@ end
 -- @tparam[opt] table options `silent`: do not tell the new flags; `unchanged_since`: leave messages
 --   alone that changed after this modification sequence (RFC 7162); `seq`, `timeout`
 -- @treturn table `{modified=set}` of those left alone, nil where there are none; with `unchanged_since` also
---   `modseqs`, UID → modification sequence of those that were changed, as far as the server tells, and `refused`, the
+--   `modseqs`, UID → modification sequence as the server tells them, and `refused`, the
 --   error where the server said NO to some; or nil, err
 function messages:store(set, change, options)
   run.options(options, "store", STORE)

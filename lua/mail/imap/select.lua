@@ -42,9 +42,7 @@ end
 
 -- Puts what the answer says into the mailbox's table; what it does not know goes to the handlers.
 local function note(opening, name, number, value, code, code_value, text)
-  if code == "CLOSED" then
-    closed(opening)
-  elseif codes[code] then
+  if codes[code] then
     codes[code](opening.box, code_value)
   elseif data[name] then
     data[name](opening.box, number, value)
@@ -113,7 +111,8 @@ local function opened(opening, code, value)
 end
 
 --- The next thing that it brings.
--- @return "message", m: flags that changed; "vanished", the text of a set; "done", box; or nil, err
+-- @return "message", m: flags that changed; "vanished", the text of a set; "closed": all before was said of the
+--   mailbox that was open until now; "done", box; or nil, err
 function select.step(opening)
   local pump = opening.pump
   while true do
@@ -131,6 +130,9 @@ function select.step(opening)
       events.unsolicited(pump, "fetch", a)
     elseif kind == "untagged" and a == "VANISHED" and opening.options.qresync then
       return "vanished", c.uids
+    elseif kind == "untagged" and d == "CLOSED" then
+      closed(opening)
+      return "closed"
     elseif kind == "untagged" then
       note(opening, a, b, c, d, e, f)
     end
@@ -200,7 +202,9 @@ local function open(pump, name, options, readonly)
     local what, value = select.step(opening)
     if not what then return nil, value end
     if what == "done" then break end
-    if what == "message" then
+    if what == "closed" then
+      changed, vanished = {}, nil
+    elseif what == "message" then
       changed[#changed + 1] = value
     else
       vanished = vanished and vanished .. "," .. value or value
