@@ -80,7 +80,8 @@ end
 --   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
 --   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
 --   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
---   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE; `backoff` `{min=1, max=300}`
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
+--   `backoff` `{min=1, max=300}`
 -- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)
