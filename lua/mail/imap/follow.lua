@@ -172,16 +172,17 @@ end
 
 -- --- questions --------------------------------------------------------------------------------------
 
--- Begins a FETCH; `ends` runs behind its last message.
-local function fetch(self, set, items, options, each, ends)
+-- Begins a FETCH; `ends` runs behind its last message. Messages without UID are passed over, unless `nameless` takes
+-- them.
+local function fetch(self, set, items, options, each, ends, nameless)
   local it, err = self.session:fetch(set, items, options)
   if not it then return nil, err end
   self.fetching = it
   self.job = function()
     local m, why = it:next()
     if m then
-      local uid = m.uid
-      if uid and uid > 0 then return each(m) end
+      if m.uid and m.uid > 0 then return each(m) end
+      if nameless and not m.uid then nameless(m) end
       return nil
     end
     self.fetching = nil
@@ -334,7 +335,7 @@ function jobs.fetch(self)
   end, function()
     sync.wanted = sync.wanted:difference(asked)
     if look then sync:settle() end
-  end)
+  end, function(m) facts.flags(self, m) end)
 end
 
 -- --- listening ---------------------------------------------------------------------------------------
