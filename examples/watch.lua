@@ -26,7 +26,7 @@ function on.connected(event)
 end
 
 function on.disconnected(event)
-  io.stderr:write(("%s; again in %d s\n"):format(tostring(event.err), event.retry_in))
+  io.stderr:write(("%s; again in %.0f s\n"):format(tostring(event.err), event.retry_in))
 end
 
 support.main(function()
