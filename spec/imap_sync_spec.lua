@@ -196,7 +196,7 @@ describe("IMAP UIDONLY", function()
         "* 7 UIDFETCH (FLAGS (\\Seen))\r\n* VANISHED 9\r\n* 8 UIDFETCH (FLAGS ())\r\n")
       mailbox.answer(peer, "^UID SEARCH ", nil, "BAD [UIDREQUIRED] no numbers")
     end, function(session)
-      assert(session:command("ENABLE", require "mail.imap".atom "UIDONLY"))
+      assert(session:enable { "UIDONLY" })
       local gone
       session:on("vanished", function(event) gone = event.uids end)
       local all = assert(session:fetch_all("7:9", { "uid", "flags" }))

@@ -2,7 +2,7 @@
 -- @module mail.imap.notify
 
 local events = require "mail.imap.events"
-local fetch = require "mail.imap.fetch"
+local item_text = require("mail.imap.items").text
 local run = require "mail.imap.run"
 local want = require "mail.want"
 
@@ -36,7 +36,7 @@ end
 
 local function item_words(items)
   local words = {}
-  for i, item in ipairs(items) do words[i] = fetch.item_text(item, 1) end
+  for i, item in ipairs(items) do words[i] = item_text(item, 1) end
   return table.concat(words, " ")
 end
 

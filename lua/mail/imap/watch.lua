@@ -7,7 +7,7 @@
 local Err = require "mail.err"
 local Follow = require "mail.imap.follow"
 local Sync = require "mail.imap.sync"
-local fetch = require "mail.imap.fetch"
+local item_text = require("mail.imap.items").text
 local iterator = require "mail.iterator"
 local loop = require "mail.loop"
 
@@ -152,7 +152,7 @@ local function checked_state(since, mailbox)
 end
 
 local function checked_items(items)
-  for _, item in ipairs(items or {}) do fetch.item_text(item, 4) end
+  for _, item in ipairs(items or {}) do item_text(item, 4) end
   return items or {}
 end
 
