@@ -186,6 +186,44 @@ describe("IMAP watch on a real server", function()
   end)
 end)
 
+describe("IMAP watch on Cyrus", function()
+  local cyrus, none = mailbox.cyrus { private = true }
+
+  mailbox.real(it, pending, cyrus, none)("tells what happened before and after a restart, each once", function()
+    loop.run(function()
+      local session, user = mailbox.with(cyrus, { "Subject: one\n\n", "Subject: two\n\n" })
+      local function options(more)
+        more.backoff, more.connection = { min = 0.05, max = 0.2 }, true
+        return mailbox.options(cyrus, user, "none", more)
+      end
+      local it = imap.watch(options {})
+      assert.same({ 1, 2 }, { await(it, "new").uid, await(it, "new").uid })
+      await(it, "connected")
+      assert(session:store(1, { add = { "\\Flagged" } }))
+      assert.is_true(await(it, "changed", { changed = true }).uid <= 2)
+      session:close()
+      cyrus:restart()
+      session = mailbox.open(cyrus, user)
+      assert(session:select "INBOX")
+      assert(session:append("INBOX", "Subject: three\n\n"))
+      assert(session:store(2, { add = { "\\Deleted" } }))
+      assert(session:expunge(2))
+      local seen = {}
+      repeat
+        local event = assert(it:next())
+        seen[#seen + 1] = event.type .. " " .. tostring(event.uid or event.uids)
+      until seen[#seen] == "vanished 2" and table.concat(seen, ";"):find "new 3"
+        or seen[#seen] == "new 3" and table.concat(seen, ";"):find "vanished 2"
+      local state = it:state()
+      it:close()
+      it = imap.watch(options { since = state, live = false })
+      assert.same({}, told(it))
+      session:close()
+    end)
+    cyrus:close()
+  end)
+end)
+
 -- --- servers that lie ---------------------------------------------------------------------------------
 
 local BOX = "* %d EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT %d] n\r\n"

@@ -9,6 +9,7 @@ local enable = {}
 --- Switches an extension on, unless it is on already.
 -- @tparam table pump
 -- @tparam string name in upper case: "QRESYNC"
+-- @tparam[opt] table options `timeout`
 -- @return true; or nil, err: kind "unsupported" where the server does not have it, or does not say that it is on
 function enable.ensure(pump, name, options)
   if pump.failure then return nil, pump.failure end

@@ -39,8 +39,10 @@ function run.set(value, what)
 end
 
 --- A mod-sequence as digits: a number, or digits where it is above 2^53 (RFC 7162 §7: up to 63 bits).
--- @tparam string what and
--- @tparam number level who is blamed where it is none
+-- @tparam number|string value
+-- @tparam string what the words of the error that is raised where it is none
+-- @tparam number level whose line is blamed then
+-- @treturn string
 function run.modseq(value, what, level)
   if type(value) == "number" and value >= 0 and value % 1 == 0 and value <= 2 ^ 53 then
     return ("%.0f"):format(value)
