@@ -10,6 +10,7 @@
 local Ranges = require "mail.imap.ranges"
 local Sync = require "mail.imap.sync"
 local enable = require "mail.imap.enable"
+local facts = require "mail.imap.facts"
 local run = require "mail.imap.run"
 local select = require "mail.imap.select"
 local Pump = require "mail.pump"
@@ -22,72 +23,6 @@ Follow.AHEAD_MAX = 250
 
 -- A longer set of known UIDs is left out of SELECT; the server then tells of more that vanished.
 local KNOWN_MAX = 4000
-
--- --- facts ----------------------------------------------------------------------------------------
-
-local facts = {}
-
--- More than the server had before, whatever is known: some of those may be gone without a word so far.
-function facts.exists(self, event)
-  if event.exists > self.count then self.look = true end
-  self.count = event.exists
-end
-
--- Numbers are not trusted to find the message: it is asked which are left.
-function facts.expunge(self)
-  self.recount, self.count = true, self.count - 1
-  if self.numbers[1] then self.numbers, self.compare = {}, true end
-end
-
-function facts.vanished(self, event)
-  local uids = Ranges.of(event.uids)
-  if not event.earlier then self.count = math.max(0, self.count - uids.count) end
-  if self.way == "qresync" and not event.earlier then return self.sync:vanished(uids) end
-  self.recount = true -- said out of its place
-end
-
-function facts.flags(self, event)
-  if event.uid and event.uid > 0 then
-    local made, ask = self.sync:flags_of(event.message)
-    if ask then self.compare = true end
-    return made
-  elseif self.way == "flags" and event.seq and not self.pump.notify then
-    table.insert(self.numbers, event.seq)
-  else
-    self.compare = true
-  end
-end
-facts.fetch = facts.flags
-
-function facts.overflow(self)
-  self.compare, self.look, self.recount, self.without_notify = true, true, true, true
-end
-
-function facts.status(self, event)
-  local gone = event.code == "CLOSED" or event.code == "UIDVALIDITY" and event.value ~= self.sync.uidvalidity
-  if not gone then return nil end
-  return nil, self.pump:error("closed", "the mailbox is another one now: " .. tostring(event.text))
-end
-
-local function listen_to_facts(self)
-  for kind in pairs(facts) do
-    self.offs[#self.offs + 1] = self.session:on(kind, function(event)
-      if self.box then self.inbox[#self.inbox + 1] = event end
-    end)
-  end
-end
-
--- The next event that a fact makes.
-local function take_fact(self)
-  while self.taken < #self.inbox do
-    self.taken = self.taken + 1
-    local fact = self.inbox[self.taken]
-    self.inbox[self.taken] = false
-    local event, err = facts[fact.type](self, fact)
-    if event or err then return event, err end
-  end
-  if self.taken > 0 then self.inbox, self.taken = {}, 0 end
-end
 
 -- --- opening the mailbox ----------------------------------------------------------------------------
 
@@ -335,7 +270,7 @@ function jobs.fetch(self)
   end, function()
     sync.wanted = sync.wanted:difference(asked)
     if look then sync:settle() end
-  end, function(m) facts.flags(self, m) end)
+  end, function(m) facts.nameless(self, m) end)
 end
 
 -- --- listening ---------------------------------------------------------------------------------------
@@ -399,7 +334,7 @@ function Follow.new(session, fields)
   for name, value in pairs(fields) do self[name] = value end
   self.session, self.pump = session, Pump.of(session)
   self.inbox, self.taken, self.offs, self.numbers = {}, 0, {}, {}
-  listen_to_facts(self)
+  facts.listen(self)
   return self
 end
 
@@ -408,7 +343,7 @@ end
 --   not listen; or nil, err
 function Follow:next()
   while true do
-    local event, err = take_fact(self)
+    local event, err = facts.take(self)
     if not event and not err and not self.job then
       self.job = plan(self)
       if not self.job then
