@@ -403,7 +403,7 @@ describe("IMAP fetch, used wrongly, raises at the caller's line:", function()
       raises("bad set", nil, { "uid" })
       raises("snk", 1, { "uid" }, { snk = print })
       raises("sink", 1, { "uid" }, { sink = "file" })
-      raises("changed_since", 1, { "uid" }, { changed_since = "1" })
+      raises("changed_since", 1, { "uid" }, { changed_since = "x" })
       raises("partial", 1, { "uid" }, { partial = "1-50" })
       raises("table of options", 1, { "uid" }, 5)
     end
