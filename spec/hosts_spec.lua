@@ -14,7 +14,8 @@ local luajit = rawget(_G, "jit") ~= nil
 
 -- `luajit`: a host with a LuaJIT of its own, tried once, in the suite's run under LuaJIT, whose core it can load.
 local HOSTS = {
-  { "native" }, { "blocking" }, { "cqueues" }, { "template" },
+  { "native" }, { "blocking" }, { "cqueues" }, { "template" }, { "openresty", luajit = true },
+  { "openresty_timer", luajit = true },
 }
 
 -- Seconds after which a runner is given up, and a suite with it. The target is 20.

@@ -1,25 +1,41 @@
 --- IMAP: mailboxes on the server (API §5).
 --
 -- The session, its grammar and its pipelining are the core's (csrc/imap). Its methods are in
--- mail/imap/: mailboxes, messages, raw (commands without a method), events (IDLE). Here: making a
--- session, logging in, ending it.
+-- mail/imap/: mailboxes, list, status, namespace, quota, acl, metadata, messages, features (ENABLE, ID, COMPRESS …),
+-- raw (commands without a method), events (IDLE). Here: making a session, logging in, ending it.
 -- @module mail.imap
 
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local acl = require "mail.imap.acl"
 local auth = require "mail.auth"
 local class = require "mail.class"
 local connect = require "mail.connect"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local features = require "mail.imap.features"
+local idle = require "mail.imap.idle"
+local list = require "mail.imap.list"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
+local metadata = require "mail.imap.metadata"
+local namespace = require "mail.imap.namespace"
+local notify = require "mail.imap.notify"
 local open = require "mail.imap.open"
+local query = require "mail.imap.query"
+local quota = require "mail.imap.quota"
 local raw = require "mail.imap.raw"
+local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
+local search = require "mail.imap.search"
+local select_mailbox = require "mail.imap.select"
+local set = require "mail.imap.set"
+local status = require "mail.imap.status"
+local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
+local watch = require "mail.imap.watch"
 
-local imap = { name = "imap", atom = raw.atom, greet = open.greet }
+local imap = { name = "imap", atom = raw.atom, greet = open.greet, set = set.new }
 
 -- --- opening --------------------------------------------------------------------------------------
 
@@ -55,12 +71,38 @@ function imap.new_session(o)
 end
 
 --- Opens a session and logs in.
--- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`
+-- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
+--   `compress` (DEFLATE both ways, where the server offers it), `enable` (array of capabilities to enable, where
+--   offered), `id` (table of fields for ID, or true)
 -- @treturn userdata the session; or nil, err
 function imap.connect(options)
-  local o = connect.options(options, "imap")
+  local o = connect.options(options, "imap", features.OPTIONS)
+  features.check(o, "imap.connect", 2)
   auth.check(o.mechanism, open.PSEUDO, "imap.connect", 2)
   return connect.open(imap, o)
+end
+
+--- Watches a mailbox, whatever becomes of the connection: an iterator over what happens in it.
+--
+-- Events: `{type="new", uid=, flags=, modseq=, …items}`; `{type="changed", uid=, flags=, modseq=}`; `{type="vanished",
+-- uids=set}`; `{type="reset", uidvalidity=}`: the mailbox was made anew, all that was told is void, and its messages
+-- come as new. Each is told once, over restarts too, where `it:state()` is saved after each event and given as
+-- `since`. A lost connection is made again after 1 s, then 2 s, … 300 s; a login that is refused for good, and other
+-- errors that no new try can mend, end it.
+-- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
+--   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
+--   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
+--   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
+--   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
+--   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
+--   `backoff` `{min=1, max=300}`
+-- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
+function imap.watch(options)
+  local o = connect.options(options, "imap", watch.OPTIONS)
+  auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
+  local it, none, nothing, closing = watch.start(o, function() return connect.open(imap, o) end)
+  return it, none, nothing, closing
 end
 
 -- --- the session ----------------------------------------------------------------------------------
@@ -161,7 +203,7 @@ end
 
 --- Gets unsolicited data at any time: `imap:on("exists", function(event) … end)`.
 -- @tparam string kind an event's type: "exists", "expunge", "vanished", "flags", "alert", "bye",
---   "recent", "status", "mailbox_flags", or the name of the data in lower case
+--   "recent", "status", "mailbox_flags", "metadata", or the name of the data in lower case
 -- @tparam function fn gets the event; it may use the session
 -- @treturn function call it to take the handler away
 function Session:on(kind, fn)
@@ -171,20 +213,25 @@ function Session:on(kind, fn)
   return events.on(run.pump(self, "on"), kind, fn)
 end
 
---- Waits for news of the selected mailbox.
+--- Waits for news of the selected mailbox: by IDLE, else by NOTIFY where `imap:notify` asked for it, else by NOOP.
 -- @tparam[opt] table options `timeout`: seconds after which the loop ends by itself; `rearm`: seconds
---   after which IDLE is sent anew (1680); `poll`: seconds between two NOOPs where the server has no
---   IDLE (30)
+--   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
+--   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
+--   has no IDLE (30)
 -- @return an iterator over events (API §5); or nil, err
 function Session:idle(options)
-  run.options(options, "idle", events.IDLE)
-  local it, err, none, closing = events.idle(run.pump(self, "idle"), options or {})
+  run.options(options, "idle", idle.OPTIONS)
+  local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
   return it, err, none, closing
 end
 
 -- --- the class ------------------------------------------------------------------------------------
 
-for _, part in ipairs { mailboxes, messages, raw.methods } do
+for _, part in ipairs {
+  select_mailbox.methods, mailboxes, messages, notify.methods, raw.methods, list.methods, status.methods,
+  namespace.methods, quota.methods, acl.methods, metadata.methods, features.methods, search.methods, query.methods,
+  urlauth,
+} do
   for name, method in pairs(part) do Session[name] = method end
 end
 
@@ -198,8 +245,16 @@ end
 local fields = {
   capabilities = function(self) return self:is_freed() and {} or self:capability_set() end,
   server = of_pump "greeting",
-  tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
+  tls = function(self)
+    if self:is_freed() then return nil end
+    local pump = Pump.of(self)
+    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+  end,
   mailbox = of_pump "mailbox",
+  enabled = function(self) return of_pump "enabled"(self) or {} end,
+  alerts = function(self) return of_pump "alerts"(self) or {} end,
+  referral = of_pump "referral",
+  append_limit = function(self) return not self:is_freed() and refusal.append_limit(self) or nil end,
 }
 
 local mt = class.extend(core.imap_class, Session, fields)

@@ -10,15 +10,16 @@ local class = require "mail.class"
 local commands = require "mail.smtp.commands"
 local connect = require "mail.connect"
 local core = require "mail.core"
+local keepalive = require "mail.keepalive"
 local limits = require "mail.smtp.limits"
 local open = require "mail.smtp.open"
 local reply = require "mail.smtp.reply"
 local send = require "mail.smtp.send"
 local want = require "mail.want"
 
-local smtp = { name = "smtp", greet = open.greet }
-
 local CONNECT = { helo = "string?", protocol = "string?", chunking = "boolean?", downgrade = "function?" }
+
+local smtp = { name = "smtp", greet = open.greet, pool = keepalive.pool, connect_options = CONNECT }
 
 --- A session without a transport, for `mail.pump` or for driving by hand.
 -- @tparam[opt] table options `limits`, `protocol` ("smtp" or "lmtp")
@@ -68,6 +69,7 @@ function Session:authenticate(options)
   want(options, AUTHENTICATE, "smtp:authenticate")
   auth.check(options.mechanism, {}, "smtp:authenticate", 2)
   if pump.failure then return nil, pump.failure end
+  pump.peculiar = "it was logged in by hand"
   local ok, err = open.login(pump, options, pump:deadline(options))
   if ok then return true end
   return nil, err
@@ -109,6 +111,16 @@ function Session:quit(options)
   return nil, err
 end
 
+--- Ends the session and leaves its connection, logged in, to the loop's pool (OpenResty), where the next
+-- `connect` of the same worker with the same options finds it. For plaintext and for TLS by the host.
+-- @tparam[opt] table options `idle` = 60: seconds that it is kept; `size` = 30: connections kept for these
+--   options; `timeout`
+-- @treturn boolean true; or nil, err: kind "unsupported" or "invalid" where it cannot be pooled and
+--   stands as it was (`quit` it), any other where it is closed
+function Session:keepalive(options)
+  return keepalive.release(self, options)
+end
+
 --- Drops the connection at once. Idempotent.
 function Session:close()
   local pump = Pump.of(self)
@@ -132,7 +144,11 @@ end
 local fields = {
   capabilities = of_pump "capabilities",
   server = of_pump "greeting",
-  tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
+  tls = function(self)
+    if self:is_freed() then return nil end
+    local pump = Pump.of(self)
+    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+  end,
   -- How many more messages the server takes on this connection (RFC 9422); nil where it names no number.
   mails_left = function(self)
     local pump = Pump.of(self)

@@ -42,7 +42,9 @@ function Session:command(line, options)
   needs_string("command", line)
   local own = OWN_CALL[line:match("^%a*"):upper()]
   if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
-  local code, enhanced, text = ask(Pump.of(self), options, "raw_command", line)
+  local pump = Pump.of(self)
+  if pump then pump.peculiar = "commands were sent to it by hand" end
+  local code, enhanced, text = ask(pump, options, "raw_command", line)
   if not code then return nil, enhanced end
   return answer(code, enhanced, text)
 end
@@ -170,6 +172,7 @@ end
 function Session:xclient(values, options)
   check_attributes("xclient", values)
   local pump = Pump.of(self)
+  pump.peculiar = "it acted for another client"
   local code, err = forward(pump, "XCLIENT", values, options)
   if not code then return nil, err end
   if code ~= 220 then return true end

@@ -65,7 +65,7 @@ end
 
 -- REQUIRETLS (RFC 8689 §4.2.1): the link to this server has to be as good as the ones behind it.
 local function require_tls(has, _, mail, _, pump)
-  if not pump.session:tls_info() or not pump.verified then
+  if not pump:is_secure() or not pump.verified then
     return nil, "tls", "REQUIRETLS needs a link whose certificate was verified"
   end
   if not has.REQUIRETLS then return lacks "REQUIRETLS" end

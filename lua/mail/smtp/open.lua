@@ -4,6 +4,7 @@
 local auth = require "mail.auth"
 local connect = require "mail.connect"
 local core = require "mail.core"
+local keepalive = require "mail.keepalive"
 local limits = require "mail.smtp.limits"
 local reply = require "mail.smtp.reply"
 
@@ -72,7 +73,7 @@ end
 function open.login(pump, o, deadline)
   return auth.run(pump, o, {
     command = "AUTH", deadline = deadline, offered = offered(pump), initial = true,
-    extra = { protocol = "smtp", secure = pump.session:tls_info() ~= nil },
+    extra = { protocol = "smtp", secure = pump:is_secure() },
     begin = function(mechanism, initial) return pump:begin("auth", mechanism, initial) end,
     result = function(code, enhanced, text)
       if code == 235 then return true end
@@ -101,13 +102,15 @@ end
 function open.greet(pump, o, deadline)
   pump.unsolicited = unsolicited
   remember(pump, o)
+  local resumed = keepalive.resume(pump, o)
   local kind, code, enhanced, text = pump:wait(0, deadline)
   if not kind then return nil, code end
   if code ~= 220 then return nil, reply.refusal(pump, "greeting", code, enhanced, text) end
   pump.greeting = text
   local ok, err = open.hello(pump, deadline)
   if ok and (o.tls == "starttls" or o.tls == "opportunistic") then ok, err = starttls(pump, o, deadline) end
-  if ok and o.login ~= false and (o.user or o.token or o.mechanism) then ok, err = open.login(pump, o, deadline) end
+  local wants_login = not resumed and o.login ~= false and (o.user or o.token or o.mechanism)
+  if ok and wants_login then ok, err = open.login(pump, o, deadline) end
   return ok, err
 end
 
