@@ -203,9 +203,7 @@ local function check_recipient(recipient, level)
         level + 1)
     end
   end
-  if recipient.orcpt ~= nil and type(recipient.address) ~= "string" then
-    error("smtp:send: a recipient has no address", level + 1)
-  end
+  if type(recipient.address) ~= "string" then error("smtp:send: option 'to': a recipient has no address", level + 1) end
 end
 
 -- True where the recipient says more than an address.
