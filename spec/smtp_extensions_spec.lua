@@ -213,12 +213,12 @@ describe("REQUIRETLS", function()
     assert.is_table(receipt)
     assert.equal("TLS-Required: No\r\nSubject: x\r\n\r\nhello\r\n", peer.messages[1])
     local given = false
-    local _, more, _, other = sent({ "SIZE" }, { require_tls = false, size = 10, message = function()
+    local _, second, _, other = sent({ "SIZE" }, { require_tls = false, size = 10, message = function()
       if given then return nil end
       given = true
       return "A: b\r\n\r\nc\r\n"
     end })
-    assert.is_table(more)
+    assert.is_table(second)
     assert.equal("TLS-Required: No\r\nA: b\r\n\r\nc\r\n", other.messages[1])
     assert.equal("MAIL FROM:<ann@example.com> SIZE=28", other.lines[2])
   end)
@@ -270,12 +270,11 @@ describe("BURL", function()
     local lines, receipt = sent({ "PIPELINING", "BURL imap" }, { message = { { url = URL } } })
     assert.same({ "MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "BURL " .. URL .. " LAST" }, lines)
     assert.same({ "bob@example.org" }, receipt.accepted)
-    local peer
-    lines, receipt, _, peer = sent({ "PIPELINING", "CHUNKING", "BURL imap" },
+    local parts, whole, _, peer = sent({ "PIPELINING", "CHUNKING", "BURL imap" },
       { message = { "Subject: x\r\n\r\n", { url = URL }, "the end" } })
     assert.same({ "MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "BDAT 14", "BURL " .. URL, "BDAT 7",
-      "BDAT 2 LAST" }, lines)
-    assert.equal("CHUNK1", receipt.queue_id)
+      "BDAT 2 LAST" }, parts)
+    assert.equal("CHUNK1", whole.queue_id)
     assert.equal("Subject: x\r\n\r\nthe end\r\n", peer.messages[1])
   end)
 
