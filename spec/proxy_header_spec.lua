@@ -40,7 +40,8 @@ describe("mail.proxy_header.encode", function()
     local own = { source = "10.0.0.1", source_port = 5000, destination = "10.0.0.2", destination_port = 587 }
     assert.equal("PROXY TCP4 192.0.2.1 10.0.0.2 5000 587\r\n",
       proxy_header.encode({ version = 1, source = "192.0.2.1" }, own))
-    local mapped = { source = "::ffff:10.0.0.1", source_port = 1, destination = "::ffff:10.0.0.2", destination_port = 2 }
+    local mapped = {
+      source = "::ffff:10.0.0.1", source_port = 1, destination = "::ffff:10.0.0.2", destination_port = 2 }
     assert.equal("PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", proxy_header.encode({ version = 1 }, mapped))
     local zone = { source = "fe80::1%eth0", source_port = 1, destination = "fe80::2%eth0", destination_port = 2 }
     assert.equal("PROXY TCP6 fe80::1 fe80::2 1 2\r\n", proxy_header.encode({ version = 1 }, zone))
@@ -143,7 +144,8 @@ service pop3-login {
   end)
 
   it("raises for what is no header", function()
-    for _, bad in ipairs { { version = 3 }, { source = "x" }, { source_port = 70000 }, { color = 1 }, { source = 5 } } do
+    for _, bad in ipairs { { version = 3 }, { source = "x" },
+      { source_port = 70000 }, { color = 1 }, { source = 5 } } do
       local ok, why = pcall(function() mail.smtp.connect { host = "x", proxy_header = bad } end)
       assert.is_false(ok)
       assert.matches("proxy_header_spec.lua:%d+: smtp.connect", tostring(why))
