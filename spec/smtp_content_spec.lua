@@ -141,8 +141,8 @@ end
 
 local BODIES = {
   empty = "", dots = ".\r\n..\r\n.\r\n", bare = "a\nb\rc\r\n", unended = "the end", eight = "Grüße\r\n",
-  long = (("."):rep(70) .. "\r\n"):rep(60000),
-  mixed = (("y"):rep(70) .. "\n"):rep(1000) .. (("z"):rep(70) .. "\r\n"):rep(30000),
+  long = (("."):rep(70) .. "\r\n"):rep(20000),
+  mixed = (("y"):rep(70) .. "\n"):rep(1000) .. (("z"):rep(70) .. "\r\n"):rep(16000),
 }
 
 local function wanted(subject, body)

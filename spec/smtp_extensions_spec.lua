@@ -272,8 +272,8 @@ describe("BURL", function()
     assert.same({ "bob@example.org" }, receipt.accepted)
     local parts, whole, _, peer = sent({ "PIPELINING", "CHUNKING", "BURL imap" },
       { message = { "Subject: x\r\n\r\n", { url = URL }, "the end" } })
-    assert.same({ "MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "BDAT 14", "BURL " .. URL, "BDAT 7",
-      "BDAT 2 LAST" }, parts)
+    assert.same({ "MAIL FROM:<ann@example.com>", "RCPT TO:<bob@example.org>", "BDAT 14", "BURL " .. URL,
+      "BDAT 9 LAST" }, parts)
     assert.equal("CHUNK1", whole.queue_id)
     assert.equal("Subject: x\r\n\r\nthe end\r\n", peer.messages[1])
   end)
