@@ -1,0 +1,147 @@
+--- copas, 4 or later: all descriptors stand behind one that copas watches.
+--
+-- Our sockets are parked in a poller of the core; copas watches the poller's own descriptor, in one
+-- thread that lives while somebody waits. So neither select's limit of 1024 descriptors counts here nor
+-- copas' time-outs on sockets, which resume a thread twice when they fall into one of the pauses that
+-- copas makes at random; and names are resolved without blocking, which luasocket cannot.
+-- Traps that shape this file: a thread that is woken twice takes the second for the end of some later
+-- pause, so a waiter is cleared before it is woken; copas.loop ends only when nothing is watched, so
+-- the watching thread leaves with the last waiter ("dirty" tells select not to wait); older copas (the
+-- packaged 1.1.7) can neither be woken nor watch an object of ours, and is refused.
+-- @module mail.io.copas
+
+local core = require "mail.core"
+local fd = require "mail.io.fd"
+local inside = require "mail.io.inside"
+
+local copas = require "copas"
+
+local version = tostring(rawget(copas, "_VERSION")):match "%d[%d.]*"
+if not version or tonumber(version:match "^%d+") < 4 then
+  error(("mail.io.copas: copas 4 or later is needed, this is %s"):format(version or "of an unknown version"), 0)
+end
+
+local RULE = "mail.io.copas: what waits must run in a copas thread (copas.addthread, copas.loop)"
+local current = inside.current(RULE)
+
+local host = { name = "copas", now = core.now }
+
+-- Ends the wait of whoever is parked in `place`, once.
+local function wake(place)
+  local thread = place.thread
+  if not thread then return end
+  place.thread, place.woken = nil, true
+  copas.wakeup(thread)
+end
+
+-- Parks the running thread: true, or nil, "timeout".
+local function park(place, timeout)
+  place.thread = current()
+  if timeout and timeout < math.huge then copas.pause(timeout) else copas.pauseforever() end
+  local woken = place.woken
+  place.thread, place.woken = nil, nil
+  if woken then return true end
+  return nil, "timeout"
+end
+
+local Event = {}
+Event.__index = Event
+
+function Event:wait(timeout)
+  if not self.is_set then return park(self, timeout) end
+  self.is_set = nil
+  return true
+end
+
+-- A waiter that was woken and has not run yet has been told already.
+function Event:set()
+  if self.thread then wake(self) elseif not self.woken then self.is_set = true end
+end
+
+function host.event() return setmetatable({}, Event) end
+
+function host.sleep(seconds)
+  current()
+  copas.pause(seconds)
+end
+
+function host.pause()
+  if inside.coroutine() then copas.pause() end
+end
+
+function host.spawn(fn, ...) return copas.addthread(fn, ...) end
+
+local poller = core.poller()
+local waiting = {} -- descriptor → place
+local ready = {}
+local watching
+
+-- What copas takes for a socket: `receive` has nothing at first, so that copas waits for the descriptor.
+local watched = { getfd = function() return poller:fd() end, settimeout = function() end }
+
+function watched.dirty() return next(waiting) == nil end
+
+function watched:receive()
+  self.asked = not self.asked
+  if self.asked then return nil, "timeout", "" end
+  return "ready"
+end
+
+-- Where copas cannot watch (no luasocket, no such descriptor), it looks a hundred times a second.
+local watchable = package.loaded.socket and (poller:fd() or 1024) < 1024
+
+local function next_report()
+  if watchable then copas.receive(watched) else copas.pause(0.01) end
+end
+
+local function watch()
+  while next(waiting) do
+    next_report()
+    for i = 1, poller:wait(0, ready) do
+      local place = waiting[ready[i]]
+      waiting[ready[i]] = nil
+      if place then wake(place) end
+    end
+    copas.pause() -- whoever was woken may wait again
+  end
+  watching = nil
+end
+
+function host.wait(descriptor, what, timeout)
+  current()
+  local is_ready, why = poller:park(descriptor, what)
+  if is_ready == nil then return nil, why end
+  if is_ready then return true end
+  local place = {}
+  waiting[descriptor] = place
+  if not watching then
+    watching = true
+    copas.addthread(watch)
+  end
+  local ok
+  ok, why = park(place, timeout)
+  if waiting[descriptor] == place then
+    waiting[descriptor] = nil
+    poller:unpark(descriptor)
+  end
+  return ok, why
+end
+
+function host.nudge(descriptor)
+  local place = waiting[descriptor]
+  if not place then return end
+  waiting[descriptor] = nil
+  poller:unpark(descriptor)
+  wake(place)
+end
+
+function host.forget(descriptor)
+  host.nudge(descriptor)
+  poller:forget(descriptor)
+end
+
+--- Whether connections made here and now are copas' affair: its loop runs, and this is one of its
+-- threads.
+function host.usable() return copas.running == true and inside.coroutine() end
+
+return inside.guard(fd.complete(host), RULE)
