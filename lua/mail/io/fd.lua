@@ -88,7 +88,7 @@ function fd.complete(host)
   if host.complete then return host end
   host.complete = true
   host.pause = host.pause or function() end
-  host.nudge = host.nudge or function() end
+  host.nudge = host.nudge or host.forget -- which ends a wait, too
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end
