@@ -18,7 +18,7 @@ local park = {
 local LONGEST = 2 ^ 31 -- milliseconds; longer is for ever
 
 local current = inside.current(park.rule)
-local resume, yield = coroutine.resume, coroutine.yield
+local resume, status, yield = coroutine.resume, coroutine.status, coroutine.yield
 local unpack = table.unpack or unpack
 
 local resting = {}
@@ -46,7 +46,9 @@ local function start_timer(seconds, fn, place, a)
   return timer
 end
 
+-- A coroutine may have been closed where it was parked (coroutine.close).
 local function run(co, ...)
+  if status(co) ~= "suspended" then return end
   local ok, err = resume(co, ...)
   if not ok then error(debug.traceback(co, tostring(err)), 0) end
 end
