@@ -2,16 +2,19 @@
 -- child process of its own against the peers of spec/hosts/peer.lua and a real Dovecot.
 --
 -- A runner whose host is not on this machine, or not for this Lua, prints `missing REASON` and nothing else; the
--- reason is counted as a skip. `LM_HOSTS_ONLY=pattern` runs the checks whose names match.
+-- reason is counted as a skip. `LM_HOSTS_ONLY=pattern` runs the checks whose names match; `LM_HOSTS_TABLE=1` makes the
+-- table of spec/README.md anew from the last results of each host under each Lua (`make hosts-table`).
 
 local child = require "spec.support.child"
+local conformance = require "spec.io_conformance"
+local hosts = require "spec.hosts.table"
 local servers = require "spec.servers"
 
 local luajit = rawget(_G, "jit") ~= nil
 
 -- `luajit`: a host with a LuaJIT of its own, tried once, in the suite's run under LuaJIT, whose core it can load.
 local HOSTS = {
-  { "native" }, { "blocking" },
+  { "native" }, { "blocking" }, { "cqueues" }, { "luv" }, { "copas" }, { "tarantool", luajit = true }, { "skynet" },
 }
 
 -- Seconds after which a runner is given up, and a suite with it. The target is 20.
@@ -44,26 +47,21 @@ local function real()
     password = user.password, ca_file = server.ca_file }
 end
 
--- What the runner of that name said: { version=, missing=, results = { { verdict, check, why } }, last=, text= }.
+-- What the runner of that name said (see spec/hosts/table.lua), and its whole text.
 local function run(name)
   start_peers()
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write("return ", literal { peer = ports, dovecot = real(), only = os.getenv "LM_HOSTS_ONLY" }, "\n")
   file:close()
+  -- Libraries that this machine lacked are unpacked with what needs them.
+  local libraries = "LD_LIBRARY_PATH=\"$(ls -d build/servers/hosts/usr/lib/*-linux-* 2>/dev/null)\" "
   local _, text = child.shell(("( %sspec/hosts/%s.lua )")
-    :format(child.lua("LM_HOSTS=" .. path .. " timeout " .. BOUND), name))
+    :format(child.lua(libraries .. "LM_HOSTS=" .. path .. " timeout " .. BOUND), name))
   os.remove(path)
-  local said = { text = text, results = {} }
-  for line in text:gmatch "[^\n]+" do
-    local verdict, rest = line:match "^(ok) (.+)$"
-    if not verdict then verdict, rest = line:match "^(not ok) (.+)$" end
-    if not verdict then verdict, rest = line:match "^(skip) (.+)$" end
-    if verdict then said.results[#said.results + 1] = { verdict, rest } end
-    said.version = said.version or line:match "^version (.+)$"
-    said.missing = said.missing or line:match "^missing (.+)$"
-    said.passed, said.failed = line:match "^(%d+) passed, (%d+) failed"
-  end
+  hosts.keep(name, text)
+  local said = hosts.parse(text)
+  said.text = text
   return said
 end
 
@@ -74,17 +72,23 @@ describe("Every host loop", function()
       it("passes the checks: " .. name, function()
         local said = run(name)
         if said.missing then return pending(("%s: %s"):format(name, said.missing)) end
-        local bad = {}
-        for _, result in ipairs(said.results) do
-          if result[1] == "not ok" then bad[#bad + 1] = result[2] end
-        end
         assert.is_truthy(said.passed, name .. " did not come to its end:\n" .. said.text)
-        assert.equal("", table.concat(bad, "\n"))
+        assert.equal("", table.concat(said.bad, "\n"))
         assert.equal("0", said.failed)
         assert.is_true(tonumber(said.passed) > 0)
       end)
     end
   end
+
+  it("has its column, and every check its row, in spec/README.md", function()
+    local names = {}
+    for i, host in ipairs(HOSTS) do names[i] = host[1] end
+    if os.getenv "LM_HOSTS_TABLE" then hosts.publish(names) end
+    local columns, rows, text = hosts.committed()
+    assert.same(names, columns)
+    assert.same(conformance.names(), rows)
+    assert.is_nil(text:find("FAILED", 1, true))
+  end)
 
   teardown(function()
     if peers then peers:close() end

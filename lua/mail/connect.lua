@@ -8,6 +8,7 @@
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
 local tls = require "mail.tls"
 local want = require "mail.want"
@@ -106,6 +107,7 @@ function connect.options(argument, protocol, extra)
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
   settle_tls(o, protocol)
+  if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
 end
 
@@ -143,14 +145,18 @@ function connect.open(protocol, o)
     local message = "proxies are not supported yet, and the connection is not made without"
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
-  local deadline = host.now() + connect_timeout(o.timeout)
+  local host = o.loop or loop.host()
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
+  end
+  local deadline = now + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)
   if not name then
     local message = ("bad host name '%s': %s"):format(o.host, why)
     return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
-  local conn, err = host.connect(name, o.port, o, deadline)
+  local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
   if not conn then
     err.protocol = protocol.name
     return nil, err
@@ -158,7 +164,8 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    guard = err, log = o.log, limits = o.limits,
+    place = o.host .. ":" .. ("%d"):format(o.port),
   }
   local ok = true
   if o.tls == "implicit" then ok, err = connect.start_tls(pump, o) end

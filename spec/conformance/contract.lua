@@ -148,8 +148,9 @@ return function(check)
         fd = a
       end
     until fd
-    host.forget(fd)
+    if dial:fd() then host.forget(dial:fd()) end
     dial:close()
+    host.forget(fd)
     local far
     repeat
       far = listener:accept()

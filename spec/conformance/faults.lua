@@ -91,8 +91,8 @@ return function(check)
   end)
 
   check("an unknown name", "", function(c)
-    local session, err = c:dial("smtp", { host = "no-such-host.invalid", timeout = 5,
-      dns_servers = "127.0.0.1:" .. ("%d"):format(c.peer.refused) })
+    -- Resolvers refuse names of this kind without asking anybody (RFC 7686 §2).
+    local session, err = c:dial("smtp", { host = "no-such-host.onion" })
     c.failure(session, err, "dns")
   end)
 
@@ -107,6 +107,11 @@ return function(check)
     end)
   end
 
+  phase("a name server that is not there", 0.15, function(c, seconds)
+    if rawget(c.host, "dial") then return "impossible" end -- it may have a resolver of its own
+    return c:dial("smtp", { host = "name.example", timeout = seconds,
+      dns_servers = "127.0.0.1:" .. ("%d"):format(c.peer.refused) })
+  end)
   phase("connecting", 0.15, function(c, seconds)
     if c.peer.full == 0 then return "impossible" end
     return c:dial("full", { timeout = seconds })

@@ -1,7 +1,9 @@
 -- The checks of io_conformance.lua under copas, 4 or later: one on the path, or under the folder that COPAS4 names
 -- (a LuaRocks tree, or copas.lua and what it needs side by side).
 local common = require "spec.hosts.common"
+local packages = require "spec.support.packages"
 
+packages.add("hosts", "lua-socket")
 local folder = os.getenv "COPAS4"
 if folder and folder ~= "" then
   local lua = _VERSION:match "%d%.%d"

@@ -12,6 +12,8 @@ packages() {
   case $1 in
   dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
   exim) echo exim4-base exim4-daemon-light ;;
+  hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
+  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
 }
@@ -59,8 +61,9 @@ unpack() {
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
   chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
+  (cd "$root/$name.debs" && ls) > "$root/$name.list"
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
-  : > "$root/$name/complete"
+  mv "$root/$name.list" "$root/$name/complete"  # which packages, of which versions
   echo "unpack: $name is under build/servers"
 }
 

@@ -21,10 +21,12 @@ if not version or tonumber(version:match "^%d+") < 4 then
   error(("mail.io.copas: copas 4 or later is needed, this is %s"):format(version or "of an unknown version"), 0)
 end
 
-local RULE = "mail.io.copas: what waits must run in a copas thread (copas.addthread, copas.loop)"
-local current = inside.current(RULE)
+local host = {
+  name = "copas", now = core.now,
+  rule = "mail.io.copas: what waits must run in a copas thread, with copas.running true (as copas.loop sets it)",
+}
 
-local host = { name = "copas", now = core.now }
+local current = inside.current(host.rule)
 
 -- Ends the wait of whoever is parked in `place`, once.
 local function wake(place)
@@ -34,9 +36,11 @@ local function wake(place)
   copas.wakeup(thread)
 end
 
--- Parks the running thread: true, or nil, "timeout".
+-- Parks the running thread: true; or nil, "timeout"; or nil, err outside of one.
 local function park(place, timeout)
-  place.thread = current()
+  local thread, outside = current()
+  if not thread then return nil, outside end
+  place.thread = thread
   if timeout and timeout < math.huge then copas.pause(timeout) else copas.pauseforever() end
   local woken = place.woken
   place.thread, place.woken = nil, nil
@@ -61,14 +65,12 @@ end
 function host.event() return setmetatable({}, Event) end
 
 function host.sleep(seconds)
-  current()
+  local thread, outside = current()
+  if not thread then error(outside, 0) end
   copas.pause(seconds)
 end
 
-function host.pause()
-  if inside.coroutine() then copas.pause() end
-end
-
+function host.pause() copas.pause() end
 function host.spawn(fn, ...) return copas.addthread(fn, ...) end
 
 local poller = core.poller()
@@ -108,7 +110,7 @@ local function watch()
 end
 
 function host.wait(descriptor, what, timeout)
-  current()
+  if not inside.coroutine() then return nil, select(2, current()) end
   local is_ready, why = poller:park(descriptor, what)
   if is_ready == nil then return nil, why end
   if is_ready then return true end
@@ -140,8 +142,7 @@ function host.forget(descriptor)
   poller:forget(descriptor)
 end
 
---- Whether connections made here and now are copas' affair: its loop runs, and this is one of its
--- threads.
+--- Whether a wait made here and now is copas' affair: its loop runs, and this is a coroutine.
 function host.usable() return copas.running == true and inside.coroutine() end
 
-return inside.guard(fd.complete(host), RULE)
+return fd.complete(host)

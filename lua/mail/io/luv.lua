@@ -18,7 +18,10 @@ local stream = require "mail.io.stream"
 
 local uv, arrive, wait, wake = park.uv, park.arrive, park.wait, park.wake
 
-local luv = { name = "luv", now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn }
+local luv = {
+  name = "luv", rule = park.rule, usable = inside.coroutine,
+  now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn,
+}
 
 function luv.pause() park.sleep(0) end
 
@@ -78,7 +81,7 @@ function Transport:read(timeout)
   if not ok then return nil, failure end
   self.reading.place = self.place
   local bytes, why = wait(self.place, timeout)
-  if why == "timeout" and self.tcp then
+  if self.reading.place then -- neither read nor closed
     self.reading.place = nil
     self.tcp:read_stop()
   end
@@ -91,6 +94,7 @@ function Transport:write(bytes, timeout)
   local sent, why, name = self.tcp:try_write(bytes)
   if sent == #bytes then return true end
   if not sent and name ~= "EAGAIN" then return nil, why end
+  if not inside.coroutine() then return nil, park.rule end
   local place = {}
   self.writing = place
   self.tcp:write(bytes:sub((sent or 0) + 1), function(failure) arrive(place, not failure or nil, failure) end)
@@ -109,4 +113,4 @@ function Transport:close()
   if self.writing then wake(self.writing) end
 end
 
-return inside.guard(stream.complete(luv), park.rule)
+return stream.complete(luv)

@@ -86,14 +86,19 @@ local function expire(place)
   return park.arrive(place, nil, "timeout")
 end
 
---- Parks the running coroutine: what it is resumed with, or nil, "timeout".
+--- Parks the running coroutine: what it is resumed with; or nil, "timeout"; or nil, err outside of one.
 function park.wait(place, timeout)
-  place.co = current()
+  local co, outside = current()
+  if not co then return nil, outside end
+  place.co = co
   if timeout and timeout * 1000 < LONGEST then place.timer = start_timer(timeout, expire, place) end
   return yield()
 end
 
-function park.sleep(seconds) park.wait({}, seconds) end
+function park.sleep(seconds)
+  local _, why = park.wait({}, seconds)
+  if why ~= "timeout" then error(why, 0) end
+end
 
 --- Starts a coroutine; it runs when the running one waits.
 function park.spawn(fn, ...)

@@ -20,7 +20,9 @@ local socket = require "skynet.socket"
 
 local STAGGER = 0.25 -- seconds between two attempts (RFC 8305 §5)
 
-local host = { name = "skynet", now = core.now, event = lib.event, sleep = lib.sleep }
+local host = {
+  name = "skynet", rule = lib.rule, usable = inside.coroutine, now = core.now, event = lib.event, sleep = lib.sleep,
+}
 
 function host.spawn(fn, ...) return skynet.fork(fn, ...) end
 function host.pause() skynet.sleep(0) end
@@ -97,4 +99,4 @@ function host.dial(name, port, options, deadline)
   return lib.transport(id)
 end
 
-return inside.guard(stream.complete(host), lib.rule)
+return stream.complete(host)

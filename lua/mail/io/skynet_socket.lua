@@ -15,9 +15,7 @@ local skynet = require "skynet"
 local driver = require "skynet.socketdriver"
 local socket = require "skynet.socket"
 
-local lib = {
-  rule = "mail.io.skynet: what waits must run in a thread of the service (skynet.start, skynet.fork)",
-}
+local lib = { rule = "mail.io.skynet: what waits must run in a thread of the service (skynet.start, skynet.fork)" }
 
 local PIECE = 262144 -- octets written before messages are let in, and a warning with them
 local SLICE = 65536 -- octets handed out at once, of the megabytes that skynet may have gathered
@@ -32,7 +30,8 @@ local function steps(seconds)
 end
 
 function lib.sleep(seconds)
-  current()
+  local thread, outside = current()
+  if not thread then error(outside, 0) end
   skynet.sleep(steps(seconds))
 end
 
@@ -41,11 +40,12 @@ Event.__index = Event
 
 -- The event itself is the token of skynet's wait. state: "parked", then "woken" until the waiter runs.
 function Event:wait(timeout)
-  current()
   if self.is_set then
     self.is_set = nil
     return true
   end
+  local thread, outside = current()
+  if not thread then return nil, outside end
   self.state = "parked"
   if timeout and timeout < LONGEST then skynet.sleep(steps(timeout), self) else skynet.wait(self) end
   local woken = self.state == "woken"
@@ -116,6 +116,7 @@ function Transport:read(timeout)
 end
 
 function Transport:write(bytes, timeout)
+  if not inside.coroutine() then return nil, lib.rule end
   local line, ends = self.line, timeout and core.now() + timeout
   while line.congested and not line.closed do
     local ok, why = line.writable:wait(ends and ends - core.now())

@@ -82,7 +82,4 @@ function host.forget(descriptor)
   waiting[descriptor] = nil
 end
 
---- Whether this is Tarantool: there, every call is in a fiber.
-function host.usable() return true end
-
 return fd.complete(host)
