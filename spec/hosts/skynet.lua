@@ -40,6 +40,14 @@ file:write("thread = 2\nharbor = 0\n", setting("logger", keeper.folder .. "/log"
   setting("lua_path", folder .. "/lualib/?.lua;" .. folder .. "/lualib/?/init.lua;" .. package.path),
   setting("lua_cpath", folder .. "/luaclib/?.so;" .. child.root .. "/build/skynet/?.so"))
 file:close()
-os.execute(("exec %s %s"):format(quote(folder .. "/skynet"), quote(config)))
-for line in io.lines(keeper.folder .. "/log") do print("# " .. line) end
+local pipe = io.popen(("exec %s %s"):format(quote(folder .. "/skynet"), quote(config)))
+local ended
+for line in pipe:lines() do
+  print(line)
+  ended = line:find "^%d+ passed"
+end
+pipe:close()
+if not ended then
+  for line in io.lines(keeper.folder .. "/log") do print("# " .. line) end
+end
 keeper:close()

@@ -13,7 +13,6 @@
 local core = require "mail.core"
 local fd = require "mail.io.fd"
 local inside = require "mail.io.inside"
-
 local copas = require "copas"
 
 local version = tostring(rawget(copas, "_VERSION")):match "%d[%d.]*"
@@ -44,8 +43,7 @@ local function park(place, timeout)
   if timeout and timeout < math.huge then copas.pause(timeout) else copas.pauseforever() end
   local woken = place.woken
   place.thread, place.woken = nil, nil
-  if woken then return true end
-  return nil, "timeout"
+  return woken, not woken and "timeout" or nil
 end
 
 local Event = {}
@@ -63,6 +61,8 @@ function Event:set()
 end
 
 function host.event() return setmetatable({}, Event) end
+function host.pause() copas.pause() end
+function host.spawn(fn, ...) return copas.addthread(fn, ...) end
 
 function host.sleep(seconds)
   local thread, outside = current()
@@ -70,9 +70,7 @@ function host.sleep(seconds)
   copas.pause(seconds)
 end
 
-function host.pause() copas.pause() end
-function host.spawn(fn, ...) return copas.addthread(fn, ...) end
-
+local LATE = 1 -- seconds after its end in which a live thread has ended its wait
 local poller = core.poller()
 local waiting = {} -- descriptor → place
 local ready = {}
@@ -81,7 +79,16 @@ local watching
 -- What copas takes for a socket: `receive` has nothing at first, so that copas waits for the descriptor.
 local watched = { getfd = function() return poller:fd() end, settimeout = function() end }
 
-function watched.dirty() return next(waiting) == nil end
+-- Whoever was removed (copas.removethread) is late, and no reason to watch.
+local function nobody()
+  local now = core.now()
+  for _, place in pairs(waiting) do
+    if not place.ends or now < place.ends then return false end
+  end
+  return true
+end
+
+watched.dirty = nobody
 
 function watched:receive()
   self.asked = not self.asked
@@ -92,13 +99,9 @@ end
 -- Where copas cannot watch (no luasocket, no such descriptor), it looks a hundred times a second.
 local watchable = package.loaded.socket and (poller:fd() or 1024) < 1024
 
-local function next_report()
-  if watchable then copas.receive(watched) else copas.pause(0.01) end
-end
-
 local function watch()
-  while next(waiting) do
-    next_report()
+  while not nobody() do
+    if watchable then copas.receive(watched) else copas.pause(0.01) end
     for i = 1, poller:wait(0, ready) do
       local place = waiting[ready[i]]
       waiting[ready[i]] = nil
@@ -106,27 +109,27 @@ local function watch()
     end
     copas.pause() -- whoever was woken may wait again
   end
-  watching = nil
+  waiting, watching = {}, nil
 end
 
 function host.wait(descriptor, what, timeout)
-  if not inside.coroutine() then return nil, select(2, current()) end
+  local thread, outside = current()
+  if not thread then return nil, outside end
   local is_ready, why = poller:park(descriptor, what)
   if is_ready == nil then return nil, why end
   if is_ready then return true end
-  local place = {}
+  local place = { ends = timeout and core.now() + timeout + LATE }
   waiting[descriptor] = place
   if not watching then
     watching = true
     copas.addthread(watch)
   end
-  local ok
-  ok, why = park(place, timeout)
+  is_ready, why = park(place, timeout)
   if waiting[descriptor] == place then
     waiting[descriptor] = nil
     poller:unpark(descriptor)
   end
-  return ok, why
+  return is_ready, why
 end
 
 function host.nudge(descriptor)
@@ -142,7 +145,7 @@ function host.forget(descriptor)
   poller:forget(descriptor)
 end
 
---- Whether a wait made here and now is copas' affair: its loop runs, and this is a coroutine.
+-- Whether a wait made here and now is copas' affair: its loop runs, and this is a coroutine.
 function host.usable() return copas.running == true and inside.coroutine() end
 
 return fd.complete(host)

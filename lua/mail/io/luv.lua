@@ -4,9 +4,9 @@
 -- Traps that shape this file: read_start reads on for ever, so it is stopped with each piece (that is
 -- the backpressure), and an idle session does not keep the loop alive; uv_write queues without limit,
 -- so a write ends with its callback; close resumes nobody, so it is done here; luv holds a handle until
--- it is closed, so a session that was dropped closes its own; uv_poll reports a reset socket on stderr
--- (luv before August 2022), so it serves for the descriptors of resolver and dial alone, which are
--- never reset.
+-- it is closed, so that of a session which was dropped is closed at the next wait of any other; uv_poll
+-- reports a reset socket on stderr (luv before August 2022), so it serves for the descriptors of resolver
+-- and dial alone, which are never reset.
 -- @module mail.io.luv
 
 local core = require "mail.core"
@@ -28,15 +28,13 @@ function luv.pause() park.sleep(0) end
 -- For resolver and dial, whose descriptors stand for all their sockets.
 local dialer = { now = core.now, sleep = park.sleep, forget = function() end }
 
-function dialer.wait(descriptor, what, timeout)
+-- A coroutine may be closed in here: `object` keeps the descriptor open until the time is over.
+function dialer.wait(descriptor, what, timeout, object)
   local poll, why = uv.new_poll(descriptor)
   if not poll then return nil, why end
-  local place = {}
+  local place = { object = object, leave = function() poll:close() end }
   poll:start(what, function() arrive(place, true) end)
-  local ok
-  ok, why = wait(place, timeout)
-  poll:close()
-  return ok, why
+  return wait(place, timeout)
 end
 
 -- Calls `fn` when what is returned is collected: Lua 5.1 knows finalizers of userdata alone.
@@ -63,29 +61,30 @@ function luv.dial(name, port, options, deadline)
   -- The callback lives as long as the handle, so it must not hold the transport: `reading.place` does,
   -- but only while somebody is parked in it.
   local reading = {}
-  local function on_read(failure, bytes)
-    tcp:read_stop()
-    local place = reading.place
+  local function leave()
     reading.place = nil
+    if not reading.closed then tcp:read_stop() end
+  end
+  local function on_read(failure, bytes)
+    local place = reading.place
     if place then arrive(place, bytes, failure or "closed") end
   end
   local guard = collected(function()
-    if not tcp:is_closing() then tcp:close() end
+    if not reading.closed then park.drop(tcp) end
   end)
-  return setmetatable({ tcp = tcp, on_read = on_read, reading = reading, place = {}, guard = guard }, Transport)
+  return setmetatable({
+    tcp = tcp, on_read = on_read, leave = leave, reading = reading, place = {}, guard = guard,
+  }, Transport)
 end
 
 function Transport:read(timeout)
   if not self.tcp then return nil, "closed" end
-  local ok, failure = self.tcp:read_start(self.on_read)
-  if not ok then return nil, failure end
-  self.reading.place = self.place
-  local bytes, why = wait(self.place, timeout)
-  if self.reading.place then -- neither read nor closed
-    self.reading.place = nil
-    self.tcp:read_stop()
+  if inside.coroutine() then
+    local ok, failure = self.tcp:read_start(self.on_read)
+    if not ok then return nil, failure end
+    self.reading.place, self.place.leave = self.place, self.leave
   end
-  return bytes, why
+  return wait(self.place, timeout)
 end
 
 -- What the system takes at once needs no callback.
@@ -107,7 +106,7 @@ end
 function Transport:close()
   local tcp = self.tcp
   if not tcp then return end
-  self.tcp, self.reading.place = nil, nil
+  self.tcp, self.reading.closed = nil, true
   tcp:close()
   wake(self.place)
   if self.writing then wake(self.writing) end

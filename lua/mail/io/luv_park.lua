@@ -30,7 +30,18 @@ local function release(timer)
   resting[#resting + 1] = timer
 end
 
+local dropped = {}
+
+--- Has a handle closed, later: for finalizers. They may run while the Lua state ends, when luv frees what is
+-- being closed before libuv is done with it.
+function park.drop(handle) dropped[#dropped + 1] = handle end
+
+local function close_dropped()
+  for i = #dropped, 1, -1 do table.remove(dropped, i):close() end
+end
+
 local function start_timer(seconds, fn, place, a)
+  if dropped[1] then close_dropped() end
   local timer = table.remove(resting)
   if not timer then
     timer = { handle = uv.new_timer() }
@@ -53,10 +64,13 @@ local function run(co, ...)
   if not ok then error(debug.traceback(co, tostring(err)), 0) end
 end
 
+-- Takes whoever is parked there out. `leave`, where there is one, stops what the place waits for; the
+-- coroutine may be dead by now and could not.
 local function settle(place)
-  local co, timer = place.co, place.timer
-  place.co, place.timer = nil, nil
+  local co, timer, leave = place.co, place.timer, place.leave
+  place.co, place.timer, place.leave = nil, nil, nil
   if timer then release(timer) end
+  if leave then leave() end
   return co
 end
 
