@@ -20,6 +20,7 @@ external_dependencies = {
   ZLIB = { header = "zlib.h", library = "z" },
   CARES = { header = "ares.h", library = "cares" },
   IDN2 = { header = "idn2.h", library = "idn2" },
+  UNISTRING = { header = "unistr.h", library = "unistring" },
 }
 build = {
   type = "make",

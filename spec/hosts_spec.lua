@@ -14,7 +14,8 @@ local luajit = rawget(_G, "jit") ~= nil
 
 -- `luajit`: a host with a LuaJIT of its own, tried once, in the suite's run under LuaJIT, whose core it can load.
 local HOSTS = {
-  { "native" }, { "blocking" }, { "cqueues" }, { "luv" }, { "copas" }, { "tarantool", luajit = true }, { "skynet" },
+  { "native" }, { "blocking" }, { "cqueues" }, { "template" }, { "luv" }, { "copas" },
+  { "openresty", luajit = true }, { "openresty_timer", luajit = true }, { "tarantool", luajit = true }, { "skynet" },
 }
 
 -- Seconds after which a runner is given up, and a suite with it. The target is 20.
@@ -56,12 +57,12 @@ local function run(name)
   file:close()
   -- Libraries that this machine lacked are unpacked with what needs them.
   local libraries = "LD_LIBRARY_PATH=\"$(ls -d build/servers/hosts/usr/lib/*-linux-* 2>/dev/null)\" "
-  local _, text = child.shell(("( %sspec/hosts/%s.lua )")
-    :format(child.lua(libraries .. "LM_HOSTS=" .. path .. " timeout " .. BOUND), name))
+  local clean, text = child.shell(("( %sspec/hosts/%s.lua )")
+    :format(child.lua(libraries .. "LM_HOSTS=" .. path, BOUND), name))
   os.remove(path)
   hosts.keep(name, text)
   local said = hosts.parse(text)
-  said.text = text
+  said.text, said.clean = text, clean
   return said
 end
 
@@ -76,6 +77,7 @@ describe("Every host loop", function()
         assert.equal("", table.concat(said.bad, "\n"))
         assert.equal("0", said.failed)
         assert.is_true(tonumber(said.passed) > 0)
+        assert.is_true(said.clean, name .. " ended badly:\n" .. said.text)
       end)
     end
   end

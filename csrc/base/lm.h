@@ -57,6 +57,7 @@ struct lm_limits {
   size_t response;    /* text of one IMAP response without its literals: endless lists */
   size_t literal;     /* a string inside an IMAP answer, held in memory: literal bombs */
   size_t message;     /* a body collected in memory: a transfer larger than the machine */
+  size_t piece;       /* a body up to this size comes whole where longer ones come in pieces */
   size_t stream;      /* a body handed on in pieces; 0 = none: disks that fill */
   size_t reply_lines; /* lines of one SMTP reply or POP3 capability list: endless replies */
   size_t listing;     /* lines of one POP3 listing, 96 octets each on average: endless lists */
@@ -70,10 +71,15 @@ struct lm_limits {
 
 #define LM_LIMITS_DEFAULT                                                                          \
   {                                                                                                \
-    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,       \
-    .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100, .queue = 16777216,       \
-    .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                      \
+    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .piece = 32768,    \
+    .stream = 0, .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100,             \
+    .queue = 16777216, .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                   \
   }
+
+/* A limit of the IMAP grammar that nobody needs to change. */
+enum {
+  LM_THREAD_DEPTH = 10000 /* brackets in brackets of a THREAD answer: stack and tree growth */
+};
 
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
@@ -83,5 +89,14 @@ enum {
   LM_DOMAIN = 255,        /* octets, RFC 5321 §4.5.3.1.2 */
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
+
+/* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
+** a credit, which input fills up again, so that a message of blanks passes and an endless one does
+** not. One turn makes no more than TURN octets, so no call blocks a loop. */
+enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
+
+/* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
+** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
+enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
 
 #endif

@@ -5,7 +5,10 @@
 ** A method queues a command and returns its id; next() tells what became of it. Tables are built in
 ** push_imap.c.
 */
+#include <string.h>
+
 #include "bind/bind.h"
+#include "bind/l_zlib.h"
 #include "bind/open.h"
 #include "bind/push_imap.h"
 #include "imap/client.h"
@@ -61,12 +64,12 @@ static int push_untagged(lua_State *L, const struct lm_imap_resp *r) {
   return 6;
 }
 
-/* text, code | nil */
+/* text, code | nil, code's value | nil */
 static int push_bye(lua_State *L, const struct lm_imap_resp *r) {
   lm_pushstr(L, r->text);
   if (r->code.n == 0) return 1;
-  lm_pushstr(L, r->code);
-  return 2;
+  push_code(L, r);
+  return 3;
 }
 
 /* message so far, section, size */
@@ -282,6 +285,12 @@ static int is_sent(lua_State *L) {
   return 1;
 }
 
+/* join(id, with) -> true | nil, reason: the data of both comes under the id of the older */
+static int join(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  return pushed_ok(L, s, lm_imapc_join(s, checkid(L, 2), checkid(L, 3)));
+}
+
 /* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -326,6 +335,23 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* tag(id) -> the tag of a command, by which later responses may name it */
+static int tag(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  struct lm_buf text = {NULL, 0, 0, 0};
+  uint32_t id = checkid(L, 2);
+  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  lm_pushstr(L, lm_buf_str(&text));
+  lm_buf_free(&text);
+  return 1;
+}
+
+/* speaks_utf8() -> boolean: names and quoted strings travel as UTF-8 */
+static int speaks_utf8(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_utf8(self(L)));
+  return 1;
+}
+
 /* phase() -> "greeting" | "not authenticated" | "authenticated" | "selected" | "logout" */
 static int phase(lua_State *L) {
   static const char *const names[] = {"greeting", "not authenticated", "authenticated", "selected",
@@ -346,6 +372,7 @@ static const luaL_Reg methods[] = {
     {"content", content},
     {"content_end", content_end},
     {"is_sent", is_sent},
+    {"join", join},
     {"push", push},
     {"wants_content", wants_content},
     {"idle_rearm", idle_rearm},
@@ -353,11 +380,15 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"tag", tag},
+    {"speaks_utf8", speaks_utf8},
     {"phase", phase},
     {"pending", pending},
     {"begin_login", login},
     {"begin_authenticate", authenticate},
     {"begin_idle", idle},
+    {"start_deflate", lm_box_start_deflate},
+    {"deflate_count", lm_box_deflate_count},
     {NULL, NULL},
 };
 
@@ -538,8 +569,28 @@ static int utf7_decode(lua_State *L) {
   return recode(L, lm_utf7_decode, "not modified UTF-7");
 }
 
-static const luaL_Reg functions[] = {
-    {"seqset", seqset}, {"utf7_encode", utf7_encode}, {"utf7_decode", utf7_decode}, {NULL, NULL}};
+/* core.bare_lf(text, from, to) -> the place of the first LF without a CR in front of it that lies in
+** from..to | nil */
+static int bare_lf(lua_State *L) {
+  struct lm_str s = lm_checkstr(L, 1);
+  size_t from = (size_t)luaL_checkinteger(L, 2), to = (size_t)luaL_checkinteger(L, 3);
+  const char *p, *end;
+  luaL_argcheck(L, from >= 1 && from <= s.n + 1, 2, "a place in the text expected");
+  if (to > s.n) to = s.n;
+  for (p = s.p + from - 1, end = s.p + to; p < end; p++) {
+    if ((p = memchr(p, '\n', (size_t)(end - p))) == NULL) return 0;
+    if (p > s.p && p[-1] == '\r') continue;
+    lua_pushinteger(L, p - s.p + 1);
+    return 1;
+  }
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"bare_lf", bare_lf},
+                                     {"seqset", seqset},
+                                     {"utf7_encode", utf7_encode},
+                                     {"utf7_decode", utf7_decode},
+                                     {NULL, NULL}};
 
 /* --- open ---------------------------------------------------------------------------------------------------- */
 

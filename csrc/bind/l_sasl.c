@@ -1,10 +1,11 @@
 /*
-** l_sasl.c: core.sasl, one exchange as a userdata; core.sasl_mechanisms, what there is.
+** l_sasl.c: core.sasl and core.sasl_server, one exchange as a userdata; core.sasl_mechanisms, what
+** there is.
 **
 ** Octets in, octets out: base64 and lines belong to the sessions.
 */
-#include "bind/bind.h"
 #include "base/text.h"
+#include "bind/bind.h"
 #include "bind/open.h"
 #include "sasl/sasl.h"
 
@@ -26,23 +27,55 @@ static struct lm_str credential(lua_State *L, const char *name) {
   return lm_checkstr(L, lua_gettop(L));
 }
 
-/* sasl(mechanism, {user=, password=, authzid=}) -> exchange | nil, reason */
-static int sasl(lua_State *L) {
+/* The table at 2; its strings stay on the stack. */
+static void read_credentials(lua_State *L, struct lm_sasl_credentials *c) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checkstack(L, 16, "credentials");
+  c->user = credential(L, "user");
+  c->password = credential(L, "password");
+  c->token = credential(L, "token");
+  c->authzid = credential(L, "authzid");
+  c->port = credential(L, "port");
+  c->service = credential(L, "service");
+  c->host = credential(L, "host");
+  c->nonce = credential(L, "nonce");
+  c->binding_name = credential(L, "binding_name");
+  c->binding = credential(L, "binding");
+  lua_getfield(L, 2, "binding_offered");
+  c->binding_offered = lua_toboolean(L, -1);
+  lua_getfield(L, 2, "now");
+  c->now = (uint64_t)luaL_optnumber(L, -1, 0);
+}
+
+static const struct lm_sasl_mechanism *mechanism(lua_State *L) {
   const struct lm_sasl_mechanism *m = lm_sasl_find(lm_checkstr(L, 1));
+  luaL_argcheck(L, m != NULL, 1, "unknown SASL mechanism");
+  return m;
+}
+
+typedef const char *begin_fn(const struct lm_sasl_mechanism *, const struct lm_sasl_credentials *,
+                             struct lm_sasl **);
+
+static int begin(lua_State *L, begin_fn *how) {
+  const struct lm_sasl_mechanism *m = mechanism(L);
   struct lm_sasl_credentials c;
   struct exchange *x;
   const char *why;
-  luaL_argcheck(L, m != NULL, 1, "unknown SASL mechanism");
-  luaL_checktype(L, 2, LUA_TTABLE);
-  c.user = credential(L, "user");
-  c.password = credential(L, "password");
-  c.authzid = credential(L, "authzid");
+  read_credentials(L, &c);
   x = lm_newobject(L, sizeof *x, lua_upvalueindex(1));
-  why = lm_sasl_new(m, &c, &x->sasl);
+  why = how(m, &c, &x->sasl);
   if (why == NULL) return 1;
   lua_pushnil(L);
   lua_pushstring(L, why);
   return 2;
+}
+
+/* --- the client --------------------------------------------------------------------------------- */
+
+/* sasl(mechanism, {user=, password=, token=, authzid=, host=, port=, service=, now=, nonce=,
+** binding_name=, binding=, binding_offered=}) -> exchange | nil, reason */
+static int sasl(lua_State *L) {
+  return begin(L, lm_sasl_new);
 }
 
 /* initial() -> response | nil where the server speaks first */
@@ -53,23 +86,49 @@ static int initial(lua_State *L) {
   return 1;
 }
 
-/* step(challenge) -> response | nil, reason: then cancel. nil is a challenge that was no base64. */
-static int step(lua_State *L) {
-  struct lm_sasl *s = self(L);
-  struct lm_str response;
-  enum lm_sasl_answer answer = lm_sasl_step(s, lm_optstr(L, 2), &response);
-  if (answer == LM_SASL_SEND) {
+static int answer(lua_State *L, struct lm_sasl *s, enum lm_sasl_answer got,
+                  struct lm_str response) {
+  if (got == LM_SASL_SEND) {
     lm_pushstr(L, response);
     return 1;
   }
+  if (got == LM_SASL_WORKING) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
   lua_pushnil(L);
-  lua_pushstring(L, answer == LM_SASL_MEMORY ? "out of memory" : lm_sasl_why(s));
+  lua_pushstring(L, got == LM_SASL_MEMORY ? "out of memory" : lm_sasl_why(s));
   return 2;
+}
+
+/* step(challenge) -> response | false: call work() | nil, reason: then cancel. nil is a challenge
+** that was no base64. */
+static int step(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_str response;
+  enum lm_sasl_answer got = lm_sasl_step(s, lm_optstr(L, 2), &response);
+  return answer(L, s, got, response);
+}
+
+/* work() -> as step: the next slice, well under a millisecond */
+static int work(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_str response;
+  enum lm_sasl_answer got = lm_sasl_work(s, &response);
+  return answer(L, s, got, response);
 }
 
 /* done() -> boolean: whether a success may be believed */
 static int done(lua_State *L) {
   lua_pushboolean(L, lm_sasl_done(self(L)));
+  return 1;
+}
+
+/* reason() -> text | nil: what the server said of its refusal within the exchange */
+static int reason(lua_State *L) {
+  struct lm_str text = lm_sasl_reason(self(L));
+  if (text.n == 0) return 0;
+  lm_pushstr(L, text);
   return 1;
 }
 
@@ -80,19 +139,102 @@ static int release(lua_State *L) {
   return 0;
 }
 
-/* sasl_mechanisms() -> array of {name=, plaintext=, wants_secret=}, strongest first */
+/* --- the server --------------------------------------------------------------------------------- */
+
+/* sasl_server(mechanism, {host=, nonce=, binding_name=, binding=, binding_offered=, user= (EXTERNAL:
+** whom the certificate names)}) -> exchange | nil, reason */
+static int sasl_server(lua_State *L) {
+  return begin(L, lm_sasl_serve);
+}
+
+/* turn -> "challenge", text | "check", user, password, authzid | "token", user, token |
+** "lookup", user | "more" | "accept", user, authzid | "deny", why */
+static int push_turn(lua_State *L, struct lm_sasl *s, const struct lm_sasl_event *ev) {
+  static const char *const names[] = {"challenge", "check",  "token", "lookup",
+                                      "more",      "accept", "deny"};
+  if (ev->turn == LM_SASL_NO_MEMORY) return luaL_error(L, "out of memory");
+  lua_pushstring(L, names[ev->turn]);
+  switch (ev->turn) {
+  case LM_SASL_CHALLENGE: lm_pushstr(L, ev->text); return 2;
+  case LM_SASL_MORE: return 1;
+  case LM_SASL_LOOKUP: lm_pushstr(L, ev->user); return 2;
+  case LM_SASL_DENY: lua_pushstring(L, lm_sasl_why(s)); return 2;
+  case LM_SASL_ACCEPT:
+    lm_pushstr(L, ev->user);
+    lm_pushstr(L, ev->authzid);
+    return 3;
+  default:
+    lm_pushstr(L, ev->user);
+    lm_pushstr(L, ev->password);
+    lm_pushstr(L, ev->authzid);
+    return 4;
+  }
+}
+
+/* receive(response | nil) -> turn */
+static int receive(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_sasl_event ev;
+  lm_sasl_receive(s, lm_optstr(L, 2), &ev);
+  return push_turn(L, s, &ev);
+}
+
+/* secret{password=} | secret{salt=, rounds=, stored_key=, server_key=} | secret{salt=}: nobody of
+** that name -> turn */
+static int secret(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_sasl_secret known;
+  struct lm_sasl_event ev;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  known.password = credential(L, "password");
+  known.salt = credential(L, "salt");
+  known.stored_key = credential(L, "stored_key");
+  known.server_key = credential(L, "server_key");
+  lua_getfield(L, 2, "rounds");
+  known.rounds = (uint32_t)luaL_optinteger(L, -1, 0);
+  lm_sasl_secret(s, &known, &ev);
+  return push_turn(L, s, &ev);
+}
+
+/* decide(is_right) -> turn */
+static int decide(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_sasl_event ev;
+  lm_sasl_decide(s, lua_toboolean(L, 2), &ev);
+  return push_turn(L, s, &ev);
+}
+
+/* more() -> turn: the next slice behind "more" */
+static int more(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct lm_sasl_event ev;
+  lm_sasl_continue(s, &ev);
+  return push_turn(L, s, &ev);
+}
+
+/* --- what there is ------------------------------------------------------------------------------ */
+
+static void set_flag(lua_State *L, const char *name, bool value) {
+  lua_pushboolean(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/* sasl_mechanisms() -> array of {name=, plaintext=, wants_secret=, wants_token=, binds=, on_demand=,
+** serves=}, strongest first */
 static int sasl_mechanisms(lua_State *L) {
   const struct lm_sasl_mechanism *const *m = lm_sasl_mechanisms();
   int i;
   lua_newtable(L);
   for (i = 0; m[i]; i++) {
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 7);
     lua_pushstring(L, m[i]->name);
     lua_setfield(L, -2, "name");
-    lua_pushboolean(L, m[i]->plaintext);
-    lua_setfield(L, -2, "plaintext");
-    lua_pushboolean(L, m[i]->wants_secret);
-    lua_setfield(L, -2, "wants_secret");
+    set_flag(L, "plaintext", m[i]->plaintext);
+    set_flag(L, "wants_secret", m[i]->wants_secret);
+    set_flag(L, "wants_token", m[i]->wants_token);
+    set_flag(L, "binds", m[i]->binds);
+    set_flag(L, "on_demand", m[i]->on_demand);
+    set_flag(L, "serves", m[i]->serve != NULL);
     lua_rawseti(L, -2, i + 1);
   }
   return 1;
@@ -115,17 +257,30 @@ static int base64(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"initial", initial}, {"step", step}, {"done", done}, {"free", release}, {NULL, NULL},
+static const luaL_Reg client_methods[] = {
+    {"initial", initial}, {"step", step},    {"work", work}, {"done", done},
+    {"reason", reason},   {"free", release}, {NULL, NULL},
+};
+
+static const luaL_Reg server_methods[] = {
+    {"receive", receive}, {"secret", secret}, {"decide", decide},
+    {"more", more},       {"free", release},  {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
 
+static void open_class(lua_State *L, const char *field, const char *name, const luaL_Reg *methods,
+                       const char *function, lua_CFunction make) {
+  lm_newclass(L, field, name, methods, meta);
+  lua_getfield(L, -1, field);
+  lua_pushcclosure(L, make, 1);
+  lua_setfield(L, -2, function);
+}
+
 void lm_open_sasl(lua_State *L) {
-  lm_newclass(L, "sasl_class", "mail.sasl", methods, meta);
-  lua_getfield(L, -1, "sasl_class");
-  lua_pushcclosure(L, sasl, 1);
-  lua_setfield(L, -2, "sasl");
+  open_class(L, "sasl_class", "mail.sasl", client_methods, "sasl", sasl);
+  open_class(L, "sasl_server_class", "mail.sasl_server", server_methods, "sasl_server",
+             sasl_server);
   lua_pushcfunction(L, sasl_mechanisms);
   lua_setfield(L, -2, "sasl_mechanisms");
   lua_pushcfunction(L, base64);

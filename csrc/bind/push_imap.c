@@ -21,6 +21,8 @@ enum key {
   K_RAW,
   K_DEFECTS,
   K_STREAMED,
+  K_ITEM,
+  K_REASON,
   K_DATE,
   K_SUBJECT,
   K_FROM,
@@ -58,16 +60,15 @@ enum key {
 };
 
 static const char *const names[KEYS] = {
-    NULL,          "seq",     "uid",         "flags",         "internaldate",
-    "size",        "modseq",  "envelope",    "bodystructure", "body",
-    "binary",      "raw",     "defects",     "streamed",      "date",
-    "subject",     "from",    "sender",      "reply_to",      "to",
-    "cc",          "bcc",     "in_reply_to", "message_id",    "name",
-    "address",     "group",   "members",     "type",          "parameters",
-    "parts",       "section", "lines",       "encoding",      "id",
-    "description", "md5",     "disposition", "language",      "location",
-    "kind",        "tag",     "number",      "value",         "code",
-    "code_value",  "text",
+    NULL,          "seq",         "uid",           "flags",       "internaldate", "size",
+    "modseq",      "envelope",    "bodystructure", "body",        "binary",       "raw",
+    "defects",     "streamed",    "item",          "reason",      "date",         "subject",
+    "from",        "sender",      "reply_to",      "to",          "cc",           "bcc",
+    "in_reply_to", "message_id",  "name",          "address",     "group",        "members",
+    "type",        "parameters",  "parts",         "section",     "lines",        "encoding",
+    "id",          "description", "md5",           "disposition", "language",     "location",
+    "kind",        "tag",         "number",        "value",       "code",         "code_value",
+    "text",
 };
 
 static char keys_key; /* its address finds the array in the registry */
@@ -153,7 +154,7 @@ static int add_numbers(lua_State *L, const struct lm_imap_value *v, int n) {
 static void push_list(lua_State *L, const struct lm_imap_value *list) {
   const struct lm_imap_value *v = list->u.list.first;
   bool numbers = v && v->kind == LM_VALUE_NUMBERS;
-  bool fields = v && v->key.n;
+  bool fields = v && v->key.p;
   int n = 0;
   luaL_checkstack(L, 8, "IMAP data");
   lua_createtable(L,
@@ -164,7 +165,7 @@ static void push_list(lua_State *L, const struct lm_imap_value *list) {
   for (; v; v = v->next) {
     if (v->kind == LM_VALUE_NUMBERS) {
       n = add_numbers(L, v, n);
-    } else if (v->key.n) {
+    } else if (v->key.p) {
       lm_pushstr(L, v->key);
       lm_imap_push_value(L, v);
       lua_rawset(L, -3);
@@ -176,6 +177,32 @@ static void push_list(lua_State *L, const struct lm_imap_value *list) {
 }
 
 enum { EXACT_BITS = 53 };
+
+/* {id=, child, child ...} for each message of a tree. One table holds the node of each level that is
+** open: no depth of the answer is a depth of the stack. A message without number has no id. */
+static void push_tree(lua_State *L, const struct lm_imap_value *tree) {
+  const uint32_t *p = tree->u.numbers.p, *end = p + tree->u.numbers.n;
+  int at;
+  luaL_checkstack(L, 8, "IMAP data");
+  lua_newtable(L); /* level + 1 → node; at 1 what is above the top */
+  at = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, at, 1);
+  for (; p < end; p += 2) {
+    lua_createtable(L, 0, 1);
+    if (p[1]) {
+      lm_push_u64(L, p[1]);
+      lua_setfield(L, -2, "id");
+    }
+    lua_rawgeti(L, at, (int)p[0] + 1);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+    lua_rawseti(L, at, (int)p[0] + 2);
+  }
+  lua_remove(L, at);
+}
 
 /* A number, or its digits where a float of other Luas could not hold it. */
 static void push_number(lua_State *L, uint64_t n) {
@@ -201,6 +228,7 @@ void lm_imap_push_value(lua_State *L, const struct lm_imap_value *v) {
     lua_createtable(L, (int)v->u.numbers.n, 0);
     add_numbers(L, v, 0);
     break;
+  case LM_VALUE_TREE: push_tree(L, v); break;
   default: push_list(L, v); break;
   }
 }
@@ -455,6 +483,24 @@ static void put_streamed(struct to t, const struct lm_imap_fetch *f) {
   set(t);
 }
 
+/* Field "defects": an array of {item=, reason=}. */
+static void put_defects(struct to t, const struct lm_imap_fetch *f) {
+  const struct lm_imap_defect *d;
+  int n = 0;
+  if (f->defects == NULL) return;
+  key(t, K_DEFECTS);
+  lua_newtable(t.L);
+  for (d = f->defects; d; d = d->next) {
+    lua_createtable(t.L, 0, 2);
+    put_str(t, K_ITEM, d->item);
+    key(t, K_REASON);
+    lua_pushfstring(t.L, "%s expected", d->expected);
+    set(t);
+    lua_rawseti(t.L, -2, ++n);
+  }
+  set(t);
+}
+
 static void put_others(struct to t, const struct lm_imap_fetch *f) {
   const struct lm_imap_value *v;
   for (v = f->other.u.list.first; v; v = v->next) {
@@ -467,7 +513,7 @@ static void put_others(struct to t, const struct lm_imap_fetch *f) {
     lm_imap_push_value(t.L, &f->raw);
     set(t);
   }
-  if (f->defects) put_number(t, K_DEFECTS, f->defects);
+  put_defects(t, f);
 }
 
 static void put_trees(struct to t, const struct lm_imap_fetch *f) {

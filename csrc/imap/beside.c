@@ -14,15 +14,10 @@
   (LM_IMAP_G_SEARCH | LM_IMAP_G_LIST | LM_IMAP_G_OTHER | LM_IMAP_G_CAPABILITY |                    \
    LM_IMAP_G_ENABLED | LM_IMAP_G_EXPUNGE)
 
-/* --- sets of messages ------------------------------------------------------------------------------- */
+/* Data that names its mailbox. */
+#define G_OF_A_MAILBOX (LM_IMAP_G_STATUS | LM_IMAP_G_ABOUT)
 
-static bool is_open(const struct lm_seqset *set) {
-  size_t i;
-  for (i = 0; i < set->n; i++) {
-    if (set->p[i].lo == LM_SEQ_STAR || set->p[i].hi == LM_SEQ_STAR) return true;
-  }
-  return false;
-}
+/* --- sets of messages ------------------------------------------------------------------------------- */
 
 /* Keeps the set of a command whose answer is FETCH data. One that is no list of numbers ("$", or
 ** with "*" in it) stays empty and means any message. False when memory is short. */
@@ -30,22 +25,13 @@ bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text) {
   enum lm_seqset_got got;
   if ((cmd->verb->collects & LM_IMAP_G_FETCH) == 0 || cmd->set.n) return true;
   got = lm_seqset_parse(&cmd->set, text);
-  if (got != LM_SEQSET_OK || is_open(&cmd->set)) lm_seqset_free(&cmd->set);
+  if (got != LM_SEQSET_OK || lm_seqset_is_open(&cmd->set)) lm_seqset_free(&cmd->set);
   lm_seqset_sort(&cmd->set);
   return got != LM_SEQSET_MEMORY;
 }
 
 static bool contains(const struct lm_seqset *set, uint32_t n) {
-  size_t lo = 0, hi = set->n;
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    if (set->p[mid].hi < n) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  return set->n == 0 || (lo < set->n && set->p[lo].lo <= n);
+  return set->n == 0 || lm_seqset_has(set, n);
 }
 
 static bool overlap(const struct lm_seqset *a, const struct lm_seqset *b) {
@@ -74,15 +60,20 @@ static bool same_messages(const struct lm_imapc_cmd *a, const struct lm_imapc_cm
   return by_number(a) != by_number(b) || overlap(&a->set, &b->set);
 }
 
-/* True where the answers of the two could be taken for one another's. */
+static bool joined(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
+  return a->group != 0 && a->group == b->group;
+}
+
+/* True where the answers of the two could be taken for one another's, and it matters. */
 bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
   unsigned both = a->verb->collects & b->verb->collects,
            any = a->verb->collects | b->verb->collects;
+  if (joined(a, b)) return false;
   if (a->returns && b->returns) both &= ~(unsigned)LM_IMAP_G_SEARCH;
   if (both & G_NAMELESS) return true;
   if ((both & LM_IMAP_G_FETCH) && same_messages(a, b)) return true;
   if ((both & LM_IMAP_G_CODE) && (any & LM_IMAP_G_EXPUNGE)) return true; /* COPYUID of MOVE */
-  if ((both & LM_IMAP_G_STATUS) == 0) return false;
+  if ((both & G_OF_A_MAILBOX) == 0) return false;
   return (any & LM_IMAP_G_LIST) || a->mailbox == b->mailbox;
 }
 
@@ -101,10 +92,30 @@ struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group
   return NULL;
 }
 
-/* True where a later command in flight takes FETCH data too. */
+/* The oldest in flight of the commands that `cmd` is joined with: what comes for one of them is told
+** under its id. */
+struct lm_imapc_cmd *lm_imapc_leader(const struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
+  struct lm_imapc_cmd *other = s->first;
+  while (other != cmd && !joined(other, cmd)) other = other->next;
+  return other;
+}
+
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with) {
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, id), *first = lm_imapc_find(s, with);
+  s->refusal = NULL;
+  if (cmd == NULL || first == NULL || cmd->phase != PHASE_QUEUED || cmd->verb != first->verb) {
+    return lm_imapc_refuse(s, "these commands cannot be joined") != 0;
+  }
+  if (first->group == 0) first->group = first->id;
+  cmd->group = first->group;
+  return true;
+}
+
+/* True where a later command in flight, not joined with it, takes FETCH data too. */
 bool lm_imapc_has_company(const struct lm_imapc_cmd *cmd) {
-  for (cmd = cmd->next; cmd && in_flight(cmd); cmd = cmd->next) {
-    if (cmd->verb->collects & LM_IMAP_G_FETCH) return true;
+  const struct lm_imapc_cmd *other;
+  for (other = cmd->next; other && in_flight(other); other = other->next) {
+    if ((other->verb->collects & LM_IMAP_G_FETCH) && !joined(cmd, other)) return true;
   }
   return false;
 }
@@ -132,10 +143,10 @@ static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *res
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group) {
   struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
-  bool named = resp->fetch || (group == LM_IMAP_G_STATUS && resp->value.kind == LM_VALUE_LIST);
+  bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
   if (first == NULL || !named || first == s->last) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
-    if ((cmd->verb->collects & group) && names(cmd, resp)) return cmd;
+    if ((cmd->verb->collects & group) && names(cmd, resp)) return lm_imapc_leader(s, cmd);
   }
   return first;
 }

@@ -165,6 +165,11 @@ void lm_imapc_idle_rearm(struct lm_imapc *s);
 /* Switches IDLE off; its DONE event follows. */
 void lm_imapc_idle_end(struct lm_imapc *s, uint32_t id);
 
+/* Joins a command that is still queued with an earlier one of the same verb: they need not wait for
+** one another, and the data of either comes under the id of the oldest that is in flight. Each has
+** its own DONE. False: refused. */
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with);
+
 /* Nobody listens for this command any more: dropped if not begun, else its answer is swallowed. In
 ** the middle of a literal of it the session fails. */
 void lm_imapc_abandon(struct lm_imapc *s, uint32_t id);
@@ -181,6 +186,13 @@ struct lm_str lm_imapc_capabilities(const struct lm_imapc *s);
 
 /* True where the capability is known to be there. */
 bool lm_imapc_has(const struct lm_imapc *s, struct lm_str name);
+
+/* Appends the tag of a command, by which later responses name it (RFC 5267 §4.3). */
+bool lm_imapc_tag(struct lm_imapc *s, uint32_t id, struct lm_buf *out);
+
+/* True where mailbox names and quoted strings travel as UTF-8: UTF8=ACCEPT or IMAP4rev2 is enabled,
+** or the server speaks IMAP4rev2 alone. */
+bool lm_imapc_utf8(const struct lm_imapc *s);
 
 /* Commands in flight or queued, IDLE not counted. */
 size_t lm_imapc_pending(const struct lm_imapc *s);

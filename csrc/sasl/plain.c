@@ -1,9 +1,11 @@
 /*
-** plain.c: PLAIN (RFC 4616): user and password in one message, in clear.
+** plain.c: PLAIN (RFC 4616): user and password in one message, in clear; both sides.
 **
 ** The server's first challenge should be empty; some put words there, which say nothing.
 */
 #include "sasl/mech.h"
+
+#include <string.h>
 
 /* message = [authzid] UTF8NUL authcid UTF8NUL passwd */
 static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge) {
@@ -17,6 +19,18 @@ static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge) {
   return LM_SASL_SEND;
 }
 
+static enum lm_sasl_turn serve(struct lm_sasl *s, struct lm_str response) {
+  struct lm_str rest = response, authzid, user;
+  if (s->stage > 0 && s->with.user.n)
+    return s->decided ? LM_SASL_ACCEPT : lm_sasl_deny(s, "a wrong password");
+  if (response.p == NULL) return s->stage ? lm_sasl_deny(s, "no base64") : LM_SASL_CHALLENGE;
+  authzid = lm_sasl_cut(&rest, '\0');
+  user = lm_sasl_cut(&rest, '\0');
+  if (user.n == 0 || rest.n == 0 || memchr(rest.p, 0, rest.n))
+    return lm_sasl_deny(s, "not a message of PLAIN");
+  return lm_sasl_claim(s, user, rest, authzid) ? LM_SASL_CHECK : LM_SASL_NO_MEMORY;
+}
+
 const struct lm_sasl_mechanism lm_sasl_plain = {
     .name = "PLAIN",
     .plaintext = true,
@@ -24,4 +38,5 @@ const struct lm_sasl_mechanism lm_sasl_plain = {
     .wants_secret = true,
     .strength = 20,
     .step = step,
+    .serve = serve,
 };

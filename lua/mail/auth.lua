@@ -3,6 +3,8 @@
 -- The octets of the mechanisms are the core's (`core.sasl`); what stands around them on the wire is
 -- each protocol's. What is decided here: the strongest mechanism that both sides have, or exactly the
 -- one that was asked for; and that no secret leaves in clear without TLS unless the user said so.
+-- Without TLS nothing that is derived from a secret leaves either, unless the user allowed that or named
+-- a mechanism which does not send it in clear: whoever listens to SCRAM may guess at the password at home.
 -- @module mail.auth
 
 local core = require "mail.core"
@@ -11,16 +13,14 @@ local Err = require "mail.err"
 local auth = {}
 
 -- Names that are right but not spoken here: an error of kind "unsupported", not a mistyped name.
-local ELSEWHERE = {
-  ["CRAM-MD5"] = true, ["DIGEST-MD5"] = true, XOAUTH2 = true, OAUTHBEARER = true, GSSAPI = true,
-  ["GS2-KRB5"] = true, NTLM = true, ANONYMOUS = true, KERBEROS_V4 = true,
-  ["SCRAM-SHA-1"] = true, ["SCRAM-SHA-1-PLUS"] = true, ["SCRAM-SHA-256"] = true,
-  ["SCRAM-SHA-256-PLUS"] = true, ["SCRAM-SHA-512"] = true, ["SCRAM-SHA-512-PLUS"] = true,
-}
+local ELSEWHERE = { GSSAPI = true, ["GS2-KRB5"] = true, ["GSS-SPNEGO"] = true, KERBEROS_V4 = true }
 
 local ranked = core.sasl_mechanisms()
 local known = {}
-for _, mechanism in ipairs(ranked) do known[mechanism.name] = mechanism end
+for i, mechanism in ipairs(ranked) do
+  mechanism.rank = i
+  known[mechanism.name] = mechanism
+end
 
 -- A mechanism of the protocol's own, by name.
 local function pseudo_of(extra, name)
@@ -29,19 +29,31 @@ local function pseudo_of(extra, name)
   end
 end
 
+-- A mechanism of the user's own (see `auth.run`) raises where it lacks something.
+local function check_own(mechanism, what, level)
+  local wrong = type(mechanism.name) ~= "string" and "a name"
+    or type(mechanism.step) ~= "function" and "a step function"
+  if wrong then error(("%s: a mechanism of one's own needs %s"):format(what, wrong), level) end
+end
+
 --- Raises where `name` is no mechanism at all; for option checks.
--- @tparam ?string name nil is fine
+-- @tparam ?string|table name nil is fine; a table is a mechanism of the user's own
 -- @tparam table pseudo array of names that the protocol adds ("USER", "APOP", "LOGIN-COMMAND")
 -- @tparam string what the call, for the message
 -- @tparam number level whose line is blamed, as of `error`
 function auth.check(name, pseudo, what, level)
+  level = (level or 1) + 1
   if name == nil then return end
+  if type(name) == "table" then
+    check_own(name, what, level + 1)
+    return
+  end
   local upper = name:upper()
   if known[upper] or ELSEWHERE[upper] then return end
   for _, extra in ipairs(pseudo or {}) do
     if extra == upper then return end
   end
-  error(("%s: unknown mechanism '%s'"):format(what, name), (level or 1) + 1)
+  error(("%s: unknown mechanism '%s'"):format(what, name), level)
 end
 
 local function fail(extra, kind, message, ...)
@@ -49,27 +61,37 @@ local function fail(extra, kind, message, ...)
 end
 
 local function in_clear(extra, name)
-  return fail(extra, "tls", "%s sends the password in clear and the connection has no TLS; "
+  return fail(extra, "tls", "%s sends the secret in clear and the connection has no TLS; "
     .. "allow_plaintext_login permits it", name)
 end
 
 -- The one that was asked for, or an error.
 local function demanded(offered, options, extra)
-  local name = options.mechanism:upper()
-  local mechanism = pseudo_of(extra, name)
-  if mechanism then
+  local own = type(options.mechanism) == "table" and options.mechanism
+  local name = (own and own.name or options.mechanism):upper()
+  local mechanism = own or pseudo_of(extra, name)
+  if not own and mechanism then
     if not mechanism.offered then return fail(extra, "unsupported", "the server does not offer %s", name) end
   else
-    mechanism = known[name]
+    mechanism = mechanism or known[name]
     if not mechanism then return fail(extra, "unsupported", "mechanism %s is not spoken here", name) end
     if not offered[name] then return fail(extra, "unsupported", "the server does not offer %s", name) end
+    if mechanism.binds and not extra.binding then
+      return fail(extra, "unsupported", "%s needs a channel binding, which this connection does not have", name)
+    end
   end
   if mechanism.plaintext and not (extra.secure or options.allow_plaintext_login) then return in_clear(extra, name) end
   return name
 end
 
--- Whether the user gave what the mechanism needs. EXTERNAL is for those who gave no secret.
-local function fits(mechanism, options)
+-- Whether the user gave what the mechanism needs, and it is not below what he takes. EXTERNAL is for
+-- those who gave no secret.
+local function fits(mechanism, options, extra)
+  local floor = options.mechanism_floor and known[options.mechanism_floor:upper()]
+  if mechanism.on_demand or (mechanism.binds and not extra.binding) or (floor and mechanism.rank > floor.rank) then
+    return false
+  end
+  if mechanism.wants_token then return options.token ~= nil end
   if mechanism.wants_secret then return options.password ~= nil end
   return options.password == nil and options.token == nil
 end
@@ -83,9 +105,10 @@ end
 
 --- The mechanism to use.
 -- @tparam table offered set of the SASL names that the server offers, in upper case
--- @tparam table options mechanism, password, token, allow_plaintext_login (API §2)
--- @tparam table extra `protocol`; `secure`: true under TLS; `pseudo`: array of the protocol's own,
---   strongest first, tried after SASL: {name=, plaintext=, offered=, on_demand= (never by default)}
+-- @tparam table options mechanism, mechanism_floor, password, token, allow_plaintext_login (API §2)
+-- @tparam table extra `protocol`; `secure`: true under TLS; `binding`: the channel's octets;
+--   `pseudo`: array of the protocol's own, strongest first, tried after SASL:
+--   {name=, plaintext=, offered=, on_demand= (never by default)}
 -- @treturn string its name; or nil, err: kind "unsupported" where the server lacks it, "tls" where
 --   it would send the secret in clear
 function auth.choose(offered, options, extra)
@@ -93,13 +116,14 @@ function auth.choose(offered, options, extra)
   local allowed = extra.secure or options.allow_plaintext_login
   local refused
   for _, mechanism in ipairs(ranked) do
-    if offered[mechanism.name] and fits(mechanism, options) then
-      if allowed or not mechanism.plaintext then return mechanism.name end
+    if offered[mechanism.name] and fits(mechanism, options, extra) then
+      local derives = mechanism.wants_secret or mechanism.wants_token
+      if allowed or not derives then return mechanism.name end
       refused = refused or mechanism.name
     end
   end
   for _, pseudo in ipairs(extra.pseudo or {}) do
-    if pseudo.offered and not pseudo.on_demand and options.password ~= nil then
+    if pseudo.offered and not pseudo.on_demand and options.password ~= nil and not options.mechanism_floor then
       if allowed or not pseudo.plaintext then return pseudo.name end
       refused = refused or pseudo.name
     end
@@ -107,8 +131,13 @@ function auth.choose(offered, options, extra)
   if refused then return in_clear(extra, refused) end
   -- A server that holds its plaintext mechanisms back until TLS: say what is really missing.
   if not allowed and options.password ~= nil then return in_clear(extra, "logging in") end
-  if options.token ~= nil then return fail(extra, "unsupported", "mechanisms with a token are not spoken here") end
-  if options.password == nil then return fail(extra, "auth", "no password was given") end
+  if options.password == nil and options.token == nil then
+    return fail(extra, "auth", "neither password nor token was given")
+  end
+  if options.mechanism_floor then
+    return fail(extra, "unsupported", "the server offers nothing as strong as %s (it has: %s)",
+      options.mechanism_floor, names(offered))
+  end
   return fail(extra, "unsupported", "no mechanism that both sides have (server: %s)", names(offered))
 end
 
@@ -120,10 +149,11 @@ function auth.mask(pump, secret)
   table.insert(pump.secrets, core.base64(secret))
 end
 
-local function secret_of(pump, value, what)
+-- A function is asked for the secret; `stale` tells it that the server refused the last one.
+local function secret_of(pump, value, what, stale)
   if type(value) == "function" then
     local err
-    value, err = value()
+    value, err = value(stale)
     if type(value) ~= "string" then
       local why = err ~= nil and tostring(err) or ("the function returned " .. type(value))
       return nil, pump:error("auth", ("no %s: %s"):format(what, why), { command = "AUTH" })
@@ -134,24 +164,62 @@ local function secret_of(pump, value, what)
 end
 
 --- The credentials: functions are called, once; secrets are masked from here on.
+-- @tparam Pump pump
+-- @tparam table options
+-- @tparam[opt] boolean stale the token that the function gave before was refused
 -- @treturn table {user=, password=, token=, authzid=}; or nil, err (kind "auth")
-function auth.credentials(pump, options)
+function auth.credentials(pump, options, stale)
   local password, token, err
   if options.password ~= nil then
     password, err = secret_of(pump, options.password, "password")
     if not password then return nil, err end
   end
   if options.token ~= nil then
-    token, err = secret_of(pump, options.token, "token")
+    token, err = secret_of(pump, options.token, "token", stale)
     if not token then return nil, err end
   end
   return { user = options.user, password = password, token = token, authzid = options.authzid }
 end
 
+-- SASL's names of the services (RFC 4422 §4).
+local SERVICE = { smtp = "smtp", pop3 = "pop", imap = "imap" }
+
+-- What the mechanisms want to know besides: to whom, when, and the channel that carries it.
+local function complete(credentials, pump, name, ops)
+  local peer, extra = pump.peer or {}, ops.extra
+  credentials.service = SERVICE[pump.protocol]
+  credentials.host = peer.host
+  credentials.port = peer.port and ("%d"):format(peer.port)
+  credentials.now = os.time()
+  credentials.binding_name, credentials.binding = extra.binding_name, extra.binding
+  credentials.binding_offered = ops.offered[name .. "-PLUS"] or false
+  return credentials
+end
+
+-- A mechanism of the user's own, with the methods of the core's.
+local function own_exchange(mechanism, credentials)
+  local exchange = {}
+  function exchange.initial() return mechanism.initial and mechanism.initial(credentials) end
+  function exchange.step(_, challenge)
+    local response, why = mechanism.step(challenge, credentials)
+    if response == nil then return nil, why and tostring(why) or "the mechanism gave up" end
+    return response
+  end
+  function exchange.done() return not mechanism.done or mechanism.done() end
+  function exchange.reason() end
+  function exchange.free() end
+  return exchange
+end
+
 -- Answers a challenge, or cancels. Returns why it was cancelled. LOGIN sends the user's name first,
--- which is no secret.
+-- which is no secret. Long computations come in slices; the loop has its turn between them.
 local function respond(pump, id, sasl, challenge, user)
   local response, why = sasl:step(challenge)
+  while response == false do
+    pump.host.pause()
+    if pump.failure then return "the session was closed" end
+    response, why = sasl:work()
+  end
   if response and response ~= user then auth.mask(pump, response) end
   pump.session:answer(id, response, true)
   return why
@@ -167,11 +235,12 @@ end
 -- @return true; or nil, err: kind "auth" with the peer's words
 function auth.exchange(pump, id, sasl, ops)
   local command = ops.command or "AUTH"
-  local cancelled
+  local cancelled, asked
   while true do
     local kind, a, b, c, d, e = pump:wait(id, ops.deadline)
     if not kind then return nil, a end
     if kind == "ask" then
+      asked = asked or a ~= "" -- an empty challenge only asks for the initial response
       cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)
@@ -182,41 +251,94 @@ function auth.exchange(pump, id, sasl, ops)
       end
       fields = fields or {}
       fields.command = command
+      fields.challenge = sasl:reason()
       local words = cancelled or (fields.text ~= "" and fields.text) or "no reason given"
-      return nil, pump:error(fields.kind or "auth", "login failed: " .. words, fields)
+      return nil, pump:error(fields.kind or "auth", "login failed: " .. words, fields), not asked
     end
   end
 end
 
---- Chooses, asks for the secret, and logs in.
+-- What this connection can be bound to: the name and its octets (RFC 9266, RFC 5929).
+local function find_binding(pump, options, extra)
+  local wanted = options.channel_binding
+  if wanted == false or not extra.secure then return end
+  for _, name in ipairs(wanted and { wanted } or { "tls-exporter", "tls-server-end-point" }) do
+    extra.binding = pump.session:tls_binding(name)
+    if extra.binding then
+      extra.binding_name = name
+      return
+    end
+  end
+end
+
+-- One attempt with the mechanism of that name.
+local function attempt(pump, name, options, ops, stale)
+  local credentials, err = auth.credentials(pump, options, stale)
+  if not credentials then return nil, err end
+  if ops.pseudo and ops.pseudo[name] then return ops.pseudo[name](credentials) end
+  local sasl, why
+  if type(options.mechanism) == "table" then
+    sasl = own_exchange(options.mechanism, credentials)
+  else
+    sasl, why = core.sasl(name, complete(credentials, pump, name, ops))
+    if not sasl then return nil, pump:error("invalid", why, { command = ops.command or "AUTH" }) end
+  end
+  local initial = ops.initial and sasl:initial() or nil
+  if initial then auth.mask(pump, initial) end
+  ops.user = credentials.user
+  local ok, id, unasked
+  id, err = ops.begin(name, initial)
+  if id then ok, err, unasked = auth.exchange(pump, id, sasl, ops) end
+  sasl:free()
+  return ok, err, unasked
+end
+
+-- A server may offer a -PLUS form and know only a binding of old (tls-unique), which it says by refusing
+-- our first message. Nothing was proved by then: the form without a binding is as good as on a server that
+-- offers no other. Whoever cannot have that sets `mechanism_floor`.
+local function without_binding(pump, options, ops)
+  ops.extra.binding, ops.extra.binding_name = nil, nil
+  local name, err = auth.choose(ops.offered, options, ops.extra)
+  if not name then return nil, nil, err end
+  return name, attempt(pump, name, options, ops)
+end
+
+--- Chooses, asks for the secret, and logs in. A token that comes from a function is asked for once
+-- more, with `true` as the argument, where the server refuses it.
+--
+-- A mechanism of the user's own is a table: `name`, `plaintext` (sends the secret in clear),
+-- `initial(credentials)` → octets or nil, `step(challenge, credentials)` → octets, or nil and why,
+-- `done()` → whether a success may be believed.
 -- @tparam Pump pump the session's
--- @tparam table options as of `auth.choose`, and user, password, token, authzid
+-- @tparam table options as of `auth.choose`, and user, password, token, authzid, channel_binding
+--   ("tls-exporter", "tls-server-end-point", or false: none)
 -- @tparam table ops as of `auth.exchange`; `offered` and `extra` as of `auth.choose`;
 --   `initial`: whether the command may carry an initial response; `begin(mechanism, initial)` →
 --   id | nil, err; `pseudo[name](credentials)` → true | nil, err
--- @return true, and the mechanism's name; or nil, err
+-- @return true, and the mechanism's name; or nil, err: `err.challenge` is what the server said within
+--   the exchange (OAuth: JSON)
 function auth.run(pump, options, ops)
+  find_binding(pump, options, ops.extra)
   local name, err = auth.choose(ops.offered, options, ops.extra)
   if not name then return nil, err end
-  local credentials
-  credentials, err = auth.credentials(pump, options)
-  if not credentials then return nil, err end
-  local ok
-  if ops.pseudo and ops.pseudo[name] then
-    ok, err = ops.pseudo[name](credentials)
-  else
-    local sasl, why = core.sasl(name, credentials)
-    if not sasl then return nil, pump:error("invalid", why, { command = ops.command or "AUTH" }) end
-    local initial = ops.initial and sasl:initial() or nil
-    if initial then auth.mask(pump, initial) end
-    ops.user = credentials.user
-    local id
-    id, err = ops.begin(name, initial)
-    if id then ok, err = auth.exchange(pump, id, sasl, ops) end
-    sasl:free()
+  local ok, unasked
+  ok, err, unasked = attempt(pump, name, options, ops)
+  if unasked and known[name] and known[name].binds and not options.mechanism and not pump.failure then
+    name, ok, err = without_binding(pump, options, ops)
+  end
+  local by_token = name and known[name] and known[name].wants_token
+  if not ok and err.kind == "auth" and by_token and type(options.token) == "function" and not pump.failure then
+    ok, err = attempt(pump, name, options, ops, true)
   end
   if not ok then return nil, err end
   return true, name
 end
+
+--- The options of logging in, for the option checks of `connect` and `authenticate`.
+auth.OPTIONS = {
+  user = "string?", password = "string|function?", token = "string|function?", mechanism = "string|table?",
+  mechanism_floor = "string?", channel_binding = "string|boolean?", authzid = "string?",
+  allow_plaintext_login = "boolean?",
+}
 
 return auth

@@ -5,6 +5,7 @@
 -- it runs under the same deadline.
 -- @module mail.connect
 
+local auth = require "mail.auth"
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
@@ -17,11 +18,11 @@ local connect = {}
 
 local OPTIONS = {
   host = "string", port = "number?", tls = "string?", ssl = "table?",
-  user = "string?", password = "string|function?", token = "string|function?",
-  mechanism = "string?", authzid = "string?", allow_plaintext_login = "boolean?", login = "boolean?",
+  login = "boolean?",
   timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
-  loop = "any", log = "function|userdata|table?", limits = "table?",
+  tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
+for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 
 local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
 local SCHEMES = {
@@ -76,6 +77,29 @@ local function settle_tls(o, protocol)
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
 
+-- What the host's TLS is told; all else is decided where the host is configured (nginx: lua_ssl_*).
+local HOST_TLS = { verify = true, server_name = true, session_cache = true }
+
+-- TLS by the host (API §2, `tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
+-- before the handshake as if it had come after it.
+local function settle_host(o, protocol)
+  if o.resolver and o.resolver ~= "host" and o.resolver ~= "own" then
+    error(("%s.connect: option 'resolver' must be host or own, got '%s'"):format(protocol, o.resolver), 4)
+  end
+  if o.tls_by == nil or o.tls_by == "own" then return end
+  if o.tls_by ~= "host" then
+    error(("%s.connect: option 'tls_by' must be own or host, got '%s'"):format(protocol, o.tls_by), 4)
+  end
+  if o.tls ~= "implicit" then
+    error(("%s.connect: tls_by = 'host' is for tls = 'implicit' alone, not '%s'"):format(protocol, o.tls), 4)
+  end
+  for name in pairs(o.ssl or {}) do
+    if not HOST_TLS[name] then
+      error(("%s.connect: the host's TLS takes no option ssl.%s"):format(protocol, name), 4)
+    end
+  end
+end
+
 --- The options of a connection, checked and completed. Raises at the caller of connect.
 -- @tparam string|table argument options, or a URL
 -- @tparam string protocol "imap", "pop3", "smtp"
@@ -107,6 +131,7 @@ function connect.options(argument, protocol, extra)
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
   settle_tls(o, protocol)
+  settle_host(o, protocol)
   if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
 end
@@ -128,7 +153,8 @@ end
 --- Puts TLS between the session and its transport; the handshake runs with the next wait.
 -- @treturn boolean true; or nil, err
 function connect.start_tls(pump, o)
-  local ok, err = tls.start(pump.session, o, pump.protocol)
+  local ok, err = tls.start(pump.session, o, pump.protocol, function() pump:rest() end)
+  if pump.failure then return pump:failed() end
   if ok then return true end
   if Err.is(err) then return pump:fail(err) end
   if pump.session:failure() then return pump:broken() end
@@ -146,6 +172,10 @@ function connect.open(protocol, o)
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
   local host = o.loop or loop.host()
+  if o.tls_by == "host" and not host.tls then
+    local message = "this loop has no TLS of its own: leave tls_by out"
+    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
+  end
   local now = host.now()
   if type(now) ~= "number" then
     adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
@@ -156,6 +186,7 @@ function connect.open(protocol, o)
     local message = ("bad host name '%s': %s"):format(o.host, why)
     return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
+  o.pool = host.release and protocol.pool and protocol.pool(o, name, host) or nil
   local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
   if not conn then
     err.protocol = protocol.name
@@ -164,17 +195,20 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    guard = err, log = o.log, limits = o.limits,
-    place = o.host .. ":" .. ("%d"):format(o.port),
+    guard = err, log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    peer = { host = name, port = o.port },
   }
   local ok = true
-  if o.tls == "implicit" then ok, err = connect.start_tls(pump, o) end
+  if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end
   if ok then ok, err = protocol.greet(pump, o, deadline) end
   if ok then
     pump.secrets = o.log and pump.secrets or nil
     return session
   end
   pump:close()
+  if conn.transport and conn.transport.reused and (err.kind == "closed" or err.code == 421) then
+    return connect.open(protocol, o) -- it died in the pool; the next one may live, or is new
+  end
   return nil, err
 end
 

@@ -428,10 +428,8 @@ function methods:login(user, password, options)
   return self:authenticate(o)
 end
 
-local AUTHENTICATE = {
-  mechanism = "string?", user = "string?", password = "string|function?", token = "string|function?",
-  authzid = "string?", allow_plaintext_login = "boolean?", timeout = "number|table?",
-}
+local AUTHENTICATE = { timeout = "number|table?" }
+for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
 
 --- Logs in.
 -- @tparam table options mechanism, user, password, token, authzid, allow_plaintext_login, timeout

@@ -103,7 +103,7 @@ function Pump:fail(err)
   tls.remember(self.session)
   if self.conn then
     -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
-    if self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    if not self.session:is_freed() and self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
   for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end
@@ -311,8 +311,8 @@ local function hand_over(self)
 end
 
 --- Puts an event of the caller's making before whoever waits for `id`.
-function Pump:post(id, kind, a, b)
-  deliver(self, kind, id, a, b)
+function Pump:post(id, kind, a, b, c)
+  deliver(self, kind, id, a, b, c)
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -324,7 +324,7 @@ function Pump:broken()
     message = self.farewell and ("closed by the server: " .. self.farewell)
       or why and (message .. " (" .. why .. ")") or message
   end
-  return self:fail(self:error(kind, message))
+  return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
 end
 
 -- So many waits without an event end in a look at whether octets move.
@@ -415,6 +415,17 @@ function Pump:seconds_left()
   return self.leading and self.due and self.due - self.host.now() or nil
 end
 
+--- Lets others run where the time of the running frame is over (`mail.loop.step`); for work that is
+-- done in pieces.
+-- @treturn boolean true where it did
+function Pump:rest()
+  local host = self.host
+  local stop_at = host.stop_at
+  if not stop_at or host.now() < stop_at then return false end
+  host.pause()
+  return true
+end
+
 --- The next event of command `id`.
 -- @tparam number id
 -- @tparam[opt] number deadline absolute, of `host.now()`; nil waits for ever
@@ -422,8 +433,14 @@ end
 -- @return kind and the event's values, or nil, err. After an error the command is abandoned.
 function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
-  if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  if queue and queue.first <= queue.last then
+    if not self:rest() then return pop(self, id, queue) end
+    queue = self.queues and self.queues[id]
+    if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  end
   if self.failure then return self:failed() end
+  local stranger = self.host.stranger and self.host.stranger(self.conn)
+  if stranger then return expired(self, id, stranger) end
   if self.leading then return follow(self, id, deadline, patient) end
   return lead(self, id, deadline, patient)
 end
@@ -467,6 +484,33 @@ end
 --- Sends what is queued, without waiting for answers.
 function Pump:flush()
   if not self.failure then self.host.flush(self.conn, self.session) end
+end
+
+--- True under TLS, our own or the host's.
+function Pump:is_secure()
+  if self.session:tls_info() then return true end
+  local transport = self.conn and self.conn.transport
+  return transport ~= nil and transport.secure == true
+end
+
+--- Hands the connection to the loop's pool; the session is closed then, as by `close`.
+-- @tparam number idle seconds for which the pool keeps it
+-- @tparam number size connections that the pool keeps
+-- @treturn boolean true; or nil, err: nothing has happened where its kind is "unsupported" or "invalid"
+function Pump:release(idle, size)
+  if self.failure then return nil, self.failure end
+  if not self.host.release then return nil, self:error("unsupported", "this loop has no pool of connections") end
+  if self.session:tls_info() then
+    return nil, self:error("unsupported", "TLS of our own cannot be pooled: connect with tls_by = 'host'")
+  end
+  if self.leading or self.waiters then return nil, self:error("invalid", "the session is in use") end
+  local conn = self.conn
+  self.conn = nil
+  self:fail(self:error("closed", "handed to the pool"))
+  local ok, why = self.host.release(conn, idle, size)
+  self.session:free()
+  if ok then return true end
+  return nil, self:error("closed", "not pooled: " .. why)
 end
 
 --- Unsolicited events; a protocol module sets its own.

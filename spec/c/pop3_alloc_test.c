@@ -49,7 +49,7 @@ static bool converse(void) {
 }
 
 static bool exchange(void) {
-  struct lm_sasl_credentials c = {LM_STR("ann"), LM_STR("secret"), LM_STR("")};
+  struct lm_sasl_credentials c = {.user = LM_STR("ann"), .password = LM_STR("secret")};
   struct lm_sasl *s;
   struct lm_str out;
   bool ok = lm_sasl_new(lm_sasl_find(LM_STR("PLAIN")), &c, &s) == NULL &&

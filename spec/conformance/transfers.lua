@@ -11,7 +11,7 @@ return function(check)
     local at, peak, pauses = 0, 0, 0
     collectgarbage()
     local base = collectgarbage "count"
-    for message in c.truth(session:fetch("1", { "body" }, { sink = function(_, _, bytes)
+    local it = c.truth(session:fetch("1", { "body" }, { sink = function(_, _, bytes)
       local first = c.line:byte(at % 64 + 1)
       at = at + #bytes
       if bytes:byte(1) ~= first or bytes:byte(-1) ~= c.line:byte((at - 1) % 64 + 1) then
@@ -22,9 +22,10 @@ return function(check)
         pauses = pauses + 1
         c.host.sleep(0.01)
       end
-    end, seq = true })) do
-      c.equal(1, message.seq, "the message")
-    end
+    end, seq = true }))
+    c.equal(1, c.truth(it:next()).seq, "the message")
+    local message, err = it:next() -- Lua 5.1 cannot wait in a `for`
+    c.equal(nil, message or err, "what comes behind it")
     c.equal(size, at, "octets")
     c.truth(peak < HELD, ("%.0f KiB were held during the transfer"):format(peak))
   end
@@ -56,7 +57,7 @@ return function(check)
       n = n + 1
     end
     transfer:join()
-    c.truth(n >= 3 and worst < 2, ("%d answers beside it, the slowest after %s s"):format(n, worst))
+    c.truth(n >= 2 and worst < 2, ("%d answers beside it, the slowest after %s s"):format(n, worst))
     other:quit()
     session:logout()
   end)

@@ -25,6 +25,10 @@ static void read_value(const struct lm_imap_value *v) {
   const struct lm_imap_value *child;
   read_all(v->key);
   if (v->kind == LM_VALUE_ATOM || v->kind == LM_VALUE_STRING) read_all(v->u.text);
+  if (v->kind == LM_VALUE_NUMBERS || v->kind == LM_VALUE_TREE) {
+    read_all(
+        (struct lm_str){(const char *)v->u.numbers.p, v->u.numbers.n * sizeof *v->u.numbers.p});
+  }
   if (!lm_imap_has_children(v)) return;
   for (child = v->u.list.first; child; child = child->next) read_value(child);
 }
@@ -39,6 +43,11 @@ static void read_part(const struct lm_imap_part *part) {
 static void read_fetch(const struct lm_imap_fetch *f) {
   const struct lm_imap_section *s;
   const struct lm_imap_address *a;
+  const struct lm_imap_defect *d;
+  for (d = f->defects; d; d = d->next) {
+    read_all(d->item);
+    read_all((struct lm_str){d->expected, strlen(d->expected)});
+  }
   read_value(&f->flags);
   read_value(&f->other);
   read_value(&f->raw);
@@ -74,6 +83,10 @@ static void act(struct lm_imapc *s, unsigned how) {
   if (lm_imapc_pending(s) > 4) return;
   submit(s, LM_STR("SELECT"), 0);
   submit(s, LM_STR("UID FETCH"), how & 4 ? LM_IMAPC_STREAM : 0);
+  if (how & 128) {
+    submit(s, LM_STR("UID FETCH"), how & 4 ? LM_IMAPC_STREAM : 0);
+    lm_imapc_join(s, 3, 2);
+  }
   if (how & 8) lm_imapc_abandon(s, 2);
   lm_imapc_idle(s);
 }

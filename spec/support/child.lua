@@ -20,10 +20,13 @@ local function sanitizer()
 end
 
 --- The beginning of a command line that runs a Lua program of this tree: `child.lua() .. "spec/x.lua arg"`.
-function child.lua(more)
+-- @tparam[opt] string environment "NAME=value …"
+-- @tparam[opt] number bound seconds after which it is ended
+function child.lua(environment, bound)
   local quote = Keeper.quote
-  return ("cd %s && exec env LUA_PATH=%s LUA_CPATH=%s %s%s %s "):format(quote(Keeper.root), quote(package.path),
-    quote(package.cpath), sanitizer(), more or "", quote(child.interpreter()))
+  return ("cd %s && exec %s env LUA_PATH=%s LUA_CPATH=%s %s%s %s "):format(quote(Keeper.root),
+    bound and "timeout " .. bound or "", quote(package.path), quote(package.cpath), sanitizer(), environment or "",
+    quote(child.interpreter()))
 end
 
 return child

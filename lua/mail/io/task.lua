@@ -30,6 +30,8 @@ end
 
 --- Starts `fn(…)` on that host.
 -- @tparam table host an adapter
+-- @tparam function fn
+-- @param ... its arguments
 -- @treturn task with `join` and `cancel`
 function task.spawn(host, fn, ...)
   if not host.spawn then
