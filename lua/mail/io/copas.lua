@@ -24,7 +24,6 @@ local host = {
   name = "copas", now = core.now,
   rule = "mail.io.copas: what waits must run in a copas thread, with copas.running true (as copas.loop sets it)",
 }
-
 local current = inside.current(host.rule)
 
 -- Ends the wait of whoever is parked in `place`, once.
@@ -89,7 +88,6 @@ local function nobody()
 end
 
 watched.dirty = nobody
-
 function watched:receive()
   self.asked = not self.asked
   if self.asked then return nil, "timeout", "" end

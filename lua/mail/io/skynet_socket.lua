@@ -37,7 +37,6 @@ end
 
 local Event = {}
 Event.__index = Event
-
 -- The event itself is the token of skynet's wait. state: "parked", then "woken" until the waiter runs.
 function Event:wait(timeout)
   if self.is_set then
