@@ -2,6 +2,7 @@
 -- server is a script: no real one offers all of these.
 local mail = require "mail"
 local Err = require "mail.err"
+local extensions = require "mail.smtp.extensions"
 local smtp_peer = require "spec.support.smtp_peer"
 
 local function options(port, more)
@@ -206,6 +207,19 @@ describe("REQUIRETLS", function()
   it("demands a link that is verified", function()
     local err = refused("tls", { "REQUIRETLS" }, { require_tls = true })
     assert.matches("verified", err.message)
+  end)
+
+  it("is said on a link that is", function()
+    local function said(secure, verified, capabilities)
+      local pump = { capabilities = capabilities, verified = verified, is_secure = function() return secure end,
+        error = function(_, kind) return kind end }
+      local params, kind = extensions.parameters(pump, { require_tls = true }, "b@example.org", 1)
+      return params and params.mail or kind
+    end
+    assert.equal(" REQUIRETLS", said(true, true, { REQUIRETLS = "" }))
+    assert.equal("unsupported", said(true, true, {}))
+    assert.equal("tls", said(true, false, { REQUIRETLS = "" }))
+    assert.equal("tls", said(false, true, { REQUIRETLS = "" }))
   end)
 
   it("false says so in the header, where the message does not", function()
