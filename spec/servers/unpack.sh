@@ -44,7 +44,7 @@ own_lists() {
 # The packages themselves, and of what they depend on those that are not installed here. Cyrus wants some mail
 # transport agent, and libraries of scanners and calendars that its programs are linked with.
 closure() {
-  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$'
+  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$' -e '-dev$'
   for p in "$@"; do echo "$p"; done
 }
 
