@@ -37,7 +37,8 @@ listen="/usr/sbin/couriertcpd -address=127.0.0.1 -maxprocs=200 -maxperip=200 -no
 $listen @POPS /usr/bin/couriertls -server -tcpd $bin/courierpop3login $bin/courierpop3d Maildir &
 (
   export TLS_PROTOCOL= IMAP_STARTTLS=YES IMAP_TLS_REQUIRED=0 IMAP_ULIMITD=131072
-  export IMAP_CAPABILITY="IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT IDLE AUTH=CRAM-MD5"
+  threads="THREAD=ORDEREDSUBJECT THREAD=REFERENCES"
+  export IMAP_CAPABILITY="IMAP4rev1 UIDPLUS CHILDREN NAMESPACE $threads SORT IDLE AUTH=CRAM-MD5"
   export IMAP_CAPABILITY_TLS="$IMAP_CAPABILITY AUTH=PLAIN" IMAP_EMPTYTRASH= IMAP_IDLE_TIMEOUT=60
   exec $listen @IMAP $bin/imaplogin /usr/bin/imapd Maildir
 ) &
@@ -82,8 +83,7 @@ end
 function Courier:admit(user)
   user.home = self.folder .. "/home/" .. user.name
   user.maildir = user.home .. "/Maildir"
-  for _, part in ipairs { "cur", "new", "tmp" } do self.keeper:write("home/" .. user.name .. "/Maildir/" .. part .. "/.keep", "") end
-  Keeper.shell(("rm -f %s/*/.keep"):format(Keeper.quote(user.maildir)))
+  Keeper.shell(("d=%s && mkdir -p $d/cur $d/new $d/tmp"):format(Keeper.quote(user.maildir)))
   Keeper.shell(("chown -R %d:%d %s"):format(self.keeper.uid, self.keeper.gid, Keeper.quote(user.home)))
   self:write_users()
 end

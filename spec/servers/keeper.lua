@@ -56,14 +56,16 @@ local function user_of(answer)
 end
 
 -- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
-local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot usr/lib/dovecot/modules "
+local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
+  .. "usr/lib/dovecot/modules "
   .. "usr/lib/dovecot/modules/old-stats"
 
 local function surroundings(unpacked, folder, preload)
   local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
-  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s/reroot.so LD_LIBRARY_PATH=%s",
+  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s/reroot.so "
+    .. "LD_LIBRARY_PATH=%s",
     folder, folder, folder, preload, folder, table.concat(list, ":"))
 end
 
