@@ -16,6 +16,7 @@ packages() {
   courier) echo courier-base courier-pop courier-imap courier-authlib courier-authdaemon courier-authlib-userdb ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
+  hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
   cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
