@@ -16,7 +16,7 @@ local want = require "mail.want"
 
 local CONNECT = { helo = "string?", protocol = "string?" }
 
-local smtp = { name = "smtp", pool = keepalive.pool, connect_options = CONNECT }
+local smtp = { name = "smtp", pool_name = keepalive.pool, connect_options = CONNECT }
 
 local SEND = {
   from = "any", to = "any", message = "any", size = "number?", dsn = "table?", require_tls = "boolean?",
@@ -234,10 +234,15 @@ local function failure(pump, receipt, command, reply)
   return err
 end
 
--- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047).
+-- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047). The third value
+-- is true where no recipient had been accepted.
 local function lost(pump, id, err)
   local session = pump.session
-  if session:is_freed() or not session:is_unknown(id) then return nil, err end
+  if session:is_freed() then return nil, err end
+  if not session:is_unknown(id) then
+    if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
+    return nil, err, not session:is_accepted(id)
+  end
   local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
     command = "DATA",
   })
@@ -246,8 +251,8 @@ local function lost(pump, id, err)
 end
 
 -- Waits for the end of a transaction, giving content meanwhile where it is streamed.
-local function finish(pump, id, source, options)
-  local deadline = pump:deadline(options)
+local function finish(pump, id, source, options, deadline)
+  deadline = deadline or pump:deadline(options)
   while true do
     local kind, ok, receipt, command, reply = pump:wait(id, deadline)
     if not kind then return lost(pump, id, ok) end
@@ -339,6 +344,17 @@ function Session:send(options)
   if not id then return nil, source end
   return finish(pump, id, source, options)
 end
+
+--- What `send` does with one message, for mail.smtp.pool, which has checked the options.
+-- @tparam number deadline absolute
+-- @treturn table receipt; or nil, err, and true where the session ended before a recipient was accepted
+function smtp.transact(pump, options, deadline)
+  local id, source = begin(pump, options, 2)
+  if not id then return nil, source, source.kind == "closed" end
+  return finish(pump, id, source, options, deadline)
+end
+
+smtp.send_options = SEND
 
 -- Commands that are more than a line and a reply, or that change what the session is.
 local OWN_CALL = { DATA = "send", BDAT = "send", AUTH = "authenticate", STARTTLS = "connect", QUIT = "quit" }
@@ -461,4 +477,13 @@ function smtp.parse(bytes, chunk)
   return nil, require "mail.err".new { kind = kind, message = message, protocol = "smtp" }
 end
 
-return smtp
+--- Several sessions for any number of coroutines: see `mail.smtp.pool`, which is loaded at first use.
+-- @function smtp.pool
+return setmetatable(smtp, {
+  __index = function(self, name)
+    if name ~= "pool" then return nil end
+    local new = require "mail.smtp.pool".new
+    rawset(self, name, new)
+    return new
+  end,
+})
