@@ -2,8 +2,8 @@
 --
 -- There is no task in the middle: whoever calls `send` takes a connection, or opens one, or waits in a queue
 -- until somebody who has finished hands one over. So a pool works on every loop, and without one. On a
--- pipelining server a connection has one message under way and the next one queued behind it, whose
--- envelope leaves with that content.
+-- pipelining server a connection has the next messages queued behind the one that is under way, so that
+-- their envelopes leave with its content.
 -- A pool has one set of options, so credentials and TLS settings cannot mix. Where sessions end with the
 -- request that opened them (OpenResty), each send connects for itself, through nginx's own pool of
 -- connections where that can hold them; what the pool gives is the bounds.
@@ -333,7 +333,7 @@ function pool.new(options)
     options = o, limits = limits, check = check, patience = type(t) == "table" and (t.answer or 30) or t,
     records = {}, idle = {}, cursor = 0, opening = 0, queue = {}, first = 1, last = 0, waiting = 0, paused = 0,
     sleepers = {}, spare = {}, sent = 0, failed = 0, retried = 0, opened = 0, failures = 0, retry_at = 0,
-    bucket = limits.rate.total and rate.new(limits.rate.total, limits.rate.burst),
+    calm = limits.rate.connection ~= nil, bucket = limits.rate.total and rate.new(limits.rate.total, limits.rate.burst),
   }, Pool)
 end
 

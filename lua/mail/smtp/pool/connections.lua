@@ -1,8 +1,9 @@
 --- The connections of a pool: records, and who gets a place on which.
 --
 -- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given; `users`: the
--- coroutines that have a place on it; `used`: when it became idle; `spent`: it gets no further message; `bad`:
--- nor a QUIT. All of them are in `pool.records`, those without a message in `pool.idle`, too.
+-- coroutines that have a place on it, where such may end without a word; `used`: when it became idle; `spent`:
+-- it gets no further message; `bad`: nor a QUIT. All of them are in `pool.records`, those without a message in
+-- `pool.idle`, too.
 -- Nothing here waits, save for the QUIT of a program without a loop.
 -- @module mail.smtp.pool.connections
 
@@ -23,13 +24,21 @@ local function is_main()
 end
 connections.is_main = is_main
 
+-- How many messages a connection has on a pipelining server: one whose answer is awaited, one whose content
+-- leaves with the next one's envelope, and that one. Where there is only one connection more of them cost
+-- nobody anything, and their coroutines sleep once instead of twice.
+local function depth(self, pump)
+  if not pump.capabilities.PIPELINING or self.transient or self.calm then return 1 end
+  return self.limits.size == 1 and 16 or 3
+end
+
 --- A record of that session.
 function connections.record(self, session)
   local pump, r = Pump.of(session), self.limits.rate
   return {
     session = session, pump = pump, busy = 0, count = 0, users = {}, used = self.host.now(),
     rate = r.connection and rate.new(r.connection, r.burst),
-    depth = pump.capabilities.PIPELINING and not self.transient and not r.connection and 2 or 1,
+    depth = depth(self, pump),
   }
 end
 
@@ -76,13 +85,14 @@ function connections.hand_back(self, record)
 end
 
 --- Gives a place to the coroutine `co` (true: the main thread of Lua 5.1).
-function connections.occupy(self, record, co)
+local function occupy(self, record, co)
   record.busy = record.busy + 1
   local count = record.count + 1
   record.count = count
   if count >= self.limits.max_messages then record.spent = true end
-  record.users[co] = true
+  if self.kills then record.users[co] = true end
 end
+connections.occupy = occupy
 
 --- Whether an idle connection can be used; ends it where not. `stale`: it had better be asked first.
 function connections.is_fit(self, record, now)
@@ -154,13 +164,16 @@ end
 --- A place for the coroutine `co`: a record; or nil, and true where it is to open a connection. A new
 -- connection is better than a place behind another message.
 function connections.take(self, co, now)
-  local room = has_room(self, now)
   local record
-  if self.limits.rate.connection then record = take_calm(self, now, room) else record = take_idle(self, now) end
-  room = room or has_room(self, now) -- an idle one may have been found dead
-  if not record and not room then record = take_second(self) end
-  if not record then return nil, room end
-  connections.occupy(self, record, co)
+  if self.idle[1] then
+    if self.calm then record = take_calm(self, now, has_room(self, now)) else record = take_idle(self, now) end
+  end
+  if not record then
+    if has_room(self, now) then return nil, true end
+    record = take_second(self)
+    if not record then return nil end
+  end
+  occupy(self, record, co)
   return record
 end
 

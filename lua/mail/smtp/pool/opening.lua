@@ -15,6 +15,8 @@ local smtp = require "mail.smtp"
 
 local opening = {}
 
+local running, take = coroutine.running, connections.take
+
 --- A connection could not be opened, or died before it was of use: the next tries wait.
 function opening.set_back(self, err)
   local b = self.limits.back_off
@@ -113,12 +115,10 @@ end
 -- @tparam boolean again the caller had one, which died
 -- @treturn table record; or nil, err
 function opening.acquire(self, now, deadline, again)
-  if self.first > self.last and not self.limits.rate.connection then
-    local record = connections.take_idle(self, now)
-    if record then
-      connections.occupy(self, record, queue.me())
-      return record
-    end
+  local record, opens
+  if self.first > self.last then
+    record, opens = take(self, running() or true, now)
+    if record then return record end
   end
   local host, err = opening.bind(self)
   if not host then return nil, err end
@@ -126,11 +126,9 @@ function opening.acquire(self, now, deadline, again)
   if err then return nil, err end
   local broken = self.broken
   if broken and not broken.temporary and #self.records == 0 and now < self.retry_at then return nil, broken end
-  local record, opens
-  if self.first > self.last then record, opens = connections.take(self, queue.me(), now) end
   if opens then
     self.opening = self.opening + 1
-  elseif not record then
+  else
     record, opens, err = queue.wait(self, deadline, again)
   end
   if opens then return open(self, deadline) end

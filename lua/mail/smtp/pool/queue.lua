@@ -105,7 +105,7 @@ end
 
 --- Gives the place of the running coroutine back: to the first in the queue where the connection goes on.
 function queue.release(self, record)
-  record.users[me()] = nil
+  if self.kills then record.users[me()] = nil end
   local busy = record.busy - 1
   record.busy = busy
   if self.transient or record.spent or record.bad or is_dead(record) then return end_of(self, record) end
