@@ -7,6 +7,7 @@
 -- @module mail.resty.later
 
 local Err = require "mail.err"
+local compose = require "mail.compose"
 local connect = require "mail.connect"
 local openresty = require "mail.io.openresty"
 local smtp = require "mail.smtp"
@@ -21,6 +22,7 @@ local OPTIONS = {
   require_tls = "boolean?", deliver_by = "number|table?", timeout = "number|table?",
   on_error = "function?", on_sent = "function?", retry = "table?",
 }
+for name, kinds in pairs(compose.FIELDS) do OPTIONS[name] = kinds end
 local LIMITS = { messages = "number?", octets = "number?", senders = "number?" }
 local SEND = { "from", "to", "message", "size", "dsn", "require_tls", "deliver_by", "timeout" }
 
@@ -173,7 +175,9 @@ end
 --- See `mail.resty.send_later`.
 function later.send_later(options)
   want(options, OPTIONS, "resty.send_later", 1)
-  if options.message == nil then error("resty.send_later: option 'message' is missing", 2) end
+  local composed, err = compose(options, "resty.send_later")
+  if not composed then return nil, err end
+  options = composed
   local settings = {}
   for name, value in pairs(connect.options(options.smtp, "smtp", smtp.connect_options)) do settings[name] = value end
   settings.loop = settings.loop or openresty.finishing
