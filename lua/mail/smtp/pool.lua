@@ -88,16 +88,16 @@ end
 -- Kinds after which the connection is as it was.
 local HARMLESS = { rejected = true, unsupported = true, invalid = true, io = true }
 
--- Whether a message that met this end may be sent by another connection.
-local function may_repeat(record, err, untouched)
+-- Whether a message that met this end may be sent by another connection. 421 announces the end of this one
+-- (RFC 5321 §3.8).
+local function may_repeat(err, untouched)
   if err.kind == "closed" then return untouched end
   return err.code == 421 and (err.command == "MAIL" or err.command == "RCPT")
-    and connections.is_dead(record)
 end
 
 -- A misuse, with the caller's line in place of ours; any other error as it is.
 local function raise(why, level)
-  local misuse = type(why) == "string" and why:match "^[^\n]-:%d+: smtp:send: (.*)$"
+  local misuse = type(why) == "string" and (":1: " .. why):match "^[^\n]-:%d+: smtp:send: (.*)$"
   if misuse then error("pool:send: " .. misuse, level + 1) end
   error(why, 0)
 end
@@ -113,7 +113,7 @@ local function attempt(self, record, options, deadline)
   end
   local ok, receipt, err, untouched = guarded(transact, record.pump, options, deadline)
   if ok and receipt then
-    self.sent, self.failures = self.sent + 1, 0
+    self.sent, self.failures, record.proved = self.sent + 1, 0, true
     release(self, record)
     return receipt
   end
@@ -121,29 +121,31 @@ local function attempt(self, record, options, deadline)
     release(self, record)
     raise(receipt, 4)
   end
-  if not HARMLESS[err.kind] then record.bad = true end
-  local again = may_repeat(record, err, untouched)
-  if again and record.count == 1 then opening.set_back(self, err) end
+  if not HARMLESS[err.kind] or err.code == 421 then record.bad = true end
+  local again = may_repeat(err, untouched)
+  if again and not record.proved then opening.set_back(self, err) end
   release(self, record)
   return nil, err, again
 end
 
 -- Everything but the checks.
 local function send(self, options, now, deadline)
-  local tries, rewind = 0, nil
+  local tries, again_first, rewind = 0, false, nil
   if type(options.message) ~= "string" then options, rewind = replay.options(options) end
   while true do
     local record, receipt, why, again
-    record, why = acquire(self, now, deadline, tries > 0)
+    record, why = acquire(self, now, deadline, again_first)
     if record then
       receipt, why, again = attempt(self, record, options, deadline)
       if receipt then return receipt end
     end
-    if not again or tries >= self.limits.retry or (rewind and not rewind()) then
+    -- One that has served others may have died of age, and so may the next: that is no try.
+    if again and not record.proved then tries = tries + 1 end
+    if not again or tries > self.limits.retry or (rewind and not rewind()) then
       self.failed = self.failed + 1
       return nil, why
     end
-    tries = tries + 1
+    again_first = true
     self.retried = self.retried + 1
     now = self.host.now()
   end
@@ -273,20 +275,21 @@ end
 -- --- making one -------------------------------------------------------------------------------------
 
 -- An option that is a number above 0, or its default. Raises at the caller of `new`.
-local function above_zero(o, name, otherwise, whole)
+local function above_zero(o, name, otherwise, whole, level)
   local value = o[name]
   if value == nil then return otherwise end
   if value <= 0 or value ~= value or (whole and value % 1 ~= 0) then
-    error(("smtp.pool: option '%s' must be %s above 0"):format(name, whole and "a whole number" or "a number"), 4)
+    local kind = whole and "a whole number" or "a number"
+    error(("smtp.pool: option '%s' must be %s above 0"):format(name, kind), level or 4)
   end
   return value
 end
 
 local function rates(o)
-  if type(o) ~= "table" then return { total = above_zero({ rate = o }, "rate") } end
+  if type(o) ~= "table" then return { total = above_zero({ rate = o }, "rate", nil, nil, 5) } end
   want(o, RATE, "smtp.pool rate", 3)
   local r = {}
-  for name in pairs(RATE) do r[name] = above_zero(o, name) end
+  for name in pairs(RATE) do r[name] = above_zero(o, name, nil, nil, 5) end
   return r
 end
 

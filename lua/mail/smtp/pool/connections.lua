@@ -1,9 +1,9 @@
 --- The connections of a pool: records, and who gets a place on which.
 --
 -- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given; `users`: the
--- coroutines that have a place on it, where such may end without a word; `used`: when it became idle; `spent`:
--- it gets no further message; `bad`: nor a QUIT. All of them are in `pool.records`, those without a message in
--- `pool.idle`, too.
+-- coroutines that have a place on it, where such may end without a word; `used`: when it became idle;
+-- `proved`: it has taken a message; `spent`: it gets no further one; `bad`: nor a QUIT. All of them are in
+-- `pool.records`, those without a message in `pool.idle`, too.
 -- Nothing here waits, save for the QUIT of a program without a loop.
 -- @module mail.smtp.pool.connections
 
