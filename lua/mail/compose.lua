@@ -32,7 +32,7 @@ local function call(_, options, what)
     if options[name] ~= nil then field = name end
   end
   if options.message ~= nil then
-    if field then error(("%s: option '%s' is part of a message, and 'message' is one already"):format(what, field), 3) end
+    if field then error(("%s: option '%s' is part of a message, and 'message' is one"):format(what, field), 3) end
     return options
   end
   if not field then error(what .. ": option 'message' is missing", 3) end

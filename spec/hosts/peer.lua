@@ -221,7 +221,8 @@ end
 
 -- --- ports ------------------------------------------------------------------------------------------
 
-local names = { smtp = smtp, mortal = mortal, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap }
+local names = { smtp = smtp, mortal = mortal,
+  inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap }
 
 function names.silent(peer) peer:rest() end
 

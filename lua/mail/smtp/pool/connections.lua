@@ -35,10 +35,11 @@ end
 --- A record of that session.
 function connections.record(self, session)
   local pump, r = Pump.of(session), self.limits.rate
+  local transport = pump.conn.transport
   return {
     session = session, pump = pump, busy = 0, count = 0, users = {}, used = self.host.now(),
     rate = r.connection and rate.new(r.connection, r.burst),
-    depth = depth(self, pump),
+    depth = depth(self, pump), proved = transport and transport.reused,
   }
 end
 
