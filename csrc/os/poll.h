@@ -4,6 +4,8 @@
 ** Made for a scheduler of coroutines: a descriptor is parked with what its coroutine waits for, and
 ** comes back once. With epoll a descriptor is registered once in its life, edge-triggered; an edge
 ** that comes while nobody waits is kept, so parking then answers at once.
+** A child of fork(2) that comes upon its parent's poller gets an empty one in its place; whoever was
+** parked there is reported, and finds out.
 ** Invariant: lm_poll_forget before close(2).
 */
 #ifndef LM_OS_POLL_H
@@ -40,6 +42,10 @@ int lm_poll_wait(struct lm_poll *p, int ms);
 
 /* The i-th of them, valid until the next wait; -1 where it was unparked or forgotten since. */
 int lm_poll_take(struct lm_poll *p, int i);
+
+/* The one descriptor that is readable while lm_poll_wait has something to report, for somebody
+** else's loop; -1 where there is none (poll(2)). */
+int lm_poll_fd(const struct lm_poll *p);
 
 /* Waits for one descriptor alone, without a poller: 1 ready, 0 timeout, -1 failure. */
 int lm_poll_one(int fd, unsigned want, int ms);
