@@ -151,8 +151,9 @@ function json.decode(text)
   if #text > SIZE then return nil, "more than 1 MiB of JSON" end
   if decoder == nil then decoder = library() end
   if not decoder then return json.decode_strictly(text) end
-  local value, why = decoder(text)
-  if type(value) == "table" then return value end
+  local ok, value, why = pcall(decoder, text) -- a library without a bound on depth runs out of stack
+  if ok and type(value) == "table" then return value end
+  if not ok then why = "its library failed" end
   return nil, "no JSON: " .. tostring(why or "it is no object")
 end
 
