@@ -14,7 +14,8 @@ describe("mail.send", function()
   it("connects, sends and ends by itself", function()
     local s = exim()
     if not s then return end
-    local to = s.users[1].name .. "@example.test"
+    local user = s:add_user()
+    local to = user.name .. "@example.test"
     local receipt = assert(mail.send {
       smtp = { host = "localhost", port = s.ports.submissions, user = s.user, password = s.password,
         ssl = { ca_file = s.ca_file }, timeout = 20 },
@@ -22,25 +23,26 @@ describe("mail.send", function()
     })
     assert.same({ to }, receipt.accepted)
     assert.is_string(receipt.queue_id)
-    assert.equal(1, #s:messages(s.users[1], 1))
+    assert.equal(1, #s:messages(user, 1))
   end)
 
   it("uses a session or a pool and leaves it open", function()
     local s = exim()
     if not s then return end
     local o = { host = "localhost", port = s.ports.smtp, tls = "none", timeout = 20 }
-    local to = s.users[2].name .. "@example.test"
+    local user = s:add_user()
+    local to = user.name .. "@example.test"
     for _, where in ipairs { assert(mail.smtp.connect(o)), mail.smtp.pool(o) } do
       for _ = 1, 2 do assert(mail.send { smtp = where, from = "ann@example.test", to = to, message = LETTER }) end
       where:close()
     end
-    assert.equal(4, #s:messages(s.users[2], 4))
+    assert.equal(4, #s:messages(user, 4))
   end)
 
   it("takes the envelope from the message where it is not given", function()
     local s = exim()
     if not s then return end
-    local to = s.users[3].name .. "@example.test"
+    local to = s:add_user().name .. "@example.test"
     local receipt = assert(mail.send { smtp = { host = "localhost", port = s.ports.smtp, tls = "none" },
       message = "To: " .. to .. "\r\n" .. LETTER })
     assert.same({ to }, receipt.accepted)

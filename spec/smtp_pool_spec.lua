@@ -345,7 +345,7 @@ describe("mail.smtp.pool", function()
     if not s then return pending "no Exim" end
     local pool = mail.smtp.pool { host = "localhost", port = s.ports.smtp, tls = "none", size = 2, timeout = 20 }
     for i = 1, 3 do
-      assert(pool:send { from = "a@example.test", to = s.users[1].address or (s.users[1].name .. "@example.test"),
+      assert(pool:send { from = "a@example.test", to = s:add_user().name .. "@example.test",
         message = "Subject: plain " .. i .. "\r\n\r\nx\r\n" })
     end
     assert.equal(1, pool:stats().connections)
@@ -355,7 +355,8 @@ describe("mail.smtp.pool", function()
   it("sends to Exim, by TLS and with a login, from many tasks", function()
     local s = servers.exim { users = 3 }
     if not s then return pending "no Exim" end
-    local to = s.users[2].name .. "@example.test"
+    local user = s:add_user()
+    local to = user.name .. "@example.test"
     local pool = mail.smtp.pool { host = "localhost", port = s.ports.submissions, user = s.user, password = s.password,
       ssl = { ca_file = s.ca_file }, size = 4, timeout = 20, max_messages = 7 }
     loop.run(function()
@@ -367,7 +368,7 @@ describe("mail.smtp.pool", function()
       end))
       assert.is_true(pool:close())
     end)
-    assert.equal(40, #s:messages(s.users[2], 40))
+    assert.equal(40, #s:messages(user, 40))
   end)
 end)
 
