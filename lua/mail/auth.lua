@@ -157,9 +157,9 @@ end
 
 -- A function is asked for the secret; `stale` tells it that the server refused the last one.
 local function secret_of(pump, value, what, stale)
-  if auth.is_callable(value) then
+  if type(value) ~= "string" then
     local err
-    value, err = value(stale)
+    if auth.is_callable(value) then value, err = value(stale) else err = "it is no string, and cannot be called" end
     if type(value) ~= "string" then
       local why = err ~= nil and tostring(err) or ("the function returned " .. type(value))
       return nil, pump:error("auth", ("no %s: %s"):format(what, why), {

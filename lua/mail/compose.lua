@@ -21,11 +21,10 @@ local function composer()
   return Err.nil_new { kind = "unsupported", message = "this lua-mail composes no messages: give message= as a whole" }
 end
 
---- Options whose `message` is a message. With `message` given they are returned as they are; then `from` and
+-- Options whose `message` is a message. With `message` given they are returned as they are; then `from` and
 -- `to` are the envelope. Otherwise they are the message's, and the envelope is taken from it.
--- @tparam table options
--- @tparam string what the call, for errors: a message and fields of one are a misuse, and so is neither
--- @treturn table options; or nil, err
+-- `what` is the call, for errors: a message and fields of one are a misuse, and so is neither. Returns options;
+-- or nil, err.
 local function call(_, options, what)
   local field
   for name in pairs(FIELDS) do

@@ -346,6 +346,8 @@ function Session:send(options)
 end
 
 --- What `send` does with one message, for mail.smtp.pool, which has checked the options.
+-- @tparam Pump pump the session's
+-- @tparam table options
 -- @tparam number deadline absolute
 -- @treturn table receipt; or nil, err, and true where the session ended before a recipient was accepted
 function smtp.transact(pump, options, deadline)

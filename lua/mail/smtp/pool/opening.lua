@@ -110,8 +110,9 @@ function opening.bind(self)
 end
 
 --- A place on a connection, now or later.
+-- @tparam table self the pool
 -- @tparam number now
--- @tparam number deadline
+-- @tparam number deadline absolute
 -- @tparam boolean again the caller had one, which died
 -- @treturn table record; or nil, err
 function opening.acquire(self, now, deadline, again)

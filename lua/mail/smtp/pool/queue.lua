@@ -183,6 +183,7 @@ local function give_up(self, waiter)
 end
 
 --- Waits for a place.
+-- @tparam table self the pool
 -- @tparam number deadline absolute
 -- @tparam boolean first before all others: it has waited already
 -- @treturn table record; or nil, and true where it is to open a connection; or nil, nil, err
