@@ -211,10 +211,8 @@ static int abandon_id(lua_State *L) {
 
 /* --- content ------------------------------------------------------------------------------------- */
 
-/* give(id, piece) -> true | nil, kind, reason */
-static int give(lua_State *L) {
-  struct lm_smtpc *s = self(L);
-  switch (lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3))) {
+static int push_given(lua_State *L, enum lm_smtpc_content taken) {
+  switch (taken) {
   case LM_SMTPC_TAKEN: lua_pushboolean(L, 1); return 1;
   case LM_SMTPC_EIGHT_BIT:
     lua_pushnil(L);
@@ -230,12 +228,15 @@ static int give(lua_State *L) {
   }
 }
 
-/* give_end(id): the content is whole */
+/* give(id, piece) -> true | nil, kind, reason */
+static int give(lua_State *L) {
+  struct lm_smtpc *s = self(L);
+  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3)));
+}
+
+/* give_end(id) -> true | nil, kind, reason: the content is whole */
 static int give_end(lua_State *L) {
-  if (!lm_smtpc_give_end(self(L), (uint32_t)luaL_checkinteger(L, 2))) {
-    return luaL_error(L, "give_end: no content is asked for");
-  }
-  return 0;
+  return push_given(L, lm_smtpc_give_end(self(L), (uint32_t)luaL_checkinteger(L, 2)));
 }
 
 /* give_url(id, url, last): the server fetches this piece (BURL) */

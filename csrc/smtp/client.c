@@ -316,6 +316,7 @@ bool lm_smtp_reset_after(struct lm_smtpc *s, struct lm_smtp_txn *t, bool open) {
 static void rest(struct lm_smtpc *s) {
   if (s->jobs || s->content || lm_smtp_count_slots(s)) return;
   lm_buf_free(&s->slots);
+  lm_buf_free(&s->chunk);
 }
 
 /* Nothing is read now: it is our turn to speak, or to go. Once the stream has ended that is a failure,

@@ -105,8 +105,8 @@ bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool 
 ** first command. */
 void lm_smtpc_do_without(struct lm_smtpc *s, unsigned capabilities);
 
-/* The content is whole. False where no GO came for this id. */
-bool lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);
+/* The content is whole. */
+enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);
 
 /* True where the last octet of the message, its dot, has left and the answer has not come: it may
 ** or may not have been taken (RFC 1047). */

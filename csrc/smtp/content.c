@@ -17,6 +17,8 @@
 enum {
   PIECE = 65536,      /* how much content is copied at a time */
   LENT_MAX = 1048576, /* how much is lent at a time: fewer and larger sends cost less */
+  HOLD = 32768,       /* shorter chunks of a stream are gathered */
+  EARLY = 2,          /* chunks that may leave before anybody is known to get them */
   LEND_MIN = 16384,   /* shorter runs are copied, so that they leave together with what follows */
   LOW_WATER = 16384,  /* below this much output the caller is asked for more */
   MOVED = 262144      /* how often the caller hears that a lent message moves on */
@@ -85,6 +87,7 @@ void lm_smtp_begin_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   s->may_give = false;
   t->stage = LM_SMTP_AT_CONTENT;
   t->dot.plain = true;
+  lm_buf_clear(&s->chunk);
 }
 
 /* Ends the command line in `line` and puts it out. */
@@ -125,16 +128,57 @@ static bool no_room(struct lm_smtpc *s) {
   return false;
 }
 
-/* Sends a piece in the line endings of the wire; with `last` it ends the content. */
-static bool put_chunk(struct lm_smtpc *s, struct lm_str piece, bool last) {
-  struct lm_smtp_txn *t = s->content;
+/* True where the piece may leave as it stands, behind what was sent before; *end_out is what then
+** still ends its last line. */
+static bool is_clean(const struct lm_smtp_txn *t, struct lm_str piece, struct lm_str *end_out) {
+  bool ends = piece.n ? piece.p[piece.n - 1] == '\n' : !t->dot.mid_line;
+  *end_out = ends || t->binary ? LM_STR("") : LM_STR("\r\n");
+  if (t->binary) return true;
+  return !t->dot.cr && lm_dotout_clean(&t->dot, piece) == piece.n;
+}
+
+/* The piece as a chunk, without a copy of its own. */
+static bool put_clean(struct lm_smtpc *s, struct lm_str piece, struct lm_str end, bool last) {
+  if (!last) end = LM_NOSTR;
+  if (piece.n + end.n == 0 && !last) return true;
+  if (!put_bdat(s, piece.n + end.n, last) || !lm_wire_put(&s->wire, piece) ||
+      !lm_wire_put(&s->wire, end)) {
+    return no_room(s);
+  }
+  lm_dotout_sent(&s->content->dot, piece, piece.n);
+  return push_bdat(s, piece.n + end.n, last);
+}
+
+/* Sends what was gathered as a chunk. */
+static bool put_gathered(struct lm_smtpc *s, bool last) {
   struct lm_buf *b = &s->chunk;
+  size_t n = lm_buf_len(b);
+  if (n == 0 && !last) return true;
+  if (!put_bdat(s, n, last) || !lm_wire_put(&s->wire, lm_buf_str(b))) return no_room(s);
   lm_buf_clear(b);
-  if (t->binary ? !lm_buf_puts(b, piece) : !lm_dotout_put(&t->dot, b, piece)) return no_room(s);
-  if (last && !t->binary && !lm_dotout_end(&t->dot, b)) return no_room(s);
-  if (lm_buf_len(b) == 0 && !last) return true;
-  if (!put_bdat(s, lm_buf_len(b), last) || !lm_wire_put(&s->wire, lm_buf_str(b))) return no_room(s);
-  return push_bdat(s, lm_buf_len(b), last);
+  return push_bdat(s, n, last);
+}
+
+/* Appends a piece to what is gathered, in the line endings of the wire. */
+static bool gather(struct lm_smtpc *s, struct lm_str piece, bool last) {
+  struct lm_smtp_txn *t = s->content;
+  if (t->binary) return lm_buf_puts(&s->chunk, piece) || no_room(s);
+  if (!lm_dotout_put(&t->dot, &s->chunk, piece)) return no_room(s);
+  return !last || lm_dotout_end(&t->dot, &s->chunk) || no_room(s);
+}
+
+/* Sends a piece of a lent message; with `last` it ends the content. */
+static bool put_chunk(struct lm_smtpc *s, struct lm_str piece, bool last) {
+  struct lm_str end;
+  if (is_clean(s->content, piece, &end)) return put_clean(s, piece, end, last);
+  return gather(s, piece, last) && put_gathered(s, last);
+}
+
+/* The same for a streamed one, whose pieces may be short: they are gathered, so that a source of lines
+** is not one of chunks. */
+static bool put_piece(struct lm_smtpc *s, struct lm_str piece) {
+  if (lm_buf_len(&s->chunk) == 0 && piece.n >= HOLD) return put_chunk(s, piece, false);
+  return gather(s, piece, false) && (lm_buf_len(&s->chunk) < HOLD || put_gathered(s, false));
 }
 
 /* How much of a lent message may leave as it stands, at most LENT_MAX. Its end is left over: the last
@@ -147,10 +191,18 @@ static size_t clean_run(const struct lm_smtp_txn *t) {
   return n && !t->binary && t->text.p[n - 1] == '\r' ? n - 1 : n;
 }
 
+/* Without pipelining each chunk waits for the reply to the one before. With it only the first ones leave
+** before the recipients are answered: where all are refused the rest would be sent for nothing. */
+static bool may_chunk(const struct lm_smtpc *s) {
+  const struct lm_smtp_txn *t = s->content;
+  if (!(s->ehlo.has & LM_SMTP_PIPELINING)) return lm_smtp_count_slots(s) == 0;
+  return t->answered == t->nrcpt || t->chunks < EARLY;
+}
+
 /* Prepares more of a lent message: long clean runs are lent on, each as a chunk of its own. */
 static void send_chunks(struct lm_smtpc *s) {
   struct lm_smtp_txn *t = s->content;
-  while (s->content && lm_wire_output(&s->wire).n < PIECE && s->wire.lent.n == 0) {
+  while (s->content && may_chunk(s) && lm_wire_output(&s->wire).n < PIECE && s->wire.lent.n == 0) {
     size_t n = clean_run(t);
     if (n >= LEND_MIN * 2) {
       if (!put_bdat(s, n, false)) return;
@@ -162,13 +214,7 @@ static void send_chunks(struct lm_smtpc *s) {
       if (!put_chunk(s, (struct lm_str){t->text.p, n}, n == t->text.n)) return;
     }
     t->text = (struct lm_str){t->text.p + n, t->text.n - n};
-    if (!(s->ehlo.has & LM_SMTP_PIPELINING)) return;
   }
-}
-
-/* Without pipelining each chunk waits for the reply to the one before. */
-static bool may_chunk(const struct lm_smtpc *s) {
-  return (s->ehlo.has & LM_SMTP_PIPELINING) || lm_smtp_count_slots(s) == 0;
 }
 
 void lm_smtp_stop_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
@@ -182,7 +228,7 @@ static bool move_lent(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   ev->kind = LM_SMTPC_MOVED;
   if (!s->content->chunked) {
     send_text(s);
-  } else if (may_chunk(s)) {
+  } else {
     send_chunks(s);
   }
   if (s->wire.gone - s->told < MOVED) return false;
@@ -216,18 +262,25 @@ enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_s
   if (s->content->strict && lm_dotout_is_bare(&s->content->seen, piece)) return LM_SMTPC_BARE;
   s->may_give = false;
   if (s->content->chunked)
-    put_chunk(s, piece, false);
+    put_piece(s, piece);
   else
     put_content(s, piece);
   return LM_SMTPC_TAKEN;
 }
 
-bool lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
-  if (swallows(s, id)) return true;
-  if (!s->may_give || s->content == NULL || s->content->id != id) return false;
+enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
+  bool ok;
+  if (swallows(s, id)) return LM_SMTPC_TAKEN;
+  if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
+  if (s->content->strict && s->content->seen.cr) return LM_SMTPC_BARE;
   s->may_give = false;
-  if (s->content->chunked ? put_chunk(s, LM_NOSTR, true) : end_content(s)) lm_smtp_advance(s);
-  return true;
+  if (s->content->chunked) {
+    ok = gather(s, LM_NOSTR, true) && put_gathered(s, true);
+  } else {
+    ok = end_content(s);
+  }
+  if (ok) lm_smtp_advance(s);
+  return LM_SMTPC_TAKEN;
 }
 
 /* burl-cmd = "BURL" SP absolute-URI [ SP "LAST" ] CR LF (RFC 4468 §3.4); the reply is that of a chunk. */
@@ -239,7 +292,8 @@ bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool 
     return false;
   if (url.n == 0 || url.n > s->limits.line || lm_str_breaks_line(url)) return false;
   s->may_give = false;
-  ok = lm_buf_puts(&line, LM_STR("BURL ")) && lm_buf_puts(&line, url) && put_line(s, &line, last);
+  ok = put_gathered(s, false) && lm_buf_puts(&line, LM_STR("BURL ")) && lm_buf_puts(&line, url) &&
+       put_line(s, &line, last);
   lm_buf_free(&line);
   if (!ok) no_room(s);
   if (ok && push_bdat(s, 0, last)) lm_smtp_advance(s);

@@ -22,15 +22,15 @@ static const char *const dotted[] = {
     "221 bye\r\n",
 };
 
-/* The same conversation with CHUNKING: the envelope and the content in one flight, a chunk refused
-** halfway. */
+/* The same conversation with CHUNKING: the envelope and the content in one flight, the second message refused
+** by its chunk. */
 static const char *const chunked[] = {
     "220 mx\r\n",
     "250-mx\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 AUTH LOGIN\r\n",
     "334 VXNlcm5hbWU6\r\n",
     "235 ok\r\n",
     "250 ok\r\n250-one\r\n250 two\r\n550 5.1.1 no\r\n250 ok\r\n250 2.0.0 queued as 1\r\n",
-    "250 ok\r\n250 ok\r\n452 4.3.1 full\r\n503 no\r\n",
+    "250 ok\r\n250 ok\r\n452 4.3.1 full\r\n",
     "250 reset\r\n",
     "214-a\r\n214-b\r\n214 c\r\n",
     "221 bye\r\n",

@@ -18,13 +18,11 @@ local later = {}
 local ngx = ngx -- nil outside of nginx
 
 local OPTIONS = {
-  smtp = "table|string", from = "any", to = "any", message = "any", size = "number?", dsn = "table?",
-  require_tls = "boolean?", deliver_by = "number|table?", timeout = "number|table?",
-  on_error = "function?", on_sent = "function?", retry = "table?",
+  smtp = "table|string", on_error = "function?", on_sent = "function?", retry = "table?",
 }
+for name, kinds in pairs(smtp.send_options) do OPTIONS[name] = kinds end
 for name, kinds in pairs(compose.FIELDS) do OPTIONS[name] = kinds end
 local LIMITS = { messages = "number?", octets = "number?", senders = "number?" }
-local SEND = { "from", "to", "message", "size", "dsn", "require_tls", "deliver_by", "timeout" }
 
 local limits = { messages = 1000, octets = 67108864, senders = 2 }
 local jobs, first, last = {}, 1, 0
@@ -106,7 +104,7 @@ end
 
 local function send(state, job)
   local message = {}
-  for _, name in ipairs(SEND) do message[name] = job.options[name] end
+  for name in pairs(smtp.send_options) do message[name] = job.options[name] end
   if state.session and not same(state.connect, job.connect) then part(state) end
   local used = state.session ~= nil
   if not used then

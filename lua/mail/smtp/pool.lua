@@ -17,6 +17,7 @@ local opening = require "mail.smtp.pool.opening"
 local queue = require "mail.smtp.pool.queue"
 local rate = require "mail.smtp.pool.rate"
 local replay = require "mail.smtp.pool.replay"
+local sending = require "mail.smtp.send"
 local smtp = require "mail.smtp"
 local want = require "mail.want"
 
@@ -28,12 +29,11 @@ local OPTIONS = {
 }
 local RATE = { total = "number?", connection = "number?", burst = "number?" }
 local CLOSE = { now = "boolean?", timeout = "number?" }
-local SEND = smtp.send_options
 
 -- How long an unanswered NOOP, or the answers to QUIT, are waited for.
 local PATIENCE = 5
 
-local transact, acquire, release = smtp.transact, opening.acquire, queue.release
+local check, transact, acquire, release = sending.check, sending.transact, opening.acquire, queue.release
 
 -- PUC Lua 5.1 cannot wait inside pcall: there, in a coroutine, an error ends that, and its place is found to
 -- be free by those who need one.
@@ -177,7 +177,7 @@ end
 -- @treturn table receipt; or nil, err: besides what `smtp:send` says, kind "limit" where too many calls wait,
 --   "timeout" where no connection came free in time, "closed" where the pool is closed
 function Pool:send(options)
-  want(options, SEND, "pool:send")
+  check(options, 2, "pool:send")
   if self.closing then return closed() end
   if not self.host then
     local host, err = opening.bind(self)
@@ -328,12 +328,15 @@ function pool.new(options)
   for name, kinds in pairs(smtp.connect_options) do allowed[name] = kinds end
   for name, kinds in pairs(OPTIONS) do allowed[name] = kinds end
   local o = connect.options(options, "smtp", allowed)
+  if o.protocol and o.protocol ~= "smtp" and o.protocol ~= "lmtp" then
+    error("smtp.pool: option 'protocol' must be smtp or lmtp", 2)
+  end
   auth.check(o.mechanism, {}, "smtp.pool", 2)
   local limits = bounds(o)
-  local check, t = o.check or 15, o.timeout or 30
+  local age, t = o.check or 15, o.timeout or 30
   for name in pairs(OPTIONS) do o[name] = nil end
   return setmetatable({
-    options = o, limits = limits, check = check, patience = type(t) == "table" and (t.answer or 30) or t,
+    options = o, limits = limits, check = age, patience = type(t) == "table" and (t.answer or 30) or t,
     records = {}, idle = {}, cursor = 0, opening = 0, queue = {}, first = 1, last = 0, waiting = 0, paused = 0,
     sleepers = {}, spare = {}, sent = 0, failed = 0, retried = 0, opened = 0, failures = 0, retry_at = 0,
     calm = limits.rate.connection ~= nil, bucket = limits.rate.total and rate.new(limits.rate.total, limits.rate.burst),

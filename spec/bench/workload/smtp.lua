@@ -25,6 +25,17 @@ local function pooled(ctx, port, job)
   return { ctx:ours("smtp_pool", ours, "mail.smtp.pool"), bare }
 end
 
+-- The same message in chunks and by the dot, to one server that takes both.
+local function run_chunks(ctx, w)
+  local sink = ctx:serve("smtp_sink", "chunking=1", true)
+  local job = ("port=%d n=%d size=%d connections=%d"):format(sink.port, ctx:count(w.n), w.size, w.connections)
+  local dotted = ctx:ours("smtp", job .. " chunking=0", "lua-mail, by DATA")
+  dotted.role = "peer"
+  ctx:contest(("%s, one core: %s (%s)"):format(w.name, w.title, w.goal),
+    { ctx:ours("smtp", job, "lua-mail, by BDAT"), dotted }, {})
+  sink.stop()
+end
+
 local function run(ctx, w)
   for _, cores in ipairs(w.cores) do
     local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
@@ -47,6 +58,8 @@ return {
   { name = "smtp-pool-8", title = "10 KiB messages through the pool, 8 connections", run = run, cores = { 1 },
     contestants = pooled, goal = { "goal: 2 us more than the bare session" },
     n = 20000, size = 10240, connections = 8 },
+  { name = "smtp-10k-bdat", title = "10 KiB messages in chunks, one connection", run = run_chunks,
+    goal = "goal: at most the DATA one", n = 20000, size = 10240, connections = 1 },
   { name = "smtp-1m", title = "1 MiB messages, one connection", run = run, cores = { 1 },
     goal = { "goal 200 us" }, n = 1000, few = 600, size = 1048576, connections = 1 },
 }

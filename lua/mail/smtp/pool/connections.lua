@@ -1,8 +1,8 @@
 --- The connections of a pool: records, and who gets a place on which.
 --
--- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given; `users`: the
--- coroutines that have a place on it, where such may end without a word; `used`: when it became idle;
--- `proved`: it has taken a message; `spent`: it gets no further one; `bad`: nor a QUIT. All of them are in
+-- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given, of `most`;
+-- `users`: the coroutines that have a place on it, where such may end without a word; `used`: when it became
+-- idle; `proved`: it has taken a message; `spent`: it gets no further one; `bad`: nor a QUIT. All of them are in
 -- `pool.records`, those without a message in `pool.idle`, too.
 -- Nothing here waits, save for the QUIT of a program without a loop.
 -- @module mail.smtp.pool.connections
@@ -39,6 +39,7 @@ function connections.record(self, session)
   return {
     session = session, pump = pump, busy = 0, count = 0, users = {}, used = self.host.now(),
     rate = r.connection and rate.new(r.connection, r.burst),
+    most = math.min(self.limits.max_messages, pump.mail_max or math.huge), -- LIMITS MAILMAX (RFC 9422)
     depth = depth(self, pump), proved = transport and transport.reused,
   }
 end
@@ -90,7 +91,7 @@ local function occupy(self, record, co)
   record.busy = record.busy + 1
   local count = record.count + 1
   record.count = count
-  if count >= self.limits.max_messages then record.spent = true end
+  if count >= record.most then record.spent = true end
   if self.kills then record.users[co] = true end
 end
 connections.occupy = occupy
