@@ -260,6 +260,12 @@ static int is_unknown(lua_State *L) {
   return 1;
 }
 
+/* is_accepted(id) -> boolean: the message is not over, and a recipient of it was accepted */
+static int is_accepted(lua_State *L) {
+  lua_pushboolean(L, lm_smtpc_is_accepted(self(L), (uint32_t)luaL_checkinteger(L, 2)));
+  return 1;
+}
+
 static void push_upper(lua_State *L, struct lm_str s) {
   luaL_Buffer b;
   size_t i;
@@ -395,6 +401,7 @@ static const luaL_Reg methods[] = {{"raw_command", command},
                                    {"give_url", give_url},
                                    {"do_without_chunking", do_without_chunking},
                                    {"is_unknown", is_unknown},
+                                   {"is_accepted", is_accepted},
                                    {"ehlo_table", ehlo_table},
                                    {NULL, NULL}};
 

@@ -374,6 +374,11 @@ bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id) {
                     : t->accepted > 0; /* chunks leave before the replies */
 }
 
+bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id) {
+  const struct lm_smtp_txn *t = find_txn(s, id);
+  return t != NULL && t->accepted > 0;
+}
+
 void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id) {
   struct lm_smtp_txn *t = find_txn(s, id);
   struct lm_smtp_job **at = &s->jobs;

@@ -112,6 +112,9 @@ enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);
 ** or may not have been taken (RFC 1047). */
 bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id);
 
+/* True where the transaction is not over and a recipient of it was accepted. */
+bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id);
+
 /* Nobody listens for `id` any more: what has not begun is dropped, a late answer is swallowed. In
 ** the middle of a transaction the session fails, so that no half message can be delivered. */
 void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id);

@@ -150,14 +150,22 @@ function auth.mask(pump, secret)
   table.insert(pump.secrets, core.base64(secret))
 end
 
+--- True for a function, and for an object that can be called like one (`mail.oauth2`).
+function auth.is_callable(value)
+  local mt = type(value) == "table" and getmetatable(value)
+  return type(value) == "function" or (mt and mt.__call ~= nil) or false
+end
+
 -- A function is asked for the secret; `stale` tells it that the server refused the last one.
 local function secret_of(pump, value, what, stale)
-  if type(value) == "function" then
+  if type(value) ~= "string" then
     local err
-    value, err = value(stale)
+    if auth.is_callable(value) then value, err = value(stale) else err = "it is no string, and cannot be called" end
     if type(value) ~= "string" then
       local why = err ~= nil and tostring(err) or ("the function returned " .. type(value))
-      return nil, pump:error("auth", ("no %s: %s"):format(what, why), { command = "AUTH" })
+      return nil, pump:error("auth", ("no %s: %s"):format(what, why), {
+        command = "AUTH", temporary = Err.is(err) and err.temporary or nil,
+      })
     end
   end
   auth.mask(pump, value)
@@ -332,7 +340,7 @@ function auth.run(pump, options, ops)
     name, ok, err = without_binding(pump, options, ops)
   end
   local by_token = name and known[name] and known[name].wants_token
-  if not ok and err.kind == "auth" and by_token and type(options.token) == "function" and not pump.failure then
+  if not ok and err.kind == "auth" and by_token and auth.is_callable(options.token) and not pump.failure then
     ok, err = attempt(pump, name, options, ops, true)
   end
   if not ok then return nil, err end
@@ -341,7 +349,7 @@ end
 
 --- The options of logging in, for the option checks of `connect` and `authenticate`.
 auth.OPTIONS = {
-  user = "string?", password = "string|function?", token = "string|function?", mechanism = "string|table?",
+  user = "string?", password = "string|function?", token = "string|function|table?", mechanism = "string|table?",
   mechanism_floor = "string?", channel_binding = "string|boolean?", authzid = "string?",
   allow_plaintext_login = "boolean?",
 }

@@ -207,7 +207,7 @@ function connect.open(protocol, o)
     local message = ("bad host name '%s': %s"):format(o.host, why)
     return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
-  o.pool = host.release and protocol.pool and protocol.pool(o, name, host) or nil
+  o.pool = host.release and protocol.pool_name and protocol.pool_name(o, name, host) or nil
   local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
   if not conn then
     err.protocol = protocol.name

@@ -7,6 +7,7 @@
 -- @module mail.keepalive
 
 local Pump = require "mail.pump"
+local auth = require "mail.auth"
 local want = require "mail.want"
 
 local keepalive = {}
@@ -29,7 +30,7 @@ end
 
 -- A secret that a function gives is asked for now; where it gives none, the login says so.
 local function settle(o, name)
-  if type(o[name]) ~= "function" then return true end
+  if not auth.is_callable(o[name]) then return true end
   local value = o[name]()
   if type(value) ~= "string" then return false end
   o[name] = value

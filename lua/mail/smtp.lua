@@ -19,7 +19,10 @@ local want = require "mail.want"
 
 local CONNECT = { helo = "string?", protocol = "string?", chunking = "boolean?", downgrade = "function?" }
 
-local smtp = { name = "smtp", greet = open.greet, pool = keepalive.pool, connect_options = CONNECT }
+local smtp = {
+  name = "smtp", greet = open.greet, pool_name = keepalive.pool, connect_options = CONNECT,
+  send_options = send.OPTIONS,
+}
 
 --- A session without a transport, for `mail.pump` or for driving by hand.
 -- @tparam[opt] table options `limits`, `protocol` ("smtp" or "lmtp")
@@ -171,4 +174,13 @@ function smtp.parse(bytes, chunk)
   return nil, require "mail.err".new { kind = kind, message = message, protocol = "smtp" }
 end
 
-return smtp
+--- Several sessions for any number of coroutines: see `mail.smtp.pool`, which is loaded at first use.
+-- @function smtp.pool
+return setmetatable(smtp, {
+  __index = function(self, name)
+    if name ~= "pool" then return nil end
+    local new = require "mail.smtp.pool".new
+    rawset(self, name, new)
+    return new
+  end,
+})

@@ -32,13 +32,14 @@ local KEPT_MAX = 64 * 1048576
 
 -- Checks the options of one message. A `level` is always the error level as the caller counts it; calls
 -- that may raise are no tail calls, for those have no level of their own.
-local function check(options, level)
-  want(options, SEND, "smtp:send", level)
+local function check(options, level, what)
+  what = what or "smtp:send"
+  want(options, SEND, what, level)
   local by = options.deliver_by
-  if options.dsn ~= nil then want(options.dsn, DSN, "smtp:send dsn", level) end
-  if type(by) == "table" then want(by, DELIVER_BY, "smtp:send deliver_by", level) end
+  if options.dsn ~= nil then want(options.dsn, DSN, what .. " dsn", level) end
+  if type(by) == "table" then want(by, DELIVER_BY, what .. " deliver_by", level) end
   if options.line_ends ~= nil and not MANNERS[options.line_ends] then
-    error("smtp:send: option 'line_ends' must be crlf, refuse or keep", level + 1)
+    error(what .. ": option 'line_ends' must be crlf, refuse or keep", level + 1)
   end
 end
 
@@ -65,10 +66,15 @@ local function failure(pump, receipt, command, no)
   return err
 end
 
--- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047).
+-- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047). The third value
+-- is true where no recipient had been accepted.
 local function lost(pump, id, err)
   local session = pump.session
-  if session:is_freed() or not session:is_unknown(id) then return nil, err end
+  if session:is_freed() then return nil, err end
+  if not session:is_unknown(id) then
+    if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
+    return nil, err, not session:is_accepted(id)
+  end
   local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
     command = "DATA",
   })
@@ -77,8 +83,8 @@ local function lost(pump, id, err)
 end
 
 -- Waits for the end of a transaction, giving content meanwhile where it is streamed.
-local function await(pump, id, source, options)
-  local deadline = pump:deadline(options)
+local function await(pump, id, source, options, deadline)
+  deadline = deadline or pump:deadline(options)
   while true do
     local kind, ok, receipt, command, no = pump:wait(id, deadline)
     if not kind then return lost(pump, id, ok) end
@@ -272,14 +278,16 @@ local function left_over(job, group, receipt)
   return rest
 end
 
--- Finishes a job whose first transaction has begun: a receipt; or nil, err.
-local function finish_job(job, id, source, level)
+-- Finishes a job whose first transaction has begun: a receipt; or nil, err, and whether no recipient had been
+-- accepted when the connection died.
+local function finish_job(job, id, source, level, deadline)
   local pump, total = job.pump, { accepted = {}, rejected = {} }
-  local n = 1
+  local n, untouched = 1, nil
   while true do
     local group = job.groups[n]
     local receipt, err
-    if id then receipt, err = await(pump, id, source, job.options) else err = source end
+    if id then receipt, err, untouched = await(pump, id, source, job.options, deadline) else err = source end
+    deadline = nil
     local rest = left_over(job, group, receipt)
     if rest then table.insert(job.groups, n + 1, rest) end
     merge(total, group, receipt, err)
@@ -301,7 +309,7 @@ local function finish_job(job, id, source, level)
   end
   local err = total.err
   err.rejected = next(total.rejected) and total.rejected or nil
-  return nil, err
+  return nil, err, n == 2 and untouched or nil
 end
 
 local function list_of(to)
@@ -334,10 +342,10 @@ local function begin(pump, options, level)
 end
 
 -- Waits for what `begin` began. The usual message becomes a job where it met a limit unannounced.
-local function finish(pump, id, source, options, job, level)
-  if job then return finish_job(job, id, source, level + 1) end
-  local receipt, err = await(pump, id, source, options)
-  if not receipt or next(receipt.rejected) == nil then return receipt, err end
+local function finish(pump, id, source, options, job, level, deadline)
+  if job then return finish_job(job, id, source, level + 1, deadline) end
+  local receipt, err, untouched = await(pump, id, source, options, deadline)
+  if not receipt or next(receipt.rejected) == nil then return receipt, err, untouched end
   job = { pump = pump, options = options, message = options.message, groups = { list_of(options.to) } }
   local rest = left_over(job, job.groups[1], receipt)
   if not rest then return receipt end
@@ -361,6 +369,19 @@ function send.one(pump, options, level)
   if not id then return nil, source end
   return finish(pump, id, source, options, job, level + 1)
 end
+
+--- The same for mail.smtp.pool, which has checked the options (`send.check`).
+-- @tparam Pump pump the session's
+-- @tparam table options
+-- @tparam number deadline absolute
+-- @treturn table receipt; or nil, err, and true where the session ended before a recipient was accepted
+function send.transact(pump, options, deadline)
+  local id, source, job = begin(pump, options, 2)
+  if not id then return nil, source, source.kind == "closed" end
+  return finish(pump, id, source, options, job, 2, deadline)
+end
+
+send.OPTIONS, send.check = SEND, check
 
 --- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
 -- pipelining server each costs one round trip. An array of receipts and errors.
