@@ -44,7 +44,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps test test-all test-build check stats headers format demo bench fuzz fuzzers env doc install clean
+.PHONY: all help deps test test-all test-build check stats hosts-table headers format demo openresty-demo bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -69,8 +69,10 @@ help:
 	@echo 'make test           C tests, specs on two Luas    make test-all  specs on all five'
 	@echo 'make check          sanitizers, layers, style     make stats     sizes of functions'
 	@echo 'make demo           real mail, real servers       make bench     ratios against peers'
+	@echo 'make openresty-demo  a site in nginx that sends, reads and watches mail'
 	@echo 'make fuzz           FUZZ_SECONDS=10 each          make env       paths for this tree'
 	@echo 'make install        PREFIX=/usr/local             make doc       build/doc (LDoc)'
+	@echo 'make hosts-table    checks by host loop, into spec/README.md'
 
 # Packages: nothing is fetched when nothing is missing; what cannot be had is named and we go on.
 DEPS  = @sh spec/tools/deps.sh
@@ -91,6 +93,13 @@ check:
 	@$(TOOL)/run.lua check $(LUA)
 stats:
 	@$(TOOL)/stats.lua
+# Each host loop under Lua 5.4 and LuaJIT, and what came of it as the table in spec/README.md.
+hosts-table:
+	$(DEPS) build test servers
+	$(AGAIN) all LUA=lua5.4
+	$(AGAIN) all LUA=luajit
+	eval "$$($(MAKE) -s env LUA=lua5.4)"; lua5.4 spec/tools/busted.lua spec/hosts_spec.lua || :
+	eval "$$($(MAKE) -s env LUA=luajit)"; LM_HOSTS_TABLE=1 luajit spec/tools/busted.lua spec/hosts_spec.lua
 headers:
 	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
 	  $(CC) $(WARN) -Werror -I. $(CPP) -fsyntax-only -x c - || { echo "not alone: $$h"; exit 1; }; done
@@ -102,6 +111,10 @@ demo:
 	$(DEPS) build test servers
 	$(AGAIN) all
 	@$(RUN) spec/demo/demo.lua
+openresty-demo:
+	$(DEPS) build test servers
+	$(AGAIN) all
+	@$(RUN) spec/demo/openresty.lua
 bench:
 	$(DEPS) build test servers bench
 	$(AGAIN) all

@@ -34,7 +34,7 @@ local function sanitizer()
   return "env LD_PRELOAD=" .. library .. ":" .. package.cpath:match "(/[^;]*/build/asan/)" .. "unpreload.so "
 end
 
-local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes" }
+local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes", "filter" }
 local MESSAGE = "From: Ann <ann@example.test>\r\nTo: bob@example.test\r\n"
   .. "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n.dots\r\n"
 
@@ -277,6 +277,72 @@ describe("examples", function()
     local _, full = out:gsub("    1      1  " .. user.name .. "@localhost:%d+ +Grüße\n", "")
     assert.are.equal(98, full)
     assert.matches("    0      0  %%75ser%d+@", out)
+  end)
+
+  local function url(user) return ("imaps://%s@localhost:%d/"):format(user.name, server.ports.imaps) end
+
+  -- "INBOX 3 Lists 1" of a user, by an observer of its own.
+  local function mailboxes_of(user)
+    local imap = assert(mail.imap.connect { host = "localhost", port = server.ports.imaps, user = user.name,
+      password = user.password, ssl = { ca_file = server.ca_file } })
+    local words = {}
+    for _, box in ipairs(assert(imap:list("*", { status = { "messages" } }))) do
+      if box.status and box.status.messages > 0 then words[#words + 1] = box.name .. " " .. box.status.messages end
+    end
+    imap:logout()
+    table.sort(words)
+    return table.concat(words, " ")
+  end
+
+  real("filter.lua sorts two accounts by its rules, and what comes later, too", function()
+    local work, home = server:add_user(), server:add_user()
+    local environment = { MAIL_CA_FILE = server.ca_file, MAIL_PASSWORD = work.password }
+    local function put(user, head, body) server:save(user, head .. "\r\n\r\n" .. (body or "x") .. "\r\n") end
+    put(work, "From: a@example.test\r\nList-Id: <x.example.test>\r\nSubject: list")
+    put(work, "From: b@example.test\r\nList-Id: <x.example.test>\r\nIn-Reply-To: <1@x>\r\nSubject: an answer")
+    put(work, "From: builds@example.test\r\nSubject: 7 passed")
+    put(work, "From: builds@example.test\r\nSubject: 8 failed")
+    put(work, "From: c@example.test\r\nDate: Mon, 02 Nov 2020 12:00:00 +0000\r\nSubject: Invitation: tea")
+    put(home, "From: x@shop.example\r\nSubject: your invoice")
+    put(home, "From: x@books.example\r\nSubject: =?utf-8?q?Rechnung_f=C3=BCr_B=C3=BCcher?=")
+    put(home, "From: x@books.example\r\nSubject: new books")
+    put(home, "From: grandma@example.test\r\nSubject: hello")
+    put(home, "From: y@example.test\r\nSubject: large", ("x"):rep(70) .. ("\r\n" .. ("x"):rep(98)):rep(51000))
+    local status, out, err = run("filter", { "--once", "--dry-run", url(work), url(home) }, environment)
+    assert.are.same({ 0, "" }, { status, err })
+    assert.matches("work: mailing lists: 1\n", out)
+    assert.are.equal("INBOX 5", mailboxes_of(work))
+    status, out, err = run("filter", { "--once", url(work), url(home) }, environment)
+    assert.are.same({ 0, "" }, { status, err })
+    local lines = {}
+    for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    table.sort(lines)
+    assert.are.same({ "home: and marked as filed: 2", "home: bills are copied: 2", "home: family first: 1",
+      "home: huge and not ours: 1", "home: the rest of the shops: 1", "work: builds that failed: 1",
+      "work: builds that passed: 1", "work: mailing lists: 1", "work: meetings that are over: 1" }, lines)
+    assert.are.equal("INBOX 2 Lists 1 Past 1", mailboxes_of(work))
+    assert.are.equal("Bills 2 INBOX 3 Large 1 Shops 1", mailboxes_of(home))
+
+    local watching = start("filter", { url(work), url(home) }, environment)
+    assert.is_truthy(eventually(function()
+      return watching.err():find "work: watching" and watching.err():find "home: watching"
+    end))
+    assert.are.equal("", watching.out())
+    put(work, "From: a@example.test\r\nList-Id: <x.example.test>\r\nSubject: list")
+    put(home, "From: x@shop.example\r\nSubject: offer")
+    assert.is_truthy(eventually(function()
+      return watching.out():find "mailing lists: 1\n" and watching.out():find "shops: 1\n"
+    end))
+    watching.signal "INT"
+    assert.are.equal(130, eventually(watching.status))
+    assert.are.equal("INBOX 2 Lists 2 Past 1", mailboxes_of(work))
+    assert.are.equal("Bills 2 INBOX 3 Large 1 Shops 2", mailboxes_of(home))
+  end)
+
+  it("filter.lua wants two accounts", function()
+    local status, _, err = run("filter", { "imaps://ann@localhost/" })
+    assert.are.equal(2, status)
+    assert.are.equal("filter.lua: which two accounts? see --help\n", err)
   end)
 
   it("many_mailboxes.lua names the line that is no URL", function()

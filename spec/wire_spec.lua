@@ -30,7 +30,7 @@ local FIELDS = {
     fetch = { "message" }, body = { "message", "section", "size" }, data = { "bytes", "last", joined = "bytes" },
     untagged = { "name", "number", "value", "code", "code_value", "text" },
     done = { "status", "code", "value", "text" },
-    bye = { "text", "code" }, compress = {},
+    bye = { "text", "code", "value" }, compress = {},
   },
 }
 

@@ -40,6 +40,32 @@ bool lm_link_insert(struct lm_link *l, struct lm_filter *f) {
   return false;
 }
 
+static bool take_input(struct lm_wire *from, struct lm_wire *to) {
+  struct lm_str s = lm_wire_input(from);
+  if (s.n && !lm_wire_feed(to, s)) {
+    lm_wire_fail(from, LM_E_MEMORY, "room for input", LM_NOSTR);
+    return false;
+  }
+  if (s.n) lm_wire_take(from, s.n);
+  if (from->eof) lm_wire_eof(to);
+  to->truncated = from->truncated;
+  from->eof = from->truncated = false;
+  return true;
+}
+
+bool lm_link_continue(struct lm_link *l, struct lm_filter *f) {
+  size_t n = count(l);
+  if (lm_wire_output(l->wire).n) {
+    lm_wire_fail(l->wire, LM_E_PROTOCOL, "an answer to what was sent", LM_NOSTR);
+  }
+  if (n < LM_LINK_FILTERS && !lm_wire_failed(l->wire) && take_input(l->wire, &f->outer)) {
+    l->filter[n] = f;
+    return true;
+  }
+  f->free(f);
+  return false;
+}
+
 void lm_link_relax(struct lm_link *l) {
   size_t i;
   lm_wire_relax(l->wire);

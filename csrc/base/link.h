@@ -37,6 +37,11 @@ bool lm_link_turn(struct lm_link *l);
 ** where that happened or there is no place. */
 bool lm_link_insert(struct lm_link *l, struct lm_filter *f);
 
+/* The same for a filter whose layer began with the octet behind the peer's last word (COMPRESS): the
+** input buffered already is the filter's. Output that was not handed on in plaintext would be lost:
+** then the wire fails. */
+bool lm_link_continue(struct lm_link *l, struct lm_filter *f);
+
 /* Gives back empty buffers of all layers. */
 void lm_link_relax(struct lm_link *l);
 

@@ -75,6 +75,11 @@ struct lm_limits {
     .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                      \
   }
 
+/* A limit of the IMAP grammar that nobody needs to change. */
+enum {
+  LM_THREAD_DEPTH = 10000 /* brackets in brackets of a THREAD answer: stack and tree growth */
+};
+
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
   LM_COMMENT_DEPTH = 100, /* nested comments: deeper ones are text, not comments */
@@ -83,6 +88,11 @@ enum {
   LM_DOMAIN = 255,        /* octets, RFC 5321 §4.5.3.1.2 */
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
+
+/* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
+** a credit, which input fills up again, so that a message of blanks passes and an endless one does
+** not. One turn makes no more than TURN octets, so no call blocks a loop. */
+enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
 
 /* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
 ** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */

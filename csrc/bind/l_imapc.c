@@ -6,6 +6,7 @@
 ** push_imap.c.
 */
 #include "bind/bind.h"
+#include "bind/l_zlib.h"
 #include "bind/open.h"
 #include "bind/push_imap.h"
 #include "imap/client.h"
@@ -61,12 +62,12 @@ static int push_untagged(lua_State *L, const struct lm_imap_resp *r) {
   return 6;
 }
 
-/* text, code | nil */
+/* text, code | nil, code's value | nil */
 static int push_bye(lua_State *L, const struct lm_imap_resp *r) {
   lm_pushstr(L, r->text);
   if (r->code.n == 0) return 1;
-  lm_pushstr(L, r->code);
-  return 2;
+  push_code(L, r);
+  return 3;
 }
 
 /* message so far, section, size */
@@ -326,6 +327,23 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* tag(id) -> the tag of a command, by which later responses may name it */
+static int tag(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  struct lm_buf text = {NULL, 0, 0, 0};
+  uint32_t id = checkid(L, 2);
+  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  lm_pushstr(L, lm_buf_str(&text));
+  lm_buf_free(&text);
+  return 1;
+}
+
+/* speaks_utf8() -> boolean: names and quoted strings travel as UTF-8 */
+static int speaks_utf8(lua_State *L) {
+  lua_pushboolean(L, lm_imapc_utf8(self(L)));
+  return 1;
+}
+
 /* phase() -> "greeting" | "not authenticated" | "authenticated" | "selected" | "logout" */
 static int phase(lua_State *L) {
   static const char *const names[] = {"greeting", "not authenticated", "authenticated", "selected",
@@ -353,11 +371,15 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"tag", tag},
+    {"speaks_utf8", speaks_utf8},
     {"phase", phase},
     {"pending", pending},
     {"begin_login", login},
     {"begin_authenticate", authenticate},
     {"begin_idle", idle},
+    {"start_deflate", lm_box_start_deflate},
+    {"deflate_count", lm_box_deflate_count},
     {NULL, NULL},
 };
 

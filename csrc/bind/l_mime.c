@@ -310,6 +310,16 @@ static int to_utf8(lua_State *L) {
   return done(a, 1);
 }
 
+/* from_utf8(text, charset) -> bytes; nil where the text does not fit or the charset is not known */
+static int from_utf8(lua_State *L) {
+  struct lm_str text = lm_checkstr(L, 1), charset = lm_checkstr(L, 2);
+  struct lm_buf out = {NULL, 0, 0, 0};
+  bool ok = lm_charset_from_utf8(text, charset, &out);
+  if (ok) lm_pushstr(L, lm_buf_str(&out));
+  lm_buf_free(&out);
+  return ok;
+}
+
 static int is_utf8(lua_State *L) {
   lua_pushboolean(L, lm_utf8_valid(lm_checkstr(L, 1)));
   return 1;
@@ -404,6 +414,7 @@ static const luaL_Reg functions[] = {{"address_parse", address_parse},
                                      {"header_fields", header_fields},
                                      {"encode_words", encode_words},
                                      {"to_utf8", to_utf8},
+                                     {"from_utf8", from_utf8},
                                      {"is_utf8", is_utf8},
                                      {"idn", idn},
                                      {"date_parse", date_parse},

@@ -26,5 +26,6 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_pop3c(L);
   lm_open_smtpc(L);
   lm_open_imapc(L);
+  lm_open_uidset(L);
   return 1;
 }

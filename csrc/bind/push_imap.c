@@ -177,6 +177,32 @@ static void push_list(lua_State *L, const struct lm_imap_value *list) {
 
 enum { EXACT_BITS = 53 };
 
+/* {id=, child, child ...} for each message of a tree. One table holds the node of each level that is
+** open: no depth of the answer is a depth of the stack. A message without number has no id. */
+static void push_tree(lua_State *L, const struct lm_imap_value *tree) {
+  const uint32_t *p = tree->u.numbers.p, *end = p + tree->u.numbers.n;
+  int at;
+  luaL_checkstack(L, 8, "IMAP data");
+  lua_newtable(L); /* level + 1 → node; at 1 what is above the top */
+  at = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, at, 1);
+  for (; p < end; p += 2) {
+    lua_createtable(L, 0, 1);
+    if (p[1]) {
+      lm_push_u64(L, p[1]);
+      lua_setfield(L, -2, "id");
+    }
+    lua_rawgeti(L, at, (int)p[0] + 1);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+    lua_rawseti(L, at, (int)p[0] + 2);
+  }
+  lua_remove(L, at);
+}
+
 /* A number, or its digits where a float of other Luas could not hold it. */
 static void push_number(lua_State *L, uint64_t n) {
   char digits[20];
@@ -201,6 +227,7 @@ void lm_imap_push_value(lua_State *L, const struct lm_imap_value *v) {
     lua_createtable(L, (int)v->u.numbers.n, 0);
     add_numbers(L, v, 0);
     break;
+  case LM_VALUE_TREE: push_tree(L, v); break;
   default: push_list(L, v); break;
   }
 }

@@ -53,13 +53,19 @@ static bool is_enabled(struct lm_str name) {
   return lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
 }
 
+/* ENABLED that answers no ENABLE changes nothing: names would be read and written in another form. */
+static bool asked_to_enable(const struct lm_imapc *s) {
+  const struct lm_imapc_cmd *cmd = lm_imapc_collector(s, LM_IMAP_G_ENABLED);
+  return cmd && cmd->verb->collects == LM_IMAP_G_ENABLED;
+}
+
 static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
   const struct lm_imap_value *v;
   if (resp->group == LM_IMAP_G_CAPABILITY) lm_imapc_set_caps(s, &resp->value);
   if (lm_str_eq(resp->code, LM_STR("CAPABILITY")) && resp->code_value.kind == LM_VALUE_SET) {
     lm_imapc_set_caps(s, &resp->code_value);
   }
-  if (resp->group != LM_IMAP_G_ENABLED) return;
+  if (resp->group != LM_IMAP_G_ENABLED || !asked_to_enable(s)) return;
   for (v = resp->value.u.list.first; v; v = v->next) s->utf8 |= is_enabled(v->u.text);
 }
 
@@ -191,6 +197,13 @@ static void logged_in(struct lm_imapc *s) {
   lm_imapc_enter(s, IMAPC_AUTHENTICATED);
 }
 
+/* All is as before the login (RFC 8437 §3), and what was said to the one who was in is void. */
+static void logged_out(struct lm_imapc *s) {
+  if (!s->caps_renewed) lm_imapc_forget_caps(s);
+  s->utf8 = false;
+  lm_imapc_enter(s, IMAPC_NOT_AUTHENTICATED);
+}
+
 /* What the end of a command does to the session; the kind of event that tells it. */
 static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect effect, bool ok) {
   if (effect == EFFECT_SELECT) lm_imapc_enter(s, ok ? IMAPC_SELECTED : IMAPC_AUTHENTICATED);
@@ -203,6 +216,7 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect e
     lm_imapc_enter(s, IMAPC_LOGOUT);
     s->over = true;
     break;
+  case EFFECT_UNAUTHENTICATE: logged_out(s); break;
   case EFFECT_STARTTLS: s->hold = true; return LM_IMAPC_STARTTLS;
   case EFFECT_COMPRESS: s->hold = true; return LM_IMAPC_COMPRESS;
   default: break;

@@ -14,15 +14,10 @@
   (LM_IMAP_G_SEARCH | LM_IMAP_G_LIST | LM_IMAP_G_OTHER | LM_IMAP_G_CAPABILITY |                    \
    LM_IMAP_G_ENABLED | LM_IMAP_G_EXPUNGE)
 
-/* --- sets of messages ------------------------------------------------------------------------------- */
+/* Data that names its mailbox. */
+#define G_OF_A_MAILBOX (LM_IMAP_G_STATUS | LM_IMAP_G_ABOUT)
 
-static bool is_open(const struct lm_seqset *set) {
-  size_t i;
-  for (i = 0; i < set->n; i++) {
-    if (set->p[i].lo == LM_SEQ_STAR || set->p[i].hi == LM_SEQ_STAR) return true;
-  }
-  return false;
-}
+/* --- sets of messages ------------------------------------------------------------------------------- */
 
 /* Keeps the set of a command whose answer is FETCH data. One that is no list of numbers ("$", or
 ** with "*" in it) stays empty and means any message. False when memory is short. */
@@ -30,22 +25,13 @@ bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text) {
   enum lm_seqset_got got;
   if ((cmd->verb->collects & LM_IMAP_G_FETCH) == 0 || cmd->set.n) return true;
   got = lm_seqset_parse(&cmd->set, text);
-  if (got != LM_SEQSET_OK || is_open(&cmd->set)) lm_seqset_free(&cmd->set);
+  if (got != LM_SEQSET_OK || lm_seqset_is_open(&cmd->set)) lm_seqset_free(&cmd->set);
   lm_seqset_sort(&cmd->set);
   return got != LM_SEQSET_MEMORY;
 }
 
 static bool contains(const struct lm_seqset *set, uint32_t n) {
-  size_t lo = 0, hi = set->n;
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    if (set->p[mid].hi < n) {
-      lo = mid + 1;
-    } else {
-      hi = mid;
-    }
-  }
-  return set->n == 0 || (lo < set->n && set->p[lo].lo <= n);
+  return set->n == 0 || lm_seqset_has(set, n);
 }
 
 static bool overlap(const struct lm_seqset *a, const struct lm_seqset *b) {
@@ -82,7 +68,7 @@ bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) 
   if (both & G_NAMELESS) return true;
   if ((both & LM_IMAP_G_FETCH) && same_messages(a, b)) return true;
   if ((both & LM_IMAP_G_CODE) && (any & LM_IMAP_G_EXPUNGE)) return true; /* COPYUID of MOVE */
-  if ((both & LM_IMAP_G_STATUS) == 0) return false;
+  if ((both & G_OF_A_MAILBOX) == 0) return false;
   return (any & LM_IMAP_G_LIST) || a->mailbox == b->mailbox;
 }
 
@@ -132,7 +118,7 @@ static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *res
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group) {
   struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
-  bool named = resp->fetch || (group == LM_IMAP_G_STATUS && resp->value.kind == LM_VALUE_LIST);
+  bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
   if (first == NULL || !named || first == s->last) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
     if ((cmd->verb->collects & group) && names(cmd, resp)) return cmd;

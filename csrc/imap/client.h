@@ -182,6 +182,13 @@ struct lm_str lm_imapc_capabilities(const struct lm_imapc *s);
 /* True where the capability is known to be there. */
 bool lm_imapc_has(const struct lm_imapc *s, struct lm_str name);
 
+/* Appends the tag of a command, by which later responses name it (RFC 5267 §4.3). */
+bool lm_imapc_tag(struct lm_imapc *s, uint32_t id, struct lm_buf *out);
+
+/* True where mailbox names and quoted strings travel as UTF-8: UTF8=ACCEPT or IMAP4rev2 is enabled,
+** or the server speaks IMAP4rev2 alone. */
+bool lm_imapc_utf8(const struct lm_imapc *s);
+
 /* Commands in flight or queued, IDLE not counted. */
 size_t lm_imapc_pending(const struct lm_imapc *s);
 

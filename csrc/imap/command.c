@@ -27,6 +27,7 @@ enum { COPY_MAX = 4096 }; /* literals up to this size are copied rather than len
   (LM_IMAP_G_MAILBOX | LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE | LM_IMAP_G_FETCH | GROUP_EARLIER)
 #define G_MOVE (LM_IMAP_G_CODE | LM_IMAP_G_EXPUNGE)
 #define G_FETCH (LM_IMAP_G_FETCH | GROUP_EARLIER)
+#define G_LIST (LM_IMAP_G_LIST | LM_IMAP_G_STATUS | LM_IMAP_G_ABOUT)
 #define G_ALL 0xffffu
 
 /* clang-format off */
@@ -40,8 +41,10 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("SEARCH"),         IN_SELECTED, BY_SEQ,      LM_IMAP_G_SEARCH,                       EFFECT_NONE},
   {LM_NAME("UID SORT"),       IN_SELECTED, 0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
   {LM_NAME("SORT"),           IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_SEARCH,                       EFFECT_NONE},
-  {LM_NAME("UID THREAD"),     IN_SELECTED, 0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
-  {LM_NAME("THREAD"),         IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("UID THREAD"),     IN_SELECTED, 0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("THREAD"),         IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("ESEARCH"),        IN_AUTH,     0,           LM_IMAP_G_SEARCH,                       EFFECT_NONE},
+  {LM_NAME("CANCELUPDATE"),   IN_SELECTED, 0,           0,                                      EFFECT_NONE},
   {LM_NAME("UID COPY"),       IN_SELECTED, 0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("COPY"),           IN_SELECTED, CMD_BY_SEQ,  LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("UID MOVE"),       IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
@@ -57,11 +60,21 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("LOGOUT"),         IN_ANY,      ALONE,       0,                                      EFFECT_LOGOUT},
   {LM_NAME("SELECT"),         IN_AUTH,     ALONE,       G_SELECT,                               EFFECT_SELECT},
   {LM_NAME("EXAMINE"),        IN_AUTH,     ALONE,       G_SELECT,                               EFFECT_SELECT},
-  {LM_NAME("LIST"),           IN_AUTH,     0,           LM_IMAP_G_LIST | LM_IMAP_G_STATUS,      EFFECT_NONE},
+  {LM_NAME("LIST"),           IN_AUTH,     0,           G_LIST,                                 EFFECT_NONE},
   {LM_NAME("LSUB"),           IN_AUTH,     0,           LM_IMAP_G_LIST,                         EFFECT_NONE},
   {LM_NAME("XLIST"),          IN_AUTH,     0,           LM_IMAP_G_LIST,                         EFFECT_NONE},
   {LM_NAME("STATUS"),         IN_AUTH,     0,           LM_IMAP_G_STATUS,                       EFFECT_NONE},
   {LM_NAME("NAMESPACE"),      IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("GETQUOTA"),       IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("GETQUOTAROOT"),   IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("SETQUOTA"),       IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("GETACL"),         IN_AUTH,     0,           LM_IMAP_G_ABOUT,                        EFFECT_NONE},
+  {LM_NAME("LISTRIGHTS"),     IN_AUTH,     0,           LM_IMAP_G_ABOUT,                        EFFECT_NONE},
+  {LM_NAME("MYRIGHTS"),       IN_AUTH,     0,           LM_IMAP_G_ABOUT,                        EFFECT_NONE},
+  {LM_NAME("SETACL"),         IN_AUTH,     0,           0,                                      EFFECT_NONE},
+  {LM_NAME("DELETEACL"),      IN_AUTH,     0,           0,                                      EFFECT_NONE},
+  {LM_NAME("GETMETADATA"),    IN_AUTH,     0,           LM_IMAP_G_ABOUT,                        EFFECT_NONE},
+  {LM_NAME("SETMETADATA"),    IN_AUTH,     0,           0,                                      EFFECT_NONE},
   {LM_NAME("CREATE"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("DELETE"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("RENAME"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
@@ -70,6 +83,8 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("APPEND"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("ENABLE"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_ENABLED,                      EFFECT_NONE},
   {LM_NAME("COMPRESS"),       IN_AUTH,     ALONE,       0,                                      EFFECT_COMPRESS},
+  {LM_NAME("LANGUAGE"),       IN_ANY,      CMD_ALONE,   LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("UNAUTHENTICATE"), IN_AUTH,     ALONE,       0,                                      EFFECT_UNAUTHENTICATE},
   {LM_NAME("STARTTLS"),       IN_NOT_AUTH, ALONE,       0,                                      EFFECT_STARTTLS},
   {LM_NAME("LOGIN"),          IN_NOT_AUTH, ALONE,       LM_IMAP_G_CAPABILITY,                   EFFECT_LOGIN},
   {LM_NAME("AUTHENTICATE"),   IN_NOT_AUTH, ALONE,       LM_IMAP_G_CAPABILITY,                   EFFECT_AUTHENTICATE},
@@ -130,6 +145,10 @@ bool lm_imapc_tag_prefix(struct lm_imapc *s, struct lm_str prefix) {
   memcpy(s->prefix, prefix.p, prefix.n);
   s->prefix[prefix.n] = '\0';
   return true;
+}
+
+bool lm_imapc_tag(struct lm_imapc *s, uint32_t id, struct lm_buf *out) {
+  return lm_imapc_put_tag(s, out, id);
 }
 
 bool lm_imapc_put_tag(struct lm_imapc *s, struct lm_buf *b, uint32_t id) {
@@ -408,6 +427,12 @@ static const struct {
     {LM_NAME("IMAP4REV2"), KNOWS_IDLE | KNOWS_MINUS | KNOWS_SASL_IR}, /* RFC 9051 appendix E */
 };
 
+/* A server that speaks nothing but IMAP4rev2 has its names in UTF-8; one that speaks both keeps to
+** modified UTF-7 until ENABLE (RFC 9051 §5.1). */
+static void learn_names(struct lm_imapc *s) {
+  if (lm_imapc_has(s, LM_STR("IMAP4REV2")) && !lm_imapc_has(s, LM_STR("IMAP4REV1"))) s->utf8 = true;
+}
+
 static void learn(struct lm_imapc *s, struct lm_str name) {
   size_t i;
   for (i = 0; i < sizeof knowledge / sizeof *knowledge; i++) {
@@ -440,7 +465,12 @@ void lm_imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set) {
     learn(s, v->u.text);
   }
   s->caps_n = (uint32_t)(n - 1);
+  learn_names(s);
   s->caps_renewed = true;
+}
+
+bool lm_imapc_utf8(const struct lm_imapc *s) {
+  return s->utf8;
 }
 
 struct lm_str lm_imapc_capabilities(const struct lm_imapc *s) {

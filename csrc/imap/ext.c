@@ -13,8 +13,11 @@
 #include "imap/utf7.h"
 
 static const struct lm_imap_ext *const records[] = {
-    &lm_imap_ext_base,    &lm_imap_ext_condstore, &lm_imap_ext_uidplus,
-    &lm_imap_ext_esearch, &lm_imap_ext_objectid,
+    /* clang-format off: one a line */
+    &lm_imap_ext_base,     &lm_imap_ext_condstore, &lm_imap_ext_uidplus, &lm_imap_ext_esearch,
+    &lm_imap_ext_objectid, &lm_imap_ext_namespace, &lm_imap_ext_acl,     &lm_imap_ext_metadata,
+    &lm_imap_ext_quota,    &lm_imap_ext_codes,     &lm_imap_ext_thread,
+    /* clang-format on */
 };
 
 enum { RECORDS = sizeof records / sizeof *records };
@@ -93,8 +96,7 @@ bool lm_imap_set_value(struct lm_cursor *c, struct lm_imap_value *out) {
   return lm_seqset_valid(out->u.text) || lm_cursor_fail(c, LM_E_PROTOCOL, "sequence-set");
 }
 
-/* The name as UTF-8, or as it came where it is no modified UTF-7. */
-static bool to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name) {
+bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name) {
   struct lm_buf b = {NULL, 0, 0, 0};
   struct lm_str copy;
   enum lm_utf7 got;
@@ -129,5 +131,9 @@ bool lm_imap_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, char st
     *out = bare_name(c, stop);
     if (out->n == 0) return lm_cursor_fail(c, LM_E_PROTOCOL, "mailbox");
   }
-  return to_utf8(c, how, out);
+  return lm_imap_to_utf8(c, how, out);
+}
+
+bool lm_imap_word_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *out) {
+  return lm_imap_mailbox(c, how, ' ', out);
 }

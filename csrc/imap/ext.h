@@ -21,7 +21,8 @@ enum lm_imap_group {
   LM_IMAP_G_CAPABILITY = 1 << 6,
   LM_IMAP_G_ENABLED = 1 << 7,
   LM_IMAP_G_CODE = 1 << 8, /* untagged OK, NO, BAD with a code */
-  LM_IMAP_G_OTHER = 1 << 9
+  LM_IMAP_G_OTHER = 1 << 9,
+  LM_IMAP_G_ABOUT = 1 << 12 /* names its mailbox: ACL LISTRIGHTS MYRIGHTS METADATA */
 };
 
 /* How to read; handed to every function of a record. */
@@ -67,9 +68,15 @@ const struct lm_imap_code *lm_imap_find_code(struct lm_str name);
 
 /* The records, each in its file; ext.c has the list. */
 extern const struct lm_imap_ext lm_imap_ext_base;
+extern const struct lm_imap_ext lm_imap_ext_acl;
+extern const struct lm_imap_ext lm_imap_ext_codes;
 extern const struct lm_imap_ext lm_imap_ext_condstore;
 extern const struct lm_imap_ext lm_imap_ext_esearch;
+extern const struct lm_imap_ext lm_imap_ext_metadata;
+extern const struct lm_imap_ext lm_imap_ext_namespace;
 extern const struct lm_imap_ext lm_imap_ext_objectid;
+extern const struct lm_imap_ext lm_imap_ext_quota;
+extern const struct lm_imap_ext lm_imap_ext_thread;
 extern const struct lm_imap_ext lm_imap_ext_uidplus;
 
 /* --- readings that several records share -------------------------------------------------------- */
@@ -78,6 +85,12 @@ extern const struct lm_imap_ext lm_imap_ext_uidplus;
 ** line end. */
 bool lm_imap_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, char stop,
                      struct lm_str *out);
+
+/* The same, with more words behind it on the line: what is not quoted ends at a space. */
+bool lm_imap_word_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *out);
+
+/* A name that was read as a string, as UTF-8; as it came where it is no modified UTF-7. */
+bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name);
 
 /* number / 63-bit number / sequence-set into a value. */
 bool lm_imap_number_value(struct lm_cursor *c, struct lm_imap_value *out);

@@ -126,17 +126,53 @@ static bool data_flags(struct lm_cursor *c, const struct lm_imap_how *how,
   return lm_imap_sp(c) && lm_imap_flags(c, out);
 }
 
+/* oldname-ext-value = "(" mailbox ")" (RFC 9051 §7.3.1): the name, as all names are */
+static bool old_name(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_value *v) {
+  struct lm_str name = lm_imap_text(v->kind == LM_VALUE_LIST ? v->u.list.first : v);
+  if (name.n == 0) return true;
+  if (!lm_imap_to_utf8(c, how, &name)) return false;
+  v->kind = LM_VALUE_STRING;
+  v->u.text = name;
+  return true;
+}
+
+/* Fields that are ours, and that extended data may not stand in for. */
+static bool is_own(struct lm_str key) {
+  return LM_IS(key, "name") || LM_IS(key, "delimiter") || LM_IS(key, "attributes");
+}
+
 /* mbox-list-extended = "(" [item *(SP item)] ")"; item = astring SP tagged-ext-val */
-static bool list_extended(struct lm_cursor *c, struct lm_imap_value *out) {
+static bool list_extended(struct lm_cursor *c, const struct lm_imap_how *how,
+                          struct lm_imap_value *out) {
+  struct lm_imap_value ignored = {.kind = LM_VALUE_NIL};
   if (!lm_expect(c, '(', "extended data")) return false;
   while (!lm_accept(c, ')')) {
     struct lm_str key;
     struct lm_imap_value *v;
     if (!lm_imap_astring(c, &key) || !lm_imap_lower(c, key, &key) || !lm_imap_sp(c)) return false;
-    if ((v = lm_imap_child(c, out, key)) == NULL || !lm_imap_value(c, v)) return false;
+    v = is_own(key) ? &ignored : lm_imap_child(c, out, key);
+    if (v == NULL || !lm_imap_value(c, v)) return false;
+    if (LM_IS(key, "oldname") && !old_name(c, how, v)) return false;
     while (lm_accept(c, ' ')) continue;
   }
   return true;
+}
+
+/* Name and extended data behind it; a name that stands without quotes ends where these begin. Where
+** they are none ("Foo (old)", which should have been quoted) nothing is taken. False: not so. */
+static bool bare_and_extended(struct lm_cursor *c, const struct lm_imap_how *how,
+                              struct lm_imap_value *out) {
+  struct lm_imap_value before = *out;
+  struct lm_str name;
+  int ch = lm_peek(c);
+  if (ch == '"' || ch == '{' || ch == '~') return false;
+  if (lm_imap_word_mailbox(c, how, &name) && lm_imap_add_text(c, out, LM_STR("name"), name) &&
+      lm_imap_sp(c) && list_extended(c, how, out) && lm_imap_at_end(c)) {
+    return true;
+  }
+  *out = before;
+  out->u.list.last->next = NULL;
+  return false;
 }
 
 /* mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
@@ -145,23 +181,27 @@ static bool data_list(struct lm_cursor *c, const struct lm_imap_how *how,
                       struct lm_imap_value *out) {
   struct lm_imap_value *attributes;
   struct lm_str delimiter, name;
+  const char *from;
   lm_imap_make_list(out);
   attributes = lm_imap_child(c, out, LM_STR("attributes"));
   if (attributes == NULL || !lm_imap_sp(c) || !lm_imap_flags(c, attributes)) return false;
   if (!lm_imap_sp(c) || !lm_imap_nstring(c, &delimiter) || !lm_imap_sp(c)) return false;
-  if (!lm_imap_mailbox(c, how, '\r', &name)) return false;
   if (delimiter.n && !lm_imap_add_text(c, out, LM_STR("delimiter"), delimiter)) return false;
+  from = c->p;
+  if (bare_and_extended(c, how, out)) return true;
+  if (!lm_imap_back(c, from) || !lm_imap_mailbox(c, how, '\r', &name)) return false;
   if (!lm_imap_add_text(c, out, LM_STR("name"), name)) return false;
   while (lm_accept(c, ' ')) continue;
-  return lm_peek(c) != '(' || list_extended(c, out);
+  return lm_peek(c) != '(' || list_extended(c, how, out);
 }
 
 /* status-att-val: a number, or a value of an extension; an object's id without its parentheses */
 static bool status_item(struct lm_cursor *c, struct lm_imap_value *out) {
-  struct lm_imap_value *v;
+  struct lm_imap_value *v, ignored = {.kind = LM_VALUE_NIL};
   struct lm_str key;
   if (!lm_imap_atom(c, &key) || !lm_imap_lower(c, key, &key) || !lm_imap_sp(c)) return false;
-  if ((v = lm_imap_child(c, out, key)) == NULL || !lm_imap_value(c, v)) return false;
+  v = is_own(key) ? &ignored : lm_imap_child(c, out, key);
+  if (v == NULL || !lm_imap_value(c, v)) return false;
   if (v->kind == LM_VALUE_LIST && v->count == 1 && LM_IS(key, "mailboxid")) {
     v->u.text = lm_imap_text(v->u.list.first);
     v->kind = LM_VALUE_STRING;

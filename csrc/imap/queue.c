@@ -83,7 +83,8 @@ static void sent(struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
   lm_buf_free(&cmd->text);
   cmd->phase = PHASE_SENT;
   cmd->sent_at = s->wire.queued;
-  if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
+  if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE ||
+      cmd->verb->effect == EFFECT_UNAUTHENTICATE) {
     s->caps_renewed = false;
   }
   s->send = cmd->next;

@@ -108,6 +108,95 @@ void lm_seqset_sort(struct lm_seqset *set) {
   set->n = n + 1;
 }
 
+/* --- sets as sets ------------------------------------------------------------------------------- */
+
+bool lm_seqset_is_open(const struct lm_seqset *set) {
+  size_t i;
+  for (i = 0; i < set->n; i++) {
+    if (set->p[i].lo == LM_SEQ_STAR || set->p[i].hi == LM_SEQ_STAR) return true;
+  }
+  return false;
+}
+
+uint64_t lm_seqset_count(const struct lm_seqset *set) {
+  uint64_t count = 0;
+  size_t i;
+  for (i = 0; i < set->n; i++) count += (uint64_t)set->p[i].hi - set->p[i].lo + 1;
+  return count;
+}
+
+size_t lm_seqset_find(const struct lm_seqset *set, uint32_t n) {
+  size_t lo = 0, hi = set->n;
+  while (lo < hi) {
+    size_t mid = lo + (hi - lo) / 2;
+    if (set->p[mid].hi < n) {
+      lo = mid + 1;
+    } else {
+      hi = mid;
+    }
+  }
+  return lo;
+}
+
+bool lm_seqset_has(const struct lm_seqset *set, uint32_t n) {
+  size_t i = lm_seqset_find(set, n);
+  return i < set->n && set->p[i].lo <= n;
+}
+
+/* Adds a range that starts no earlier than the last one; joins the two where they touch. */
+static bool append(struct lm_seqset *set, struct lm_range r) {
+  struct lm_range *last = set->n ? &set->p[set->n - 1] : NULL;
+  if (last == NULL || !touches(*last, r)) return lm_seqset_add(set, r.lo, r.hi);
+  if (r.hi > last->hi) last->hi = r.hi;
+  return true;
+}
+
+bool lm_seqset_union(const struct lm_seqset *a, const struct lm_seqset *b, struct lm_seqset *out) {
+  size_t i = 0, j = 0;
+  while (i < a->n || j < b->n) {
+    bool from_a = j == b->n || (i < a->n && a->p[i].lo <= b->p[j].lo);
+    if (!append(out, from_a ? a->p[i++] : b->p[j++])) return false;
+  }
+  return true;
+}
+
+bool lm_seqset_intersection(const struct lm_seqset *a, const struct lm_seqset *b,
+                            struct lm_seqset *out) {
+  size_t i = 0, j = 0;
+  while (i < a->n && j < b->n) {
+    struct lm_range x = a->p[i], y = b->p[j];
+    uint32_t lo = x.lo > y.lo ? x.lo : y.lo, hi = x.hi < y.hi ? x.hi : y.hi;
+    if (lo <= hi && !lm_seqset_add(out, lo, hi)) return false;
+    if (x.hi <= y.hi) i++;
+    if (y.hi <= x.hi) j++;
+  }
+  return true;
+}
+
+/* Takes from one range of `a` what the ranges of `b` from *j on cover, and adds the rest. */
+static bool subtract(struct lm_range x, const struct lm_seqset *b, size_t *j,
+                     struct lm_seqset *out) {
+  while (*j < b->n && b->p[*j].hi < x.lo) (*j)++;
+  for (; *j < b->n && b->p[*j].lo <= x.hi; (*j)++) {
+    struct lm_range y = b->p[*j];
+    if (y.lo > x.lo && !lm_seqset_add(out, x.lo, y.lo - 1)) return false;
+    if (y.hi >= x.hi) return true; /* the next range of `a` may lie in it too */
+    x.lo = y.hi + 1;
+  }
+  return lm_seqset_add(out, x.lo, x.hi);
+}
+
+bool lm_seqset_difference(const struct lm_seqset *a, const struct lm_seqset *b,
+                          struct lm_seqset *out) {
+  size_t i, j = 0;
+  for (i = 0; i < a->n; i++) {
+    if (!subtract(a->p[i], b, &j, out)) return false;
+  }
+  return true;
+}
+
+/* --- text ---------------------------------------------------------------------------------------- */
+
 static bool put_number(struct lm_buf *out, uint32_t n) {
   return n == LM_SEQ_STAR ? lm_buf_putc(out, '*') : lm_buf_put_u64(out, n);
 }

@@ -34,6 +34,27 @@ enum lm_seqset_got lm_seqset_parse(struct lm_seqset *set, struct lm_str text);
 /* Brings the ranges into order and joins them. */
 void lm_seqset_sort(struct lm_seqset *set);
 
+/* --- sets as sets: all of these want sorted sets without "*" --------------------------------------- */
+
+/* True where "*" is in it: what that stands for is the server's to know. */
+bool lm_seqset_is_open(const struct lm_seqset *set);
+
+/* How many numbers. */
+uint64_t lm_seqset_count(const struct lm_seqset *set);
+
+/* The index of the first range that ends at `n` or behind it; set->n where there is none. */
+size_t lm_seqset_find(const struct lm_seqset *set, uint32_t n);
+
+bool lm_seqset_has(const struct lm_seqset *set, uint32_t n);
+
+/* What is in either, in both, or in `a` alone, into *out, which must be empty. Each takes one walk
+** along both. False when memory is short. */
+bool lm_seqset_union(const struct lm_seqset *a, const struct lm_seqset *b, struct lm_seqset *out);
+bool lm_seqset_intersection(const struct lm_seqset *a, const struct lm_seqset *b,
+                            struct lm_seqset *out);
+bool lm_seqset_difference(const struct lm_seqset *a, const struct lm_seqset *b,
+                          struct lm_seqset *out);
+
 /* Appends the text of the set; an empty set is no text. False when memory is short. */
 bool lm_seqset_format(const struct lm_seqset *set, struct lm_buf *out);
 

@@ -30,7 +30,8 @@ enum lm_imapc_effect {
   EFFECT_CLOSE,
   EFFECT_LOGOUT,
   EFFECT_STARTTLS,
-  EFFECT_COMPRESS
+  EFFECT_COMPRESS,
+  EFFECT_UNAUTHENTICATE
 };
 
 struct lm_imapc_verb {

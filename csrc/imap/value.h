@@ -23,7 +23,8 @@ enum lm_imap_kind {
   LM_VALUE_STRING, /* u.text */
   LM_VALUE_LIST,   /* u.list: children in order; those with a key are fields, the others elements */
   LM_VALUE_SET,    /* u.list: children are strings, each a member */
-  LM_VALUE_NUMBERS /* u.numbers: an array; without a key in a list, each is an element of that */
+  LM_VALUE_NUMBERS, /* u.numbers: an array; without a key in a list, each is an element of that */
+  LM_VALUE_TREE /* u.numbers: pairs of a level (0 at the top) and a number (0: none), parents first */
 };
 
 struct lm_imap_value {

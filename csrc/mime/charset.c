@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/chars.h"
+#include "base/text.h"
 
 enum { NAME_MAX_LEN = 40, ICONV_WINDOW = 1024, ICONV_ROOM = 4096 };
 
@@ -414,4 +415,42 @@ bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str
   if (found) return through_iconv(a, found->name, bytes, utf8_out);
   iconv_name(charset, key, name);
   return through_iconv(a, name, bytes, utf8_out);
+}
+
+/* --- the other way ----------------------------------------------------------------------------- */
+
+/* One call of iconv; false where it stopped for any reason but a full window. */
+static bool iconv_exactly(iconv_t cd, struct lm_str *in, struct lm_buf *out) {
+  union {
+    const char *in;
+    char *iconv;
+  } p;
+  char *o = lm_buf_room(out, ICONV_ROOM);
+  size_t room = ICONV_ROOM, left = in->n, lossy;
+  if (o == NULL) return false;
+  p.in = in->p;
+  lossy = iconv(cd, &p.iconv, &left, &o, &room);
+  lm_buf_added(out, ICONV_ROOM - room);
+  in->p = p.in;
+  in->n = left;
+  return lossy == 0 || (lossy == (size_t)-1 && errno == E2BIG);
+}
+
+bool lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset, struct lm_buf *out) {
+  char key[NAME_MAX_LEN + 1];
+  char name[NAME_MAX_LEN + 16];
+  struct lm_buf made = {NULL, 0, 0, 0};
+  iconv_t cd;
+  bool ok;
+  if (!key_of(charset, key)) return false;
+  iconv_name(charset, key, name);
+  if (name[0] == '\0') return false; /* to iconv that is the charset of the locale */
+  cd = iconv_open(name, "UTF-8");
+  if (cd == (iconv_t)-1) return false;
+  ok = true;
+  while (ok && utf8.n > 0) ok = iconv_exactly(cd, &utf8, &made);
+  ok = ok && iconv_finish(cd, &made) && lm_buf_puts(out, lm_buf_str(&made));
+  iconv_close(cd);
+  lm_buf_free(&made);
+  return ok;
 }

@@ -10,6 +10,7 @@
 #define LM_MIME_CHARSET_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 /* True where `s` is well-formed UTF-8 (RFC 3629 §4): no surrogates, no overlong forms. */
 bool lm_utf8_valid(struct lm_str s);
@@ -25,5 +26,9 @@ bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str
 /* The same for text of which nobody says the charset: valid UTF-8 is kept, anything else is read
 ** as windows-1252. */
 bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out);
+
+/* UTF-8 as `charset`, exactly: for servers that take nothing else. False where the charset is not
+** known, the text does not fit into it, or memory is short; *out is then as it was. */
+bool lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset, struct lm_buf *out);
 
 #endif

@@ -235,11 +235,12 @@ end
 -- @return true; or nil, err: kind "auth" with the peer's words
 function auth.exchange(pump, id, sasl, ops)
   local command = ops.command or "AUTH"
-  local cancelled
+  local cancelled, asked
   while true do
     local kind, a, b, c, d, e = pump:wait(id, ops.deadline)
     if not kind then return nil, a end
     if kind == "ask" then
+      asked = asked or a ~= "" -- an empty challenge only asks for the initial response
       cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)
@@ -252,7 +253,7 @@ function auth.exchange(pump, id, sasl, ops)
       fields.command = command
       fields.challenge = sasl:reason()
       local words = cancelled or (fields.text ~= "" and fields.text) or "no reason given"
-      return nil, pump:error(fields.kind or "auth", "login failed: " .. words, fields)
+      return nil, pump:error(fields.kind or "auth", "login failed: " .. words, fields), not asked
     end
   end
 end
@@ -285,11 +286,21 @@ local function attempt(pump, name, options, ops, stale)
   local initial = ops.initial and sasl:initial() or nil
   if initial then auth.mask(pump, initial) end
   ops.user = credentials.user
-  local ok, id
+  local ok, id, unasked
   id, err = ops.begin(name, initial)
-  if id then ok, err = auth.exchange(pump, id, sasl, ops) end
+  if id then ok, err, unasked = auth.exchange(pump, id, sasl, ops) end
   sasl:free()
-  return ok, err
+  return ok, err, unasked
+end
+
+-- A server may offer a -PLUS form and know only a binding of old (tls-unique), which it says by refusing
+-- our first message. Nothing was proved by then: the form without a binding is as good as on a server that
+-- offers no other. Whoever cannot have that sets `mechanism_floor`.
+local function without_binding(pump, options, ops)
+  ops.extra.binding, ops.extra.binding_name = nil, nil
+  local name, err = auth.choose(ops.offered, options, ops.extra)
+  if not name then return nil, nil, err end
+  return name, attempt(pump, name, options, ops)
 end
 
 --- Chooses, asks for the secret, and logs in. A token that comes from a function is asked for once
@@ -310,10 +321,13 @@ function auth.run(pump, options, ops)
   find_binding(pump, options, ops.extra)
   local name, err = auth.choose(ops.offered, options, ops.extra)
   if not name then return nil, err end
-  local ok
-  ok, err = attempt(pump, name, options, ops)
-  if not ok and err.kind == "auth" and type(options.token) == "function" and known[name] and known[name].wants_token
-    and not pump.failure then
+  local ok, unasked
+  ok, err, unasked = attempt(pump, name, options, ops)
+  if unasked and known[name] and known[name].binds and not options.mechanism and not pump.failure then
+    name, ok, err = without_binding(pump, options, ops)
+  end
+  local by_token = name and known[name] and known[name].wants_token
+  if not ok and err.kind == "auth" and by_token and type(options.token) == "function" and not pump.failure then
     ok, err = attempt(pump, name, options, ops, true)
   end
   if not ok then return nil, err end

@@ -9,6 +9,7 @@ local auth = require "mail.auth"
 local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
 local tls = require "mail.tls"
 local want = require "mail.want"
@@ -19,7 +20,7 @@ local OPTIONS = {
   host = "string", port = "number?", tls = "string?", ssl = "table?",
   login = "boolean?",
   timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
-  loop = "any", log = "function|userdata|table?", limits = "table?",
+  tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 
@@ -76,6 +77,29 @@ local function settle_tls(o, protocol)
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
 
+-- What the host's TLS is told; all else is decided where the host is configured (nginx: lua_ssl_*).
+local HOST_TLS = { verify = true, server_name = true, session_cache = true }
+
+-- TLS by the host (API §2, `tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
+-- before the handshake as if it had come after it.
+local function settle_host(o, protocol)
+  if o.resolver and o.resolver ~= "host" and o.resolver ~= "own" then
+    error(("%s.connect: option 'resolver' must be host or own, got '%s'"):format(protocol, o.resolver), 4)
+  end
+  if o.tls_by == nil or o.tls_by == "own" then return end
+  if o.tls_by ~= "host" then
+    error(("%s.connect: option 'tls_by' must be own or host, got '%s'"):format(protocol, o.tls_by), 4)
+  end
+  if o.tls ~= "implicit" then
+    error(("%s.connect: tls_by = 'host' is for tls = 'implicit' alone, not '%s'"):format(protocol, o.tls), 4)
+  end
+  for name in pairs(o.ssl or {}) do
+    if not HOST_TLS[name] then
+      error(("%s.connect: the host's TLS takes no option ssl.%s"):format(protocol, name), 4)
+    end
+  end
+end
+
 --- The options of a connection, checked and completed. Raises at the caller of connect.
 -- @tparam string|table argument options, or a URL
 -- @tparam string protocol "imap", "pop3", "smtp"
@@ -107,6 +131,8 @@ function connect.options(argument, protocol, extra)
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
   settle_tls(o, protocol)
+  settle_host(o, protocol)
+  if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
 end
 
@@ -144,14 +170,23 @@ function connect.open(protocol, o)
     local message = "proxies are not supported yet, and the connection is not made without"
     return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  local host = o.loop and loop.adapter(o.loop, 3) or loop.host()
-  local deadline = host.now() + connect_timeout(o.timeout)
+  local host = o.loop or loop.host()
+  if o.tls_by == "host" and not host.tls then
+    local message = "this loop has no TLS of its own: leave tls_by out"
+    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
+  end
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
+  end
+  local deadline = now + connect_timeout(o.timeout)
   local name, why = core.idn(o.host)
   if not name then
     local message = ("bad host name '%s': %s"):format(o.host, why)
     return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
   end
-  local conn, err = host.connect(name, o.port, o, deadline)
+  o.pool = host.release and protocol.pool and protocol.pool(o, name, host) or nil
+  local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
   if not conn then
     err.protocol = protocol.name
     return nil, err
@@ -159,17 +194,20 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
+    guard = err, log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
     peer = { host = name, port = o.port },
   }
   local ok = true
-  if o.tls == "implicit" then ok, err = connect.start_tls(pump, o) end
+  if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end
   if ok then ok, err = protocol.greet(pump, o, deadline) end
   if ok then
     pump.secrets = o.log and pump.secrets or nil
     return session
   end
   pump:close()
+  if conn.transport and conn.transport.reused and (err.kind == "closed" or err.code == 421) then
+    return connect.open(protocol, o) -- it died in the pool; the next one may live, or is new
+  end
   return nil, err
 end
 

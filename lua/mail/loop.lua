@@ -8,6 +8,7 @@
 -- @module mail.loop
 
 local core = require "mail.core"
+local adapter = require "mail.io.adapter"
 local Err = require "mail.err"
 
 local loop = {}
@@ -157,6 +158,9 @@ end
 
 local function resumed(task, ok, ...)
   if status(task.co) == "dead" then
+    if not ok and (...) == "cannot resume dead coroutine" then
+      return finish(task, false, "mail.loop: a task was resumed, and ended, by something other than its loop")
+    end
     finish(task, ok, ...)
   elseif not task.parked then
     yielded[#yielded + 1] = task -- a yield of the user's own: give the others a turn
@@ -278,12 +282,7 @@ local function wait(task, timeout)
   return park(task, timeout and now() + timeout)
 end
 
---- Starts a task; it runs when the running one waits.
--- @tparam function fn
--- @param ... its arguments
--- @treturn task with `task:join()` and `task:cancel()`
-function loop.spawn(fn, ...)
-  if type(fn) ~= "function" then error("mail.loop.spawn: a function expected, got " .. type(fn), 2) end
+local function spawn(fn, ...)
   local ok, co = pcall(create, fn)
   if not ok then co = create(function(...) return fn(...) end) end -- PUC 5.1 takes no C function
   local task = setmetatable({ co = co, start = pack(...) }, Task)
@@ -291,6 +290,18 @@ function loop.spawn(fn, ...)
   live_count = live_count + 1
   push(task)
   return task
+end
+
+--- Starts a task; it runs when the running one waits. Where another loop runs the caller, that loop
+-- runs the task, too.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn task with `task:join()` and `task:cancel()`
+function loop.spawn(fn, ...)
+  if type(fn) ~= "function" then error("mail.loop.spawn: a function expected, got " .. type(fn), 2) end
+  local host = loop.host()
+  if host == loop.native then return spawn(fn, ...) end
+  return require "mail.io.task".spawn(host, fn, ...)
 end
 
 --- Waits until the task has ended.
@@ -356,7 +367,7 @@ end
 --   task that nobody joined.
 function loop.run(fn, ...)
   if loop.main then error("mail.loop.run: the loop is running already; use mail.loop.spawn", 2) end
-  local main = loop.spawn(fn, ...)
+  local main = spawn(fn, ...)
   loop.main = main
   local ok, err = pcall(function()
     while live_count > 0 do
@@ -373,9 +384,13 @@ function loop.run(fn, ...)
     failed = {}
     error(main.error.value, 0)
   end
-  raise_unjoined()
+  local unjoined = failed[1]
+  failed = {} -- none haunts the next run
+  if unjoined then error(unjoined.error.value, 0) end
   return unpack(main.results, 1, main.results.n)
 end
+
+local native = { name = "native", now = now, spawn = spawn }
 
 --- Waits without blocking other tasks.
 -- @tparam number seconds
@@ -386,6 +401,8 @@ function loop.sleep(seconds)
   local _, why = wait(task, seconds)
   if why == "cancelled" then
     error(Err.new { kind = "cancelled", message = "the task was cancelled" }, 0)
+  elseif why ~= "timeout" then
+    adapter.broken(native, adapter.words(nil, why))
   end
 end
 
@@ -394,12 +411,22 @@ loop.now = now
 
 -- --- the native adapter (see io/fd.lua for what is built on it) ----------------------------------
 
-local native = { name = "native", now = now, spawn = loop.spawn }
+-- Why the main thread, or a coroutine that is no task, must not wait for this loop's descriptors.
+local function misplaced()
+  local other = adapter.running()
+  return other and Err.new {
+    kind = "invalid", message = ("two loops in one session: it was opened for mail.loop ('native') and is used in a "
+      .. "coroutine of %s; open it there, or with loop = 'blocking' where the call may hold up everything")
+      :format(other.name),
+  }
+end
 
 -- Waits until `fd` is ready for "r", "w" or "rw". true | nil, "timeout" | "cancelled" | message
 function native.wait(fd, what, timeout)
   local task = current()
   if not task then
+    local rule = misplaced()
+    if rule then return nil, rule end
     if live_count == 0 then
       local ok, err = core.poll_one(fd, what, timeout)
       if ok then return true end
@@ -476,25 +503,31 @@ loop.native = native
 local chosen
 
 --- Chooses the loop for all later connections.
--- @param which "openresty", "luv", "cqueues", "copas", "native", or an adapter (see LOOPS in README)
+-- @param which "openresty", "luv", "cqueues", "copas", "tarantool", "skynet", "native", "blocking", or an
+--   adapter (see README, "A loop of your own"); nil leaves it to each call again
 function loop.use(which)
-  chosen = loop.adapter(which, 2)
+  chosen = which ~= nil and loop.adapter(which, 2) or nil
 end
 
---- The adapter of that name, or `which` itself made complete.
+--- The adapter of that name, or `which` itself made complete. Raises where there is none.
+-- @param which a name, or a table of functions
+-- @tparam[opt] number level whose line is blamed (1: the caller's)
 function loop.adapter(which, level)
-  if which == "native" then return require "mail.io.native" end
-  if type(which) == "table" then
-    return require(which.dial and "mail.io.stream" or "mail.io.fd").complete(which)
-  end
-  local found, adapter = pcall(require, "mail.io." .. tostring(which))
-  if not found then error("mail.loop: no adapter '" .. tostring(which) .. "'", (level or 1) + 1) end
-  return adapter
+  local host = adapter.find(which, (level or 1) + 1)
+  return host
 end
 
---- The adapter that serves connections made here and now.
+--- The adapter that serves connections made here and now: the one that `use` has chosen; in a task of
+-- this loop its own; in nginx, in a coroutine of a running cqueues controller or of copas, the one to
+-- that; else the native one. A loop that cannot be asked whether it runs (luv, tarantool, skynet) is
+-- never guessed.
 function loop.host()
-  return chosen or require "mail.io.native"
+  if chosen then return chosen end
+  if not current() then
+    local host = adapter.running()
+    if host then return host end
+  end
+  return native.complete and native or require "mail.io.native"
 end
 
 return loop

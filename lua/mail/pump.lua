@@ -10,6 +10,7 @@
 
 local core = require "mail.core"
 local Err = require "mail.err"
+local adapter = require "mail.io.adapter"
 local tls = require "mail.tls"
 
 local Pump = {}
@@ -145,6 +146,12 @@ function Pump:piece_deadline(options, whole)
   return gap and self.host.now() + gap or whole
 end
 
+-- Ends a session whose adapter gave what no wait gives, and raises.
+local function nonsense(self, ok, why)
+  self:fail(self:error("closed", "its loop broke a rule"))
+  return adapter.broken(self.host, adapter.words(ok, why))
+end
+
 -- Gives up on a command, unless it is only looked after now and then (`patient`). The session stays
 -- usable where the core can swallow the late answer.
 local function expired(self, id, why, patient)
@@ -153,8 +160,13 @@ local function expired(self, id, why, patient)
     err = self:error("cancelled", "the call was cancelled")
   elseif why == "timeout" then
     err = self:error("timeout", "no answer in time")
-  else
+  elseif Err.is(why) then
+    err = why
+    err.protocol = self.protocol
+  elseif type(why) == "string" then
     return self:fail(self:error("closed", why))
+  else
+    return nonsense(self, nil, why)
   end
   if not (patient and why == "timeout") then self:abandon(id) end
   return nil, err
@@ -216,11 +228,20 @@ local function measure(a, b, c, d)
   return n
 end
 
+local function new_waiter(self)
+  local event = self.host.event()
+  local kind = type(event)
+  if kind ~= "table" and kind ~= "userdata" or not (event.wait and event.set) then
+    adapter.broken(self.host, kind .. " for event()", "an event has wait(seconds) and set()")
+  end
+  return { event = event }
+end
+
 -- A waiter: what a follower sleeps on, and the place for the event that it waits for. Used again,
 -- since every message sent through a busy session needs one.
 local function take_waiter(self, id)
   local spare = self.spare_waiters
-  local waiter = spare and table.remove(spare) or { event = self.host.event() }
+  local waiter = spare and table.remove(spare) or new_waiter(self)
   local waiters = self.waiters
   if not waiters then
     waiters = {}
@@ -290,8 +311,8 @@ local function hand_over(self)
 end
 
 --- Puts an event of the caller's making before whoever waits for `id`.
-function Pump:post(id, kind, a, b)
-  deliver(self, kind, id, a, b)
+function Pump:post(id, kind, a, b, c)
+  deliver(self, kind, id, a, b, c)
 end
 
 --- The session's own failure as an error, and the end of the session.
@@ -303,7 +324,20 @@ function Pump:broken()
     message = self.farewell and ("closed by the server: " .. self.farewell)
       or why and (message .. " (" .. why .. ")") or message
   end
-  return self:fail(self:error(kind, message))
+  return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
+end
+
+-- So many waits without an event end in a look at whether octets move.
+local MANY = 1000
+
+-- Raises where waits end again and again, and no octet has come or gone since the last look.
+local function moving(self, octets)
+  local conn = self.conn
+  if not conn.octets then return nil end
+  local received, sent = conn:octets()
+  if octets ~= received + sent then return received + sent end
+  self:fail(self:error("closed", "its loop broke a rule"))
+  adapter.broken(self.host, ("%d times that a descriptor is ready, which it was not"):format(MANY))
 end
 
 -- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it
@@ -311,6 +345,7 @@ end
 local function lead(self, id, deadline, patient)
   local session, host, conn = self.session, self.host, self.conn
   local next_event = host.next
+  local waits, octets = 0, nil
   while true do
     local kind, who, a, b, c, d, e, f = next_event(conn, session)
     if self.log then self:drain_log() end
@@ -322,10 +357,13 @@ local function lead(self, id, deadline, patient)
       local ok, why = host.await(conn, who, deadline and deadline - host.now())
       self.leading = nil
       if self.failure then return self:failed() end
-      if not ok then
+      if ok ~= true then
         hand_over(self)
+        if ok then return nonsense(self, ok, why) end
         return expired(self, id, why, patient)
       end
+      waits = waits + 1
+      if waits == MANY then waits, octets = 0, moving(self, octets) end
     elseif kind == "fail" then
       return self:broken()
     elseif who == 0 then
@@ -362,10 +400,13 @@ local function follow(self, id, deadline, patient)
     end
     local ok, why = waiter.event:wait(deadline and deadline - host.now())
     local kind, a, b, c, d, e, f = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
-    if kind or self.failure or not ok then drop_waiter(self, id, waiter) end
+    if kind or self.failure or ok ~= true then drop_waiter(self, id, waiter) end
     if kind then return kind, a, b, c, d, e, f end
     if self.failure then return self:failed() end
-    if not ok then return expired(self, id, why, patient) end
+    if ok ~= true then
+      if ok then return nonsense(self, ok, why) end
+      return expired(self, id, why, patient)
+    end
   end
 end
 
@@ -383,6 +424,8 @@ function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
   if queue and queue.first <= queue.last then return pop(self, id, queue) end
   if self.failure then return self:failed() end
+  local stranger = self.host.stranger and self.host.stranger(self.conn)
+  if stranger then return expired(self, id, stranger) end
   if self.leading then return follow(self, id, deadline, patient) end
   return lead(self, id, deadline, patient)
 end
@@ -426,6 +469,33 @@ end
 --- Sends what is queued, without waiting for answers.
 function Pump:flush()
   if not self.failure then self.host.flush(self.conn, self.session) end
+end
+
+--- True under TLS, our own or the host's.
+function Pump:is_secure()
+  if self.session:tls_info() then return true end
+  local transport = self.conn and self.conn.transport
+  return transport ~= nil and transport.secure == true
+end
+
+--- Hands the connection to the loop's pool; the session is closed then, as by `close`.
+-- @tparam number idle seconds for which the pool keeps it
+-- @tparam number size connections that the pool keeps
+-- @treturn boolean true; or nil, err: nothing has happened where its kind is "unsupported" or "invalid"
+function Pump:release(idle, size)
+  if self.failure then return nil, self.failure end
+  if not self.host.release then return nil, self:error("unsupported", "this loop has no pool of connections") end
+  if self.session:tls_info() then
+    return nil, self:error("unsupported", "TLS of our own cannot be pooled: connect with tls_by = 'host'")
+  end
+  if self.leading or self.waiters then return nil, self:error("invalid", "the session is in use") end
+  local conn = self.conn
+  self.conn = nil
+  self:fail(self:error("closed", "handed to the pool"))
+  local ok, why = self.host.release(conn, idle, size)
+  self.session:free()
+  if ok then return true end
+  return nil, self:error("closed", "not pooled: " .. why)
 end
 
 --- Unsolicited events; a protocol module sets its own.

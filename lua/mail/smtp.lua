@@ -11,11 +11,13 @@ local connect = require "mail.connect"
 local content = require "mail.content"
 local core = require "mail.core"
 local envelope = require "mail.envelope"
+local keepalive = require "mail.keepalive"
 local want = require "mail.want"
 
-local smtp = { name = "smtp" }
-
 local CONNECT = { helo = "string?", protocol = "string?" }
+
+local smtp = { name = "smtp", pool = keepalive.pool, connect_options = CONNECT }
+
 local SEND = {
   from = "any", to = "any", message = "any", size = "number?", dsn = "table?", require_tls = "boolean?",
   deliver_by = "number|table?", timeout = "number|table?",
@@ -107,7 +109,7 @@ end
 local function login(pump, o, deadline)
   return auth.run(pump, o, {
     command = "AUTH", deadline = deadline, offered = offered(pump), initial = true,
-    extra = { protocol = "smtp", secure = pump.session:tls_info() ~= nil },
+    extra = { protocol = "smtp", secure = pump:is_secure() },
     begin = function(mechanism, initial) return pump:begin("auth", mechanism, initial) end,
     result = function(code, enhanced, text)
       if code == 235 then return true end
@@ -119,13 +121,15 @@ end
 --- Greeting, EHLO, STARTTLS, login: everything before the session is the user's.
 function smtp.greet(pump, o, deadline)
   pump.unsolicited = unsolicited
+  local resumed = keepalive.resume(pump, o)
   local kind, code, enhanced, text = pump:wait(0, deadline)
   if not kind then return nil, code end
   if code ~= 220 then return nil, refusal(pump, "greeting", code, enhanced, text) end
   pump.greeting = text
   local ok, err = hello(pump, o, deadline)
   if ok and (o.tls == "starttls" or o.tls == "opportunistic") then ok, err = starttls(pump, o, deadline) end
-  if ok and o.login ~= false and (o.user or o.token or o.mechanism) then ok, err = login(pump, o, deadline) end
+  local wants_login = not resumed and o.login ~= false and (o.user or o.token or o.mechanism)
+  if ok and wants_login then ok, err = login(pump, o, deadline) end
   return ok, err
 end
 
@@ -172,6 +176,7 @@ function Session:authenticate(options)
   want(options, AUTHENTICATE, "smtp:authenticate")
   auth.check(options.mechanism, {}, "smtp:authenticate", 2)
   if pump.failure then return nil, pump.failure end
+  pump.peculiar = "it was logged in by hand"
   local ok, err = login(pump, options, pump:deadline(options))
   if ok then return true end
   return nil, err
@@ -338,6 +343,15 @@ end
 -- Commands that are more than a line and a reply, or that change what the session is.
 local OWN_CALL = { DATA = "send", BDAT = "send", AUTH = "authenticate", STARTTLS = "connect", QUIT = "quit" }
 
+-- A command of one line: `{code=, enhanced=, lines=}`; or nil, err
+local function one_line(self, line, options)
+  local code, enhanced, text = ask(Pump.of(self), options, "raw_command", line)
+  if not code then return nil, enhanced end
+  local lines = {}
+  for part in (text .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = part end
+  return { code = code, enhanced = enhanced, lines = lines }
+end
+
 --- Any command of one line and one reply. DATA, BDAT, AUTH, STARTTLS and QUIT have calls of their own.
 -- @tparam string line without CRLF
 -- @tparam[opt] table options `timeout`
@@ -346,11 +360,9 @@ function Session:command(line, options)
   if type(line) ~= "string" then error("smtp:command: a line expected, got " .. type(line), 2) end
   local own = OWN_CALL[line:match("^%a*"):upper()]
   if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
-  local code, enhanced, text = ask(Pump.of(self), options, "raw_command", line)
-  if not code then return nil, enhanced end
-  local lines = {}
-  for part in (text .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = part end
-  return { code = code, enhanced = enhanced, lines = lines }
+  local pump = Pump.of(self)
+  if pump then pump.peculiar = "commands were sent to it by hand" end
+  return one_line(self, line, options)
 end
 
 local function simple(command, method)
@@ -370,7 +382,7 @@ Session.reset = simple("RSET", "rset")
 local function inquiry(verb)
   return function(self, what, options)
     if type(what) ~= "string" then error(("smtp:%s: a string expected, got %s"):format(verb, type(what)), 2) end
-    local reply, err = self:command(verb .. " " .. what, options)
+    local reply, err = one_line(self, verb .. " " .. what, options)
     if not reply then return nil, err end
     if reply.code >= 200 and reply.code < 300 then return reply end
     return nil, refusal(Pump.of(self), verb, reply.code, reply.enhanced, table.concat(reply.lines, "\n"))
@@ -392,6 +404,16 @@ function Session:quit(options)
   pump:close()
   if ok or err.kind == "closed" then return true end
   return nil, err
+end
+
+--- Ends the session and leaves its connection, logged in, to the loop's pool (OpenResty), where the next
+-- `connect` of the same worker with the same options finds it. For plaintext and for TLS by the host.
+-- @tparam[opt] table options `idle` = 60: seconds that it is kept; `size` = 30: connections kept for these
+--   options; `timeout`
+-- @treturn boolean true; or nil, err: kind "unsupported" or "invalid" where it cannot be pooled and
+--   stands as it was (`quit` it), any other where it is closed
+function Session:keepalive(options)
+  return keepalive.release(self, options)
 end
 
 --- Drops the connection at once. Idempotent.
@@ -417,7 +439,11 @@ end
 local fields = {
   capabilities = of_pump "capabilities",
   server = of_pump "greeting",
-  tls = function(self) return not self:is_freed() and self:tls_info() or nil end,
+  tls = function(self)
+    if self:is_freed() then return nil end
+    local pump = Pump.of(self)
+    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+  end,
 }
 
 local mt = class.extend(core.smtp_class, Session, fields)

@@ -81,7 +81,15 @@ static bool talk(struct lm_imapc *s) {
                   "\"a\" "
                   "\"b\")) NIL NIL NIL NIL NIL NIL NIL) BODY[header] {2}\r\nab MODSEQ 5 EMAILID "
                   "(x))\r\n"
-                  "* SEARCH 1 2 (MODSEQ 5)\r\n* LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
+                  "* SEARCH 1 2 (MODSEQ 5)\r\n* THREAD (1 2 (3)(4))\r\n* ESEARCH (TAG \"A4\" "
+                  "MAILBOX &APw- UIDVALIDITY 1) UID ALL 1:2 ADDTO (0 1 1 2) PARTIAL (1:2 3)\r\n* "
+                  "LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
+         hear(s,
+              LM_STR("* LIST () \"/\" a (OLDNAME (\"&APw-\") X (1))\r\n* NAMESPACE ((\"&APw-\" "
+                     "\"/\" \"X\" (\"y\"))) NIL NIL\r\n* ACL a b lr\r\n* LISTRIGHTS a b lr w\r\n"
+                     "* MYRIGHTS &APw- lr\r\n* METADATA a (/x \"\\\"\" /y NIL)\r\n* METADATA a /x "
+                     "/y\r\n* QUOTA \"\" (STORAGE 1 2)\r\n* QUOTAROOT a b c\r\n* QUOTA x\r\n"
+                     "* NO [METADATA MAXSIZE 5] x\r\n* NO [REFERRAL a b] x\r\n")) &&
          turn(s, fetch(s, LM_IMAPC_STREAM),
               LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a))\r\nA5 "
                      "OK\r\n")) &&

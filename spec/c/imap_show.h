@@ -53,6 +53,11 @@ static void show_value(struct show *s, const struct lm_imap_value *v) {
   case LM_VALUE_NUMBERS:
     for (i = 0; i < v->u.numbers.n; i++) show(s, "%s%u", i ? " " : "", v->u.numbers.p[i]);
     return;
+  case LM_VALUE_TREE:
+    for (i = 0; i + 1 < v->u.numbers.n; i += 2) {
+      show(s, "%s%u:%u", i ? " " : "", v->u.numbers.p[i], v->u.numbers.p[i + 1]);
+    }
+    return;
   default: break;
   }
   show(s, v->kind == LM_VALUE_SET ? "{" : "(");

@@ -183,8 +183,66 @@ static void check_dates(void) {
   }
 }
 
+/* Two sets; what is in either, in both, in the first alone. */
+static const struct {
+  const char *a, *b, *either, *both, *first;
+} pairs[] = {
+    {"1:5", "3:9", "1:9", "3:5", "1:2"},
+    {"1:5", "6:9", "1:9", "", "1:5"},
+    {"1:5", "7", "1:5,7", "", "1:5"},
+    {"1:9", "2:3,5,9:12", "1:12", "2:3,5,9", "1,4,6:8"},
+    {"2,4,6,8", "1:3,5:7", "1:8", "2,6", "4,8"},
+    {"5", "1:9", "1:9", "5", ""},
+    {"1:9", "1:9", "1:9", "1:9", ""},
+    {"1,3,5", "2,4", "1:5", "", "1,3,5"},
+    {"4294967295", "1:4294967294", "1:4294967295", "", "4294967295"},
+    {"1:4294967295", "4294967295", "1:4294967295", "4294967295", "1:4294967294"},
+    {"1:4294967295", "1", "1:4294967295", "1", "2:4294967295"},
+    {"3:4,8:9", "1:2", "1:4,8:9", "", "3:4,8:9"},
+    {"1:100", "1:10,20:30,90:200", "1:200", "1:10,20:30,90:100", "11:19,31:89"},
+};
+
+typedef bool combine_fn(const struct lm_seqset *, const struct lm_seqset *, struct lm_seqset *);
+
+static void check_combined(combine_fn *fn, const char *a, const char *b, const char *want) {
+  struct lm_seqset x = {NULL, 0, 0}, y = {NULL, 0, 0}, out = {NULL, 0, 0};
+  struct lm_buf text = {NULL, 0, 0, 0};
+  bool ok;
+  lm_seqset_parse(&x, str(a));
+  lm_seqset_parse(&y, str(b));
+  lm_seqset_sort(&x);
+  lm_seqset_sort(&y);
+  ok = fn(&x, &y, &out) && lm_seqset_format(&out, &text);
+  expect("combined", a, ok, lm_buf_str(&text), want);
+  lm_seqset_free(&x);
+  lm_seqset_free(&y);
+  lm_seqset_free(&out);
+  lm_buf_free(&text);
+}
+
+static void check_algebra(void) {
+  struct lm_seqset set = {NULL, 0, 0};
+  size_t i;
+  for (i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    check_combined(lm_seqset_union, pairs[i].a, pairs[i].b, pairs[i].either);
+    check_combined(lm_seqset_union, pairs[i].b, pairs[i].a, pairs[i].either);
+    check_combined(lm_seqset_intersection, pairs[i].a, pairs[i].b, pairs[i].both);
+    check_combined(lm_seqset_intersection, pairs[i].b, pairs[i].a, pairs[i].both);
+    check_combined(lm_seqset_difference, pairs[i].a, pairs[i].b, pairs[i].first);
+  }
+  EXPECT(lm_seqset_count(&set) == 0 && !lm_seqset_has(&set, 1));
+  lm_seqset_parse(&set, LM_STR("2:3,7:4294967295"));
+  EXPECT(lm_seqset_count(&set) == 4294967291u);
+  EXPECT(!lm_seqset_has(&set, 1) && lm_seqset_has(&set, 3) && !lm_seqset_has(&set, 6));
+  EXPECT(lm_seqset_has(&set, 4294967295u) && !lm_seqset_is_open(&set));
+  lm_seqset_parse(&set, LM_STR("9:*"));
+  EXPECT(lm_seqset_is_open(&set));
+  lm_seqset_free(&set);
+}
+
 int main(void) {
   check_sets();
+  check_algebra();
   check_names();
   check_forms();
   check_round_trip();

@@ -143,8 +143,45 @@ static void test_windows(void) {
   lm_arena_free(&a);
 }
 
+static const struct {
+  const char *charset;
+  const char *utf8;
+  const char *bytes; /* NULL: it does not fit, or nobody knows the charset */
+} written[] = {
+    {"iso-8859-1", "gr\xC3\xBC\xC3\x9F", "gr\xFC\xDF"},
+    {"ISO_8859-1", "\xE2\x80\x9C", NULL}, /* windows-1252 has it: exact is exact */
+    {"windows-1252", "\xE2\x80\x9C", "\x93"},
+    {"koi8-r", "\xD0\xB0", "\xC1"},
+    {"shift_jis", "\xE6\x97\xA5", "\x93\xFA"},
+    {"iso-2022-jp", "\xE6\x97\xA5", "\x1B$BF|\x1B(B"},
+    {"us-ascii", "plain", "plain"},
+    {"us-ascii", "\xC3\xBC", NULL},
+    {"utf-8", "\xC3\xBC", "\xC3\xBC"},
+    {"x-no-such-charset", "a", NULL},
+    {"us-ascii//TRANSLIT", "\xC3\xBC", NULL},
+    {"iso-8859-1", "a\xFF", NULL},
+    {"iso-8859-1", "a\xC3", NULL},
+    {"", "a", NULL},
+};
+
+static void test_written(void) {
+  size_t i;
+  for (i = 0; i < sizeof written / sizeof *written; i++) {
+    struct lm_buf out = {NULL, 0, 0, 0};
+    bool ok = lm_charset_from_utf8(str(written[i].utf8), str(written[i].charset), &out);
+    EXPECT_ROW(ok == (written[i].bytes != NULL), "written", written[i].charset);
+    if (ok) {
+      struct lm_str want = str(written[i].bytes), got = lm_buf_str(&out);
+      EXPECT_ROW(got.n == want.n && memcmp(got.p, want.p, want.n) == 0, "bytes",
+                 written[i].charset);
+    }
+    lm_buf_free(&out);
+  }
+}
+
 int main(void) {
   test_table();
+  test_written();
   test_windows();
   test_validator();
   test_always_utf8();

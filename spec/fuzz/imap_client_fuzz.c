@@ -25,6 +25,10 @@ static void read_value(const struct lm_imap_value *v) {
   const struct lm_imap_value *child;
   read_all(v->key);
   if (v->kind == LM_VALUE_ATOM || v->kind == LM_VALUE_STRING) read_all(v->u.text);
+  if (v->kind == LM_VALUE_NUMBERS || v->kind == LM_VALUE_TREE) {
+    read_all(
+        (struct lm_str){(const char *)v->u.numbers.p, v->u.numbers.n * sizeof *v->u.numbers.p});
+  }
   if (!lm_imap_has_children(v)) return;
   for (child = v->u.list.first; child; child = child->next) read_value(child);
 }

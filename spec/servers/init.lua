@@ -88,6 +88,16 @@ function servers.exim(options)
   return share("exim", function(o) return require "spec.servers.exim".new(servers, o) end, options)
 end
 
+--- Cyrus alone: see `spec/servers/cyrus.lua` for its options and fields.
+function servers.cyrus(options)
+  return share("cyrus", function(o) return require "spec.servers.cyrus".new(servers, o) end, options)
+end
+
+--- nginx with its Lua module and this library: see `spec/servers/nginx.lua` for its options and fields.
+function servers.nginx(options)
+  return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)
+end
+
 -- Each must know a port of the other before either runs.
 local function make_mail(options)
   local copy = {}

@@ -62,8 +62,8 @@ local function surroundings(unpacked, folder, preload)
   local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
-  return string.format("LM_REROOT=%s/tree %s=%s/reroot.so LD_LIBRARY_PATH=%s",
-    folder, preload, folder, table.concat(list, ":"))
+  return string.format("LM_REROOT=%s/tree LM_SYSLOG=%s/syslog %s=%s/reroot.so LD_LIBRARY_PATH=%s",
+    folder, folder, preload, folder, table.concat(list, ":"))
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.

@@ -1,4 +1,4 @@
--- What Dovecot and Exim have in common: users, start and stop, log. `new` of each fills the fields in:
+-- What Dovecot, Exim and Cyrus have in common: users, start and stop, log. `new` of each fills the fields in:
 --   host, ports.NAME, user, password (of the first user), users = { { name, password, address, maildir } },
 --   ca_file, folder, keeper, running
 local Keeper = require "spec.servers.keeper"

@@ -108,6 +108,30 @@ describe("servers of the suite", function()
     assert.matches("\n530 5.7.0", out)
   end)
 
+  it("serve Cyrus with all that it can do, to users who come with their mailboxes", function()
+    local s = need(servers.cyrus())
+    if not s then return end
+    local user = s:add_user()
+    local login = "a LOGIN " .. user.name .. " secret\\r\\n"
+    local _, out = talk(s, s.ports.imaps, login .. "b LIST \"\" *\\r\\nc LOGOUT\\r\\n")
+    for name in ("CONDSTORE QRESYNC METADATA OBJECTID CATENATE SORT ESORT URLAUTH COMPRESS=DEFLATE"):gmatch "%S+" do
+      assert.is_truthy(out:find(" " .. name .. " ", 1, true), name)
+    end
+    assert.matches('LIST %(\\HasNoChildren \\archive%) "/" Archive', out)
+    assert.is_true((s:save(user, "Subject: hello\r\n\r\nbody\r\n")))
+    assert.is_true((s:save(user, "Subject: filed\r\n\r\nbody\r\n", "Archive")))
+    _, out = talk(s, s.ports.imap, login:gsub("^a", "x") .. "b STATUS Archive (MESSAGES)\\r\\nc LOGOUT\\r\\n",
+      "-starttls imap")
+    assert.matches("STATUS Archive %(MESSAGES 1%)", out)
+    _, out = talk(s, s.ports.pop3s, "USER " .. user.name .. "\\r\\nPASS secret\\r\\nRETR 1\\r\\nQUIT\\r\\n")
+    assert.matches("Subject: hello", out)
+    _, out = talk(s, s.ports.imaps, "a LOGIN " .. user.name .. " wrong\\r\\nb LOGOUT\\r\\n")
+    assert.matches("a NO", out)
+    _, out = talk(s, s.ports.imaps, "a LOGIN cyrus secret\\r\\nb SETQUOTA user/" .. user.name
+      .. " (STORAGE 100)\\r\\nc LOGOUT\\r\\n")
+    assert.matches("b OK", out)
+  end)
+
   it("stop and come back on the same ports with the same mail", function()
     local s = need(servers.dovecot { private = true })
     if not s then return end

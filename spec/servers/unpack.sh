@@ -1,5 +1,5 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim) under build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, nginx) under build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
 # the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
@@ -12,6 +12,10 @@ packages() {
   case $1 in
   dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
   exim) echo exim4-base exim4-daemon-light ;;
+  cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db sasl2-bin ;;
+  nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
+    libluajit2-5.1-common ;;
+  cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac
 }
@@ -36,10 +40,10 @@ own_lists() {
   apt update
 }
 
-# The packages themselves, and of what they depend on those that are not installed here.
+# The packages themselves, and of what they depend on those that are not installed here. Cyrus wants some mail
+# transport agent, and libraries of scanners and calendars that its programs are linked with.
 closure() {
-  apt -y --print-uris --no-install-recommends install "$@" 2>/dev/null |
-    sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" | grep -v -e '^exim4-config$' -e '^ssl-cert$'
+  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$'
   for p in "$@"; do echo "$p"; done
 }
 
@@ -59,8 +63,9 @@ unpack() {
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
   chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
+  (cd "$root/$name.debs" && ls) > "$root/$name.list"
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
-  : > "$root/$name/complete"
+  mv "$root/$name.list" "$root/$name/complete"  # which packages, of which versions
   echo "unpack: $name is under build/servers"
 }
 
@@ -76,7 +81,8 @@ compile reroot.so reroot.c -fPIC -shared || exit 1
 if [ "${1:-}" = --local ]; then exit 0; fi
 for name in "$@"; do
   unpack "$name" && continue
-  program=$name; [ "$name" != exim ] || program=exim4
+  program=$name
+  case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; esac
   if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
     echo "unpack: $name as it is installed here"
   else

@@ -17,13 +17,17 @@ function mailbox.server(options)
   return servers.dovecot(options)
 end
 
+--- Cyrus, or nil and the reason. Its users have their mailboxes once they have logged in.
+function mailbox.cyrus(options) return servers.cyrus(options) end
+
 --- Options of connect for `user`; `mode` is "implicit", "starttls" or "none" (the default).
 function mailbox.options(server, user, mode, more)
   mode = mode or "none"
   local o = {
     host = "localhost", user = user.name, password = user.password, timeout = 20, tls = mode,
     port = mode == "implicit" and server.ports.imaps or server.ports.imap,
-    ssl = { ca_file = server.ca_file }, allow_plaintext_login = mode == "none" or nil,
+    channel_binding = server.channel_binding, ssl = { ca_file = server.ca_file },
+    allow_plaintext_login = mode == "none" or nil,
   }
   for name, value in pairs(more or {}) do o[name] = value end
   return o

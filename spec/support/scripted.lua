@@ -26,7 +26,7 @@ local Peer = {}
 Peer.__index = Peer
 
 local function ready(self, what)
-  local ok, why = native.wait(self.conn:fd(), what, PATIENCE)
+  local ok, why = native.wait(self.conn:fd(), what, self.server.patience or PATIENCE)
   if not ok then error("scripted server: nothing came for it: " .. tostring(why), 0) end
 end
 
@@ -178,13 +178,15 @@ local function take(self, script, count)
   self:close()
 end
 
---- Serves `count` connections (default 1), each by its own run of `script(peer, number)`.
+--- Serves `count` connections (default 1), each by its own run of `script(peer, number)`. Further options:
+-- `backlog` of the listener, `patience` in seconds with a client that says nothing.
 -- @treturn table server: `port`, `served` (connections so far), `close()`
-function scripted.serve(script, count)
-  local listener = assert(core.listen("127.0.0.1", "0"))
+function scripted.serve(script, count, options)
+  local listener = assert(core.listen("127.0.0.1", "0", options and options.backlog))
   local _, port = listener:name()
   native.forget(listener:fd())
   local self = setmetatable({ listener = listener, port = port, served = 0 }, Server)
+  self.patience = options and options.patience
   loop.spawn(take, self, script, count or 1)
   return self
 end

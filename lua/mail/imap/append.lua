@@ -172,6 +172,16 @@ end
 -- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
 local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
 
+-- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
+-- source will bring is not known before it is sent; the form allows for either.
+local function in_utf8(pump, literal)
+  if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
+  if not literal.text then return true end
+  local first = literal.text:find("[\128-\255]")
+  local ends = first and literal.text:find("\r\n\r\n", 1, true)
+  return first ~= nil and (not ends or first < ends)
+end
+
 -- The command's typed arguments; or nil, err.
 local function arguments_of(pump, call, literal)
   local out = { "mailbox", call.mailbox }
@@ -188,7 +198,16 @@ local function arguments_of(pump, call, literal)
   elseif date then
     return nil, pump:error("invalid", "bad date '" .. date .. "'", { command = "APPEND" })
   end
-  if literal.text then put("literal", literal.text) else put("stream", literal.size) end
+  if in_utf8(pump, literal) then
+    put("text", "UTF8")
+    put("open", true)
+    if literal.text then put("literal8", literal.text) else put("stream8", literal.size) end
+    put("close", true)
+  elseif literal.text then
+    put("literal", literal.text)
+  else
+    put("stream", literal.size)
+  end
   return out
 end
 

@@ -1,10 +1,11 @@
---- Search criteria: tables to the search keys of RFC 9051 §6.4.4.
+--- Search criteria: tables to the search keys of RFC 9051 §6.4.4 and of its extensions.
 --
+-- What an extension brings is named in `needs`, so that a server without it is never asked.
 -- What comes out is a list of typed arguments for the core, which quotes strings or sends them as
 -- literals; no string of the user's is ever pasted into a command here.
 -- @module mail.imap.criteria
 
-local core = require "mail.core"
+local set = require "mail.imap.set"
 
 local criteria = {}
 
@@ -18,16 +19,28 @@ local FLAGS = {
   unanswered = { "UNANSWERED", "ANSWERED" }, deleted = { "DELETED", "UNDELETED" },
   undeleted = { "UNDELETED", "DELETED" }, draft = { "DRAFT", "UNDRAFT" }, undraft = { "UNDRAFT", "DRAFT" },
   flagged = { "FLAGGED", "UNFLAGGED" }, unflagged = { "UNFLAGGED", "FLAGGED" }, recent = { "RECENT", "OLD" },
-  old = { "OLD", "RECENT" }, new = { "NEW" },
+  old = { "OLD", "RECENT" }, new = { "NEW" }, savedate_supported = { "SAVEDATESUPPORTED" },
 }
 local STRINGS = {
   from = "FROM", to = "TO", cc = "CC", bcc = "BCC", subject = "SUBJECT", body = "BODY", text = "TEXT",
+  gm_raw = "X-GM-RAW", gm_labels = "X-GM-LABELS",
 }
 local DATES = {
   before = "BEFORE", on = "ON", since = "SINCE", sent_before = "SENTBEFORE", sent_on = "SENTON",
-  sent_since = "SENTSINCE",
+  sent_since = "SENTSINCE", saved_before = "SAVEDBEFORE", saved_on = "SAVEDON", saved_since = "SAVEDSINCE",
 }
-local NUMBERS = { larger = "LARGER", smaller = "SMALLER", older = "OLDER", younger = "YOUNGER", modseq = "MODSEQ" }
+local NUMBERS = { larger = "LARGER", smaller = "SMALLER", older = "OLDER", younger = "YOUNGER" }
+local IDS = { emailid = "EMAILID", threadid = "THREADID" }
+local GMAIL = { gm_msgid = "X-GM-MSGID", gm_thrid = "X-GM-THRID" }
+
+-- Capabilities that a criterion wants, any of them (RFC 5032, 7162, 8514, 8474, 6203, 5466).
+local NEEDS = {
+  older = { "WITHIN" }, younger = { "WITHIN" }, modseq = { "CONDSTORE", "QRESYNC" },
+  saved_before = { "SAVEDATE" }, saved_on = { "SAVEDATE" }, saved_since = { "SAVEDATE" },
+  savedate_supported = { "SAVEDATE" }, emailid = { "OBJECTID" }, threadid = { "OBJECTID" },
+  fuzzy = { "SEARCH=FUZZY" }, filter = { "FILTERS" }, gm_raw = { "X-GM-EXT-1" }, gm_labels = { "X-GM-EXT-1" },
+  gm_msgid = { "X-GM-EXT-1" }, gm_thrid = { "X-GM-EXT-1" },
+}
 
 -- "1-Nov-2026" from "2026-11-01", seconds since 1970 (UTC), or a table {year=, month=, day=}.
 local function date(value)
@@ -116,24 +129,80 @@ end
 special.keyword = keyword "KEYWORD"
 special.unkeyword = keyword "UNKEYWORD"
 
-local function set(key)
+-- What a set is checked against when the search is sent.
+local function note_set(out, value, seq)
+  out.sets = out.sets or {}
+  out.sets[#out.sets + 1] = { value = value, seq = seq }
+end
+
+-- An empty set is a key too: nothing is in it.
+local function numbers(key, seq)
   return function(out, name, value)
-    local canonical, why = core.seqset(value)
+    local canonical, why = set.text(value)
     if not canonical then bad(name, "a set: " .. tostring(why)) end
-    put(out, "text", key)
+    note_set(out, value, seq)
+    if canonical == "" then return put(out, "text", "NOT ALL") end
+    if key then put(out, "text", key) end
     put(out, "set", canonical)
   end
 end
-special.uid = set "UID"
-special.seq = function(out, name, value)
-  local canonical, why = core.seqset(value)
-  if not canonical then bad(name, "a set: " .. tostring(why)) end
-  put(out, "set", canonical)
+special.uid = numbers("UID", false)
+special.seq = numbers(nil, true)
+
+-- FUZZY takes one key (RFC 6203 §3).
+function special.fuzzy(out, name, value)
+  put(out, "text", "FUZZY")
+  group(out, name, value)
 end
+
+-- A filter kept on the server, by its name (RFC 5466 §3.1).
+function special.filter(out, name, value)
+  if type(value) ~= "string" or not value:find("^[^%c%s(){%%*\"\\%]/\128-\255]+$") then bad(name, "a filter's name") end
+  put(out, "text", "FILTER " .. value)
+end
+
+local METADATA_TYPES = { priv = true, shared = true, all = true }
+
+-- MODSEQ [entry-name SP entry-type-req] SP mod-sequence-valzer (RFC 7162 §3.1.5)
+function special.modseq(out, name, value)
+  local entry = ""
+  if type(value) == "table" then
+    local flag, kind = value.flag, value.type or "all"
+    if type(flag) ~= "string" or not flag:find("^\\?[^%c%s(){%%*\"\\%]\128-\255]+$") or not METADATA_TYPES[kind] then
+      bad(name, "a whole number, or { modseq =, flag =, type = 'priv', 'shared' or 'all' }")
+    end
+    entry, value = ('"/flags/%s" %s '):format(flag:gsub("\\", "\\\\"), kind), value.modseq
+  end
+  if type(value) == "string" and value:find("^%d+$") then return put(out, "text", "MODSEQ " .. entry .. value) end
+  if type(value) ~= "number" or value < 0 or value % 1 ~= 0 then bad(name, "a whole number") end
+  put(out, "text", ("MODSEQ %s%.0f"):format(entry, value))
+end
+
+-- An identifier as the server gave it (RFC 8474 §4).
+local function identifier(out, name, value)
+  for _, one in ipairs(type(value) == "table" and value or { value }) do
+    if type(one) ~= "string" or not one:find("^[%w_%-]+$") or #one > 255 then bad(name, "an identifier") end
+    put(out, "text", IDS[name] .. " " .. one)
+  end
+end
+
+-- Numbers of Gmail's, which pass what a float can hold.
+local function gmail_number(out, name, value)
+  if type(value) == "number" and value >= 0 and value % 1 == 0 then value = ("%.0f"):format(value) end
+  if type(value) ~= "string" or not value:find("^%d+$") then bad(name, "a whole number, or its digits") end
+  put(out, "text", GMAIL[name] .. " " .. value)
+end
+
+for name in pairs(IDS) do special[name] = identifier end
+for name in pairs(GMAIL) do special[name] = gmail_number end
 
 -- One criterion by its name.
 local function criterion(out, name, value)
   local flag = FLAGS[name]
+  if NEEDS[name] then
+    out.needs = out.needs or {}
+    out.needs[name] = NEEDS[name]
+  end
   if flag then
     local key = flag[value and 1 or 2]
     if not key or type(value) ~= "boolean" then bad(name, flag[2] and "true or false" or "true") end
@@ -180,7 +249,8 @@ end
 -- @tparam ?table|string tree criteria (all must hold; array entries are further tables), or search
 --   keys as the standard writes them; nil and {} mean all
 -- @tparam number level whose line is blamed
--- @treturn table pairs of type and value; its field `utf8` says that CHARSET UTF-8 is needed
+-- @treturn table pairs of type and value; fields: `utf8` says that a charset must be named, `needs` is
+--   criterion → array of capabilities of which one is wanted, `sets` what `mail.imap.set` must check
 function criteria.arguments(tree, level)
   local out = {}
   if type(tree) == "string" then

@@ -1,7 +1,9 @@
 --- What a server says unasked: events, handlers, and IDLE (RFC 9051 §5.2, RFC 2177).
 -- @module mail.imap.events
 
+local context = require "mail.imap.context"
 local iterator = require "mail.iterator"
+local refusal = require "mail.imap.refusal"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 
@@ -19,6 +21,11 @@ function makers.EXISTS(number) return { type = "exists", exists = number } end
 function makers.RECENT(number) return { type = "recent", recent = number } end
 function makers.EXPUNGE(number) return { type = "expunge", seq = number } end
 function makers.VANISHED(_, value) return { type = "vanished", uids = value.uids, earlier = value.earlier } end
+-- Names of annotations that have changed (RFC 5464 §4.4.2).
+function makers.METADATA(_, value)
+  if type(value) ~= "table" then value = {} end
+  return { type = "metadata", mailbox = value.name, entries = value.entries, values = value.values }
+end
 function makers.FLAGS(_, value) return { type = "mailbox_flags", flags = value } end
 
 -- An untagged status line: an alert, or a word that a handler may want.
@@ -34,7 +41,10 @@ function events.from(kind, a, b, c, d, e, f)
   elseif kind == "fetch" then
     return { type = "flags", seq = a.seq, uid = a.uid, flags = a.flags, modseq = a.modseq, message = a }
   elseif kind == "bye" then
-    return { type = "bye", text = a, code = b }
+    return {
+      type = "bye", text = a, code = b, value = c, referral = b == "REFERRAL" and type(c) == "table" and c[1] or nil,
+      retry_after = refusal.retry_after(a),
+    }
   elseif kind == "untagged" then
     if a == "OK" or a == "NO" or a == "BAD" then return status_event(a, d, e, f) end
     if makers[a] then return makers[a](b, c) end
@@ -54,13 +64,17 @@ local function follow_mailbox(pump, event)
     box.recent = event.recent
   elseif event.type == "status" and event.code == "HIGHESTMODSEQ" then
     box.highestmodseq = event.value
+  elseif event.type == "status" and event.code == "UIDVALIDITY" and pump.mailbox then
+    box.uidvalidity = event.value -- RFC 5182 §2.1: it may change under us; sets found before name nothing now
   end
 end
 
 --- Calls the handlers of an event.
 function events.dispatch(pump, event)
   follow_mailbox(pump, event)
-  if event.type == "bye" then pump.farewell = event.text end
+  if pump.contexts then context.follow(pump, event) end
+  if event.type == "bye" then pump.farewell, pump.retry_after = event.text, event.retry_after end
+  if event.type == "alert" then refusal.keep_alert(pump, event.text) end
   local handlers = pump.handlers and pump.handlers[event.type]
   if not handlers then return end
   for _, handler in ipairs { unpack(handlers) } do handler(event) end -- one may take itself away
@@ -69,7 +83,7 @@ end
 --- The pump's `unsolicited`. A loop over `idle` is told of the end too.
 function events.unsolicited(pump, kind, ...)
   if kind == "bye" and pump.idling and pump.idling.id then
-    pump.farewell = ...
+    pump.farewell, pump.retry_after = ..., refusal.retry_after((...))
     return pump:post(pump.idling.id, kind, ...)
   end
   local event = events.from(kind, ...)

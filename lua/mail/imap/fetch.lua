@@ -7,6 +7,7 @@
 local core = require "mail.core"
 local iterator = require "mail.iterator"
 local run = require "mail.imap.run"
+local sets = require "mail.imap.set"
 local want = require "mail.want"
 
 local fetch = {}
@@ -30,7 +31,8 @@ local AHEAD = 1
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
-  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", timeout = "number|table?",
+  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", batch = "number?",
+  timeout = "number|table?",
 }
 
 -- "FLAGS" from "flags"; whatever the standard writes goes as it stands.
@@ -70,7 +72,10 @@ end
 
 local function begin(state)
   local pump = state.pump
-  local id, err = run.begin(pump, state.verb, state.stream, "set", state.pieces[state.next_piece], "text",
+  local id
+  local err = state.next_piece > 1 and run.moved_on(pump, state.place, state.verb)
+  if err then return nil, err end
+  id, err = run.begin(pump, state.verb, state.stream, "set", state.pieces[state.next_piece], "text",
     state.items)
   if not id then return nil, err end
   state.next_piece = state.next_piece + 1
@@ -244,19 +249,27 @@ function fetch.start(pump, set, items, options, level)
   want(options, OPTIONS, "imap:fetch", level)
   local text, rich, headers = item_list(items, level + 1)
   local more = modifiers(options)
-  local canonical, why = core.seqset(set)
+  local canonical, why = sets.text(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
   if options.partial and not options.partial:find(PARTIAL) then
     error("imap:fetch: option 'partial' must be like '1:50' or '-50:-1', got '" .. options.partial .. "'", level + 1)
   end
   if pump.failure then return nil, pump.failure end
+  local misplaced = sets.refused(pump, set, options.seq, "fetch", level)
+  if misplaced then return nil, misplaced end
   if options.partial and not pump.session:has_capability("PARTIAL") then
     return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
+  end
+  local pieces = run.pieces(canonical, options.batch)
+  if options.partial and #pieces > 1 then
+    return nil, pump:error("limit", "PARTIAL counts in one command, and the set is too long for one", {
+      command = "FETCH",
+    })
   end
   local state = {
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,
     rich = rich, headers = headers,
-    pieces = run.pieces(canonical), next_piece = 1, ids = {}, options = options,
+    place = run.place(pump), pieces = pieces, next_piece = 1, ids = {}, options = options,
     sink = options.sink, stream = options.sink ~= nil,
     gap = pump:gap(options), patience = pump:patience(options),
   }

@@ -1,8 +1,10 @@
---- Mailboxes: SELECT and what leaves it, LIST, STATUS, CREATE and the like (RFC 9051 §6.3).
+--- Mailboxes: SELECT and what leaves it, CREATE and the like (RFC 9051 §6.3). LIST and STATUS are in files of their
+-- own.
 -- @module mail.imap.mailboxes
 
 local events = require "mail.imap.events"
 local run = require "mail.imap.run"
+local special_use = require "mail.imap.special_use"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 
@@ -128,8 +130,39 @@ local function on_mailbox(verb, what)
   end
 end
 
---- Makes a mailbox. @return true; or nil, err
-mailboxes.create = on_mailbox("CREATE", "create")
+local CREATE = { special_use = "string|table?", timeout = "number|table?" }
+
+-- "(USE (\\Sent))" (RFC 6154 §3); raises where it is no use.
+local function use_words(uses)
+  if type(uses) == "string" then uses = { uses } end
+  local out = {}
+  for i, use in ipairs(uses) do
+    out[i] = special_use.known(use)
+    if not out[i] then error(("imap:create: unknown special use '%s'"):format(tostring(use)), 3) end
+  end
+  return "(USE (" .. table.concat(out, " ") .. "))"
+end
+
+--- Makes a mailbox.
+-- @tparam string name
+-- @tparam[opt] table options `special_use` (`"\\Sent"`, or several; RFC 6154), `timeout`
+-- @return true, and the mailbox's id where the server tells it (RFC 8474); or nil, err: kind "unsupported" where
+--   a special use is asked for and the server has no CREATE-SPECIAL-USE
+function mailboxes:create(name, options)
+  run.text(name, "create", "a mailbox")
+  run.options(options, "create", CREATE)
+  local arguments = { "mailbox", name }
+  if options and options.special_use then arguments[3], arguments[4] = "text", use_words(options.special_use) end
+  local pump = run.pump(self, "create")
+  if pump.failure then return nil, pump.failure end
+  if arguments[3] and not run.has(pump, "CREATE-SPECIAL-USE") then
+    return nil, run.unsupported(pump, "CREATE", "CREATE-SPECIAL-USE")
+  end
+  local ok, code, value = run.call(pump, options, nil, "CREATE", unpack(arguments))
+  if not ok then return nil, code end
+  return true, code == "MAILBOXID" and value or nil
+end
+
 --- Deletes a mailbox and its messages. @return true; or nil, err
 mailboxes.delete = on_mailbox("DELETE", "delete")
 --- Adds a mailbox to the subscribed ones. @return true; or nil, err
@@ -146,137 +179,6 @@ function mailboxes:rename(from, to, options)
   local ok, err = run.call(pump, options, nil, "RENAME", "mailbox", from, "mailbox", to)
   if ok then return true end
   return nil, err
-end
-
-local STATUS_ITEMS = {
-  messages = "MESSAGES", recent = "RECENT", uidnext = "UIDNEXT", uidvalidity = "UIDVALIDITY", unseen = "UNSEEN",
-  deleted = "DELETED", size = "SIZE", highestmodseq = "HIGHESTMODSEQ", appendlimit = "APPENDLIMIT",
-  mailboxid = "MAILBOXID",
-}
-
--- "(MESSAGES UNSEEN)"; raises at the caller of the method that calls.
-local function status_items(items, what)
-  if type(items) ~= "table" and type(items) ~= "string" then
-    error(("imap:%s: an array of items expected, got %s"):format(what, type(items)), 3)
-  end
-  local out = {}
-  for _, item in ipairs(type(items) == "table" and items or { items }) do
-    local known = STATUS_ITEMS[tostring(item):lower()]
-    if not known then error(("imap:%s: unknown item '%s'"):format(what, tostring(item)), 3) end
-    out[#out + 1] = known
-  end
-  if #out == 0 then error(("imap:%s: an array of items expected"):format(what), 3) end
-  return "(" .. table.concat(out, " ") .. ")"
-end
-
---- Figures of a mailbox without opening it (RFC 9051 §6.3.11).
--- @tparam string name
--- @tparam table items of "messages", "recent", "uidnext", "uidvalidity", "unseen", "deleted", "size",
---   "highestmodseq", "appendlimit", "mailboxid"
--- @treturn table figures by those names, and name; or nil, err
-function mailboxes:status(name, items, options)
-  run.text(name, "status", "a mailbox")
-  local list = status_items(items, "status")
-  run.options(options, "status")
-  local pump = run.pump(self, "status")
-  local found
-  local ok, err = run.call(pump, options, function(what, _, value)
-    if what == "STATUS" then found = value end
-  end, "STATUS", "mailbox", name, "text", list)
-  if not ok then return nil, err end
-  if found then return found end
-  return nil, pump:error("protocol", "STATUS was answered without figures", { command = "STATUS" })
-end
-
-local LIST = {
-  reference = "string?", subscribed = "boolean?", special_use = "boolean?", status = "table?",
-  timeout = "number|table?",
-}
-
-local SPECIAL = {
-  ["\\all"] = "\\All", ["\\archive"] = "\\Archive", ["\\drafts"] = "\\Drafts", ["\\flagged"] = "\\Flagged",
-  ["\\junk"] = "\\Junk", ["\\sent"] = "\\Sent", ["\\trash"] = "\\Trash", ["\\important"] = "\\Important",
-}
-
-local function special_use(attributes)
-  for attribute in pairs(attributes or {}) do
-    if SPECIAL[attribute:lower()] then return SPECIAL[attribute:lower()] end
-  end
-end
-
--- The command and its arguments, as far as the server knows the extensions (RFC 5258, RFC 6154,
--- RFC 5819).
-local function list_command(session, pattern, options, figures)
-  local extended = session:has_capability("LIST-EXTENDED") or session:has_capability("IMAP4REV2")
-  local verb, out, returns = "LIST", {}, {}
-  if options.subscribed and extended then
-    out = { "text", "(SUBSCRIBED)" }
-  elseif options.subscribed then
-    verb = "LSUB"
-  end
-  for _, value in ipairs { options.reference or "", pattern } do
-    out[#out + 1] = "mailbox"
-    out[#out + 1] = value
-  end
-  if extended and session:has_capability("SPECIAL-USE") then returns[1] = "CHILDREN SPECIAL-USE" end
-  if figures and (session:has_capability("LIST-STATUS") or session:has_capability("IMAP4REV2")) then
-    returns[#returns + 1] = "STATUS " .. figures
-  end
-  -- An empty pattern asks for the delimiter, and only the plain LIST knows that (RFC 5258 §3).
-  if #returns > 0 and verb == "LIST" and pattern ~= "" then
-    out[#out + 1] = "text"
-    out[#out + 1] = "RETURN (" .. table.concat(returns, " ") .. ")"
-  end
-  return verb, unpack(out)
-end
-
--- Puts what LIST brings into `found`.
-local function gatherer(found, options)
-  local by_name = {}
-  return function(what, _, value)
-    if what == "LIST" or what == "LSUB" or what == "XLIST" then
-      value.special_use = special_use(value.attributes)
-      if not options.special_use or value.special_use then
-        found[#found + 1] = value
-        by_name[value.name] = value
-      end
-    elseif what == "STATUS" and by_name[value.name] then
-      by_name[value.name].status = value
-    end
-  end
-end
-
--- Asks for the figures of each mailbox where LIST could not bring them.
-local function add_status(session, found, options)
-  for _, box in ipairs(found) do
-    local selectable = not (box.attributes["\\Noselect"] or box.attributes["\\NonExistent"])
-    if options.status and not box.status and selectable then
-      local err
-      box.status, err = session:status(box.name, options.status, { timeout = options.timeout })
-      if not box.status and err.kind ~= "rejected" then return nil, err end
-    end
-  end
-  return found
-end
-
---- Lists mailboxes (RFC 9051 §6.3.9).
--- @tparam[opt="*"] string pattern with "*" and "%"
--- @tparam[opt] table options `reference`, `subscribed` (only those), `special_use` (only those that
---   have one), `status` (array of items), `timeout`
--- @treturn table array of `{name=, delimiter=, attributes=set, special_use=, status=}`; or nil, err
-function mailboxes:list(pattern, options)
-  pattern = pattern or "*"
-  run.text(pattern, "list", "a pattern")
-  run.options(options, "list", LIST)
-  options = options or {}
-  local figures = options.status and status_items(options.status, "list")
-  local pump = run.pump(self, "list")
-  if pump.failure then return nil, pump.failure end
-  local found = {}
-  local ok, err = run.call(pump, options, gatherer(found, options),
-    list_command(pump.session, pattern, options, figures))
-  if not ok then return nil, err end
-  return add_status(self, found, options)
 end
 
 return mailboxes

@@ -1,11 +1,11 @@
---- Messages of the selected mailbox: SEARCH, FETCH, STORE, COPY, MOVE, EXPUNGE; and APPEND.
+--- Messages of the selected mailbox: FETCH, STORE, COPY, MOVE, EXPUNGE; and APPEND.
 --
 -- A set is a number, an array of numbers, "1:*", "$", or the result of a search; UIDs unless `{seq =
--- true}` is given. A set longer than servers take in one line goes out in several commands.
+-- true}` is given. A set longer than servers take in one line goes out in several commands; where one of
+-- them fails, `err.done` and `err.left` tell how far it came.
 -- @module mail.imap.messages
 
 local append = require "mail.imap.append"
-local criteria = require "mail.imap.criteria"
 local events = require "mail.imap.events"
 local fetch = require "mail.imap.fetch"
 local run = require "mail.imap.run"
@@ -15,35 +15,10 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- Methods of the session.
 local messages = {}
 
-local SEQ = { seq = "boolean?", timeout = "number|table?" }
+local SEQ = { seq = "boolean?", batch = "number?", timeout = "number|table?" }
 
 local function uid_verb(verb, options)
   return options and options.seq and verb or "UID " .. verb
-end
-
---- Searches the mailbox (RFC 9051 §6.4.4).
--- @tparam[opt] table|string what criteria: `{ unseen = true, from = "bob", since = "2026-11-01",
---   ["not"] = {…}, ["or"] = {{…}, {…}} }`; all must hold
--- @tparam[opt] table options `seq`, `timeout`
--- @treturn table array of UIDs; or nil, err
-function messages:search(what, options)
-  run.options(options, "search", SEQ)
-  local arguments = criteria.arguments(what, 2)
-  local pump = run.pump(self, "search")
-  if arguments.utf8 then
-    table.insert(arguments, 1, "CHARSET UTF-8")
-    table.insert(arguments, 1, "text")
-  end
-  local found = {}
-  local ok, err = run.call(pump, options, function(name, number, value, ...)
-    if name == "SEARCH" then
-      for _, id in ipairs(value or {}) do found[#found + 1] = id end
-    else
-      events.unsolicited(pump, "untagged", name, number, value, ...)
-    end
-  end, uid_verb("SEARCH", options), unpack(arguments))
-  if not ok then return nil, err end
-  return found
 end
 
 --- Fetches messages while they arrive.
@@ -64,7 +39,9 @@ function messages:fetch_all(set, items, options)
   return fetch.all(it)
 end
 
-local STORE = { unchanged_since = "number?", silent = "boolean?", seq = "boolean?", timeout = "number|table?" }
+local STORE = {
+  unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?",
+}
 local SIGNS = { add = "+", remove = "-", flags = "" }
 
 -- The flags, and how they are meant; raises at the caller of the method that calls.
@@ -77,16 +54,23 @@ local function store_change(change)
   return flags, SIGNS[name]
 end
 
+local function reversed(list)
+  local out = {}
+  for i = #list, 1, -1 do out[#out + 1] = list[i] end
+  return out
+end
+
 -- Runs a command for each piece of a set, one after the other. `each(code, value)` gets what each
 -- tagged answer said. Sequence numbers go from the highest down, since those of what goes away move
--- the others.
+-- the others. Nothing is sent once another mailbox is open: the numbers name others there.
 local function in_pieces(pump, options, set, each, collect, verb, ...)
-  local pieces = run.pieces(set)
-  local down = options and options.seq
-  for i = 1, #pieces do
-    local piece = pieces[down and #pieces + 1 - i or i]
+  local pieces, place = run.pieces(set, options and options.batch), run.place(pump)
+  if options and options.seq then pieces = reversed(pieces) end
+  for i, piece in ipairs(pieces) do
+    local err = i > 1 and run.moved_on(pump, place, verb)
+    if err then return nil, run.halfway(err, pieces, i) end
     local ok, code, value = run.call(pump, options, collect, verb, "set", piece, ...)
-    if not ok then return nil, code end
+    if not ok then return nil, run.halfway(code, pieces, i) end
     if each then each(code, value) end
   end
   return true
@@ -126,7 +110,7 @@ function messages:store(set, change, options)
   local flags, sign = store_change(change)
   local pump = run.pump(self, "store")
   local list, err = run.flags(pump, flags, "store")
-  err = err or pump.failure or keeps_nothing(pump)
+  err = err or run.misplaced(pump, set, options, "store") or keeps_nothing(pump)
   if err then return nil, err end
   options = options or {}
   return store(pump, canonical, options, sign .. "FLAGS" .. (options.silent and ".SILENT" or "") .. " " .. list)
@@ -152,6 +136,9 @@ local function transfer(pump, verb, set, mailbox, options)
 end
 
 --- Copies messages to another mailbox.
+-- @param set
+-- @tparam string mailbox UTF-8
+-- @tparam[opt] table options `seq`, `batch` (messages that one command is given at most), `timeout`
 -- @treturn table `{uidvalidity=, from=set, to=set}` of the copies, empty where the server does not
 --   tell (UIDPLUS); or nil, err: `err.response_code` "TRYCREATE" where the mailbox is not there
 function messages:copy(set, mailbox, options)
@@ -159,6 +146,8 @@ function messages:copy(set, mailbox, options)
   run.text(mailbox, "copy", "a mailbox")
   local canonical = run.set(set, "copy")
   local pump = run.pump(self, "copy")
+  local err = run.misplaced(pump, set, options, "copy")
+  if err then return nil, err end
   return transfer(pump, "COPY", canonical, mailbox, options)
 end
 
@@ -172,11 +161,14 @@ local function move_by_copy(pump, set, mailbox, options)
   if options and options.seq then
     return nil, pump:error("unsupported", "the server lacks MOVE; give UIDs", { command = "MOVE" })
   end
+  local place = run.place(pump)
   local result, err = transfer(pump, "COPY", set, mailbox, options)
-  if not result then return nil, err end
+  err = err or run.moved_on(pump, place, "UID STORE")
+  if err then return nil, err end
   local ok
-  ok, err = store(pump, set, { timeout = options and options.timeout }, "+FLAGS.SILENT (\\Deleted)")
-  if not ok then return nil, err end
+  ok, err = store(pump, set, options or {}, "+FLAGS.SILENT (\\Deleted)")
+  err = err or run.moved_on(pump, place, "UID EXPUNGE")
+  if not ok or err then return nil, err end
   result.expunged = can(pump, "UIDPLUS")
   if not result.expunged then return result end
   ok, err = in_pieces(pump, options, set, nil, nil, "UID EXPUNGE")
@@ -192,10 +184,15 @@ function messages:move(set, mailbox, options)
   run.text(mailbox, "move", "a mailbox")
   local canonical = run.set(set, "move")
   local pump = run.pump(self, "move")
-  if pump.failure then return nil, pump.failure end
+  local err = run.misplaced(pump, set, options, "move")
+  if err then return nil, err end
   if can(pump, "MOVE") then return transfer(pump, "MOVE", canonical, mailbox, options) end
-  return move_by_copy(pump, canonical, mailbox, options)
+  local result
+  result, err = move_by_copy(pump, canonical, mailbox, options)
+  return result, err
 end
+
+local EXPUNGE = { batch = "number?", timeout = "number|table?" }
 
 --- Removes messages that are marked \Deleted.
 -- @param[opt] set only these UIDs (UID EXPUNGE, RFC 4315); left out: all that are marked, whoever
@@ -204,10 +201,11 @@ end
 -- @treturn boolean true; or nil, err: kind "unsupported" where a set is given and the server lacks UIDPLUS
 function messages:expunge(set, options)
   local canonical = set ~= nil and run.set(set, "expunge")
-  run.options(options, "expunge")
+  run.options(options, "expunge", EXPUNGE)
   local pump = run.pump(self, "expunge")
-  if pump.failure then return nil, pump.failure end
   local ok, err
+  err = run.misplaced(pump, set, nil, "expunge")
+  if err then return nil, err end
   if not canonical then
     ok, err = run.call(pump, options, nil, "EXPUNGE")
   elseif not can(pump, "UIDPLUS") then

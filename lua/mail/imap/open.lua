@@ -4,6 +4,8 @@
 local auth = require "mail.auth"
 local connect = require "mail.connect"
 local events = require "mail.imap.events"
+local features = require "mail.imap.features"
+local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
 
 local open = {}
@@ -62,9 +64,12 @@ local function login_command(pump, deadline)
       if err ~= pump.failure then err.command = "LOGIN" end
       return nil, err
     end
-    local ok
-    ok, err = run.finish(pump, id, "LOGIN", nil, nil, deadline)
-    if ok then return true end
+    local ok, value
+    ok, err, value = run.finish(pump, id, "LOGIN", nil, nil, deadline)
+    if ok then
+      refusal.accepted(pump, err, value)
+      return true
+    end
     if err.kind == "rejected" then
       err.kind, err.message = "auth", pump:masked("login failed: " .. (err.text or ""))
     end
@@ -80,19 +85,23 @@ function open.login(pump, o, deadline)
   local ok, err = auth.run(pump, o, {
     command = "AUTHENTICATE", deadline = deadline, offered = offered(session), initial = true,
     extra = {
-      protocol = "imap", secure = session:tls_info() ~= nil,
+      protocol = "imap", secure = pump:is_secure(),
       pseudo = { { name = "LOGIN-COMMAND", plaintext = true, offered = not session:has_capability("LOGINDISABLED") } },
     },
     pseudo = { ["LOGIN-COMMAND"] = login_command(pump, deadline) },
     begin = function(mechanism, initial) return pump:begin("begin_authenticate", mechanism, initial) end,
-    result = function(status, code, _, text)
-      if status == "OK" then return true end
-      return nil, { response_code = code, text = text }
+    result = function(status, code, value, text)
+      if code == "ALERT" then events.dispatch(pump, { type = "alert", text = text }) end
+      if status ~= "OK" then return nil, refusal.fields(pump, {}, code, value, text) end
+      refusal.accepted(pump, code, value)
+      return true
     end,
   })
   if not pump.log then pump.secrets = nil end
   if not ok then return nil, err end
-  return capability(pump, deadline)
+  ok, err = capability(pump, deadline)
+  if not ok then return nil, err end
+  return features.after_login(pump, deadline)
 end
 
 local function wants_login(o)
@@ -104,13 +113,14 @@ end
 function open.greet(pump, o, deadline)
   pump.unsolicited = events.unsolicited
   pump.allow_plaintext_login = o.allow_plaintext_login
-  local kind, status, code, _, text = pump:wait(0, deadline)
+  features.wish(pump, o)
+  local kind, status, code, value, text = pump:wait(0, deadline)
   if not kind then return nil, status end
   if kind == "bye" then
-    return nil, pump:error("rejected", "the server refuses the connection: " .. tostring(status), {
-      command = "greeting", text = status, response_code = code, temporary = true,
-    })
+    return nil, pump:error("rejected", "the server refuses the connection: " .. tostring(status),
+      refusal.fields(pump, { command = "greeting", temporary = code ~= "REFERRAL" }, code, value, status))
   end
+  if code == "ALERT" then events.dispatch(pump, { type = "alert", text = text }) end
   pump.greeting = text
   local preauth = status == "PREAUTH"
   if preauth and o.tls == "starttls" then
@@ -122,7 +132,11 @@ function open.greet(pump, o, deadline)
   if ok and not preauth and (o.tls == "starttls" or o.tls == "opportunistic") then
     ok, err = starttls(pump, o, deadline)
   end
-  if ok and not preauth and wants_login(o) then ok, err = open.login(pump, o, deadline) end
+  if ok and preauth then
+    ok, err = features.after_login(pump, deadline)
+  elseif ok and wants_login(o) then
+    ok, err = open.login(pump, o, deadline)
+  end
   return ok, err
 end
 

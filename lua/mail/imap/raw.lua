@@ -43,7 +43,8 @@ end
 
 -- These change what the session is in the middle of; each has a method that knows how.
 local OWN = {
-  STARTTLS = "connect", AUTHENTICATE = "authenticate", LOGIN = "login", IDLE = "idle", COMPRESS = "connect",
+  STARTTLS = "connect", AUTHENTICATE = "authenticate", LOGIN = "login", IDLE = "idle", COMPRESS = "compress",
+  UNAUTHENTICATE = "unauthenticate", ENABLE = "enable",
 }
 
 local function check_verb(verb, what)
@@ -53,9 +54,13 @@ local function check_verb(verb, what)
   end
 end
 
+-- These open another mailbox or leave it: what was found in the last one names nothing here any more.
+local LEAVES = { SELECT = true, EXAMINE = true, CLOSE = true, UNSELECT = true }
+
 -- Runs a command and gathers all that comes for it; what is news goes to the handlers too.
 local function gather(pump, options, verb, ...)
   local all = {}
+  if LEAVES[verb] then pump.mailbox, pump.raw_mailbox = nil, {} end
   local ok, code, value, text = run.call(pump, options, function(name, number, data, said, said_value, words)
     all[#all + 1] = {
       kind = "untagged", name = name, number = number, value = data, code = said, code_value = said_value,

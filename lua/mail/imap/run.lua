@@ -4,12 +4,15 @@
 -- what calls them, as a tail call.
 -- @module mail.imap.run
 
+local Err = require "mail.err"
 local Pump = require "mail.pump"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local refusal = require "mail.imap.refusal"
+local set = require "mail.imap.set"
 local want = require "mail.want"
 
-local run = {}
+local run = { unpack = table.unpack or unpack } -- luacheck: ignore
 
 -- --- arguments ------------------------------------------------------------------------------------
 
@@ -29,10 +32,19 @@ function run.text(value, what, name)
 end
 
 --- A set in the standard's form, "" for an empty one.
-function run.set(set, what)
-  local canonical, why = core.seqset(set)
+function run.set(value, what)
+  local canonical, why = set.text(value)
   if not canonical then error(("imap:%s: bad set: %s"):format(what, tostring(why)), 3) end
   return canonical
+end
+
+--- Why a set must not be used now: it was found elsewhere, or is "$" and the server does not know that.
+-- Raises where numbers of one kind are used as the other.
+-- @treturn ?table err
+function run.misplaced(pump, value, options, what)
+  if pump.failure then return pump.failure end
+  local err = set.refused(pump, value, options and options.seq, what, 2)
+  return err
 end
 
 --- The pump of a session. One that is driven by hand has none, and nothing to wait on.
@@ -48,18 +60,68 @@ end
 -- (RFC 2683 §3.2.1.5).
 local SET_MAX = 4000
 
+-- The same bounded by messages; a range of very many numbers that nobody counted stays whole.
+local function batches(text, messages)
+  local ranges = core.uidset(text)
+  if not ranges or ranges:count() > 100 * messages + 1e6 then return nil end
+  local pieces = {}
+  local piece, last = ranges:part(0, SET_MAX, messages)
+  while piece do
+    pieces[#pieces + 1] = piece
+    piece, last = ranges:part(last, SET_MAX, messages)
+  end
+  return pieces
+end
+
 --- "1:3,5,…" in pieces of at most SET_MAX octets, cut at commas; none for an empty set.
-function run.pieces(set)
-  if set == "" then return {} end
-  local pieces, from = {}, 1
-  while #set - from + 1 > SET_MAX do
+-- @tparam string text
+-- @tparam[opt] number messages in one piece at most
+function run.pieces(text, messages)
+  if text == "" then return {} end
+  local pieces, from = messages and batches(text, math.max(1, math.floor(messages))), 1
+  if pieces then return pieces end
+  pieces = {}
+  while #text - from + 1 > SET_MAX do
     local cut = from + SET_MAX
-    while set:byte(cut) ~= 44 do cut = cut - 1 end
-    pieces[#pieces + 1] = set:sub(from, cut - 1)
+    while text:byte(cut) ~= 44 do cut = cut - 1 end
+    pieces[#pieces + 1] = text:sub(from, cut - 1)
     from = cut + 1
   end
-  pieces[#pieces + 1] = set:sub(from)
+  pieces[#pieces + 1] = text:sub(from)
   return pieces
+end
+
+--- Of what is to be done in several commands, one has failed: the error tells how far it came.
+-- @tparam table err
+-- @tparam table pieces in the order in which they are sent
+-- @tparam number at which of them failed
+-- @treturn table the error, with `done` and `left`, sets as text
+function run.halfway(err, pieces, at)
+  if #pieces < 2 then return err end
+  local copy = {}
+  for name, value in pairs(err) do copy[name] = value end
+  copy.done, copy.left = table.concat(pieces, ",", 1, at - 1), table.concat(pieces, ",", at)
+  copy.message = ("%s (%d of %d commands were done before)"):format(err.message, at - 1, #pieces)
+  return Err.new(copy)
+end
+
+--- What is selected now, for `moved_on`.
+function run.place(pump)
+  local box = pump.mailbox
+  return { box = box, name = box and box.name, uidvalidity = box and box.uidvalidity }
+end
+
+--- Why the next of several commands must not be sent: its numbers name other messages since.
+-- @tparam table pump
+-- @tparam table place what `place` said when the first was sent
+-- @tparam string command
+-- @treturn ?table err
+function run.moved_on(pump, place, command)
+  local box = pump.mailbox
+  if pump.failure then return pump.failure end
+  local same = box == place.box or (box and command:find "^UID " and box.name == place.name)
+  if same and (box and box.uidvalidity) == place.uidvalidity then return nil end
+  return pump:error("invalid", "another mailbox was opened meanwhile; the rest was not done", { command = command })
 end
 
 local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
@@ -82,15 +144,30 @@ end
 
 -- --- answers --------------------------------------------------------------------------------------
 
--- Codes of servers that may say otherwise later (RFC 5530).
-local PASSING = { UNAVAILABLE = true, INUSE = true, LIMIT = true, THROTTLED = true }
-
---- NO or BAD as an error.
+--- NO or BAD as an error; its fields are those of mail.imap.refusal.
 function run.refusal(pump, command, status, code, value, text, kind)
-  return pump:error(kind or "rejected", status .. " " .. (text or ""), {
-    command = command, status = status, response_code = code, response_value = value, text = text,
-    temporary = PASSING[code] or false,
-  })
+  local fields = { command = command, status = status, temporary = false }
+  return pump:error(kind or "rejected", status .. " " .. (text or ""),
+    refusal.fields(pump, fields, code, value, text))
+end
+
+--- The server lacks a capability, and nothing was sent.
+function run.unsupported(pump, command, capability)
+  return pump:error("unsupported", "the server does not offer " .. (capability or command), { command = command })
+end
+
+--- True where the server has one of these capabilities.
+function run.has(pump, ...)
+  for i = 1, select("#", ...) do
+    if pump.session:has_capability((select(i, ...))) then return true end
+  end
+  return false
+end
+
+--- Untagged data that came with a command and is none of its answer: for the handlers.
+function run.news(pump, name, number, value, code, code_value, text)
+  if name == "FETCH" then return events.unsolicited(pump, "fetch", value) end
+  return events.unsolicited(pump, "untagged", name, number, value, code, code_value, text)
 end
 
 --- Sends what is new, although whoever reads for this session sleeps until the server speaks.
@@ -116,20 +193,60 @@ end
 -- @return true and the tagged answer's code, value, text; or nil, err
 function run.finish(pump, id, command, options, collect, deadline)
   deadline = deadline or pump:deadline(options)
+  local alerts = pump.alert_count or 0
   while true do
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if not kind then
       if a ~= pump.failure then a.command = a.command or command end
       return nil, a
     elseif kind == "done" then
+      if b == "ALERT" then events.dispatch(pump, { type = "alert", text = d }) end
       if a == "OK" then return true, b, c, d end
-      return nil, run.refusal(pump, command, a, b, c, d)
+      local err = run.refusal(pump, command, a, b, c, d)
+      if (pump.alert_count or 0) > alerts then err.alert = pump.alerts[#pump.alerts] end
+      return nil, err
     elseif kind == "untagged" then
       if collect then collect(a, b, c, d, e, f) else events.unsolicited(pump, kind, a, b, c, d, e, f) end
     elseif kind == "fetch" then
       if collect then collect("FETCH", a.seq, a) else events.unsolicited(pump, kind, a) end
     end
   end
+end
+
+-- Commands about many things that are in flight at once.
+local FLIGHT = 64
+
+local function give_up(pump, ids, first, last)
+  for i = first, last do
+    if ids[i] then pump:abandon(ids[i]) end
+  end
+end
+
+--- Runs a command for each of many, many in flight at once.
+-- @tparam Pump pump
+-- @tparam table items
+-- @tparam function begin (item) → id; or nil, err: kind "invalid" passes over that one
+-- @tparam function finish (item, id) → true; or nil, err, which ends it
+-- @return true; or nil, err
+function run.each(pump, items, begin, finish)
+  for first = 1, #items, FLIGHT do
+    local last, ids = math.min(first + FLIGHT - 1, #items), {}
+    for i = first, last do
+      local id, err = begin(items[i])
+      if not id and err.kind ~= "invalid" then return nil, err end
+      ids[i] = id or false
+    end
+    for i = first, last do
+      if ids[i] then
+        local ok, err = finish(items[i], ids[i])
+        if not ok then
+          give_up(pump, ids, i + 1, last)
+          return nil, err
+        end
+      end
+    end
+  end
+  return true
 end
 
 --- Sends a command of typed arguments and waits for its end.

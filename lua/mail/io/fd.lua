@@ -6,6 +6,7 @@
 
 local core = require "mail.core"
 local Err = require "mail.err"
+local adapter = require "mail.io.adapter"
 
 local fd = {}
 
@@ -29,7 +30,9 @@ local function drive(host, step, deadline, kind, where)
     if not seconds or seconds > left then seconds = left end
     local ok, why = true, nil
     if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
-    if not ok and why ~= "timeout" then
+    if ok ~= true and why ~= "timeout" then
+      if Err.is(why) then return nil, why end
+      if type(why) ~= "string" then adapter.broken(host, adapter.words(ok, why)) end
       return nil, Err.new { kind = why == "cancelled" and "cancelled" or "io", message = why }
     end
   end
@@ -42,14 +45,29 @@ local function finish(host, object)
   object:close()
 end
 
+-- A value that makes the loop forget the connection when both are collected together: younger than
+-- the connection, it is finalized before it, and the descriptor is still open then.
+local function guard(host, conn)
+  local function collected()
+    local socket = conn:fd()
+    if socket then host.forget(socket) end
+  end
+  if not newproxy then return setmetatable({}, { __gc = collected }) end
+  local value = newproxy(true) -- Lua 5.1 finalizes userdata only
+  getmetatable(value).__gc = collected
+  return value
+end
+
 -- Resolves `name` and connects to the first address that answers.
 -- @tparam table host the adapter
 -- @tparam string name host name or address literal
 -- @tparam number port
 -- @tparam table options local_address, dns_servers
 -- @tparam number deadline
--- @treturn conn | nil, err
+-- @treturn conn, and a value that must live as long as that; or nil, err
 local function connect(host, name, port, options, deadline)
+  local refusal = adapter.refusal(host)
+  if refusal then return nil, refusal end
   local resolver = core.resolver(name, { servers = options.dns_servers })
   local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
   finish(host, resolver)
@@ -62,17 +80,20 @@ local function connect(host, name, port, options, deadline)
   if not socket then return nil, err end
   -- Its number may be that of a connection which was collected without being closed.
   host.forget(socket)
-  return core.conn(socket)
+  local conn = core.conn(socket)
+  return conn, host.lingers and guard(host, conn) or nil
 end
 
---- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`.
+--- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`. Where `lingers` is
+-- true the loop knows a descriptor beyond the wait for it, and is told when one is collected.
 -- @tparam table host
 -- @treturn table the same table with connect, next, await, flush, close and the defaults filled in
 function fd.complete(host)
   if host.complete then return host end
   host.complete = true
+  host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
   host.pause = host.pause or function() end
-  host.nudge = host.nudge or function() end
+  host.nudge = host.nudge or host.forget -- which ends a wait, too
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end

@@ -6,7 +6,14 @@
 -- loop. Nothing here knows what is carried; TLS, where it is wanted, is put in by the session.
 -- @module mail.io.stream
 
+local Err = require "mail.err"
+local adapter = require "mail.io.adapter"
+
 local stream = {}
+
+local READ = "a read gives one octet or more, or nil and why ('timeout', 'closed' or a message)"
+local WRITE = "a write gives true, or nil and why"
+local DIAL = "dial gives a transport with read, write and close, or nil and an error"
 
 local Conn = {}
 Conn.__index = Conn
@@ -31,7 +38,11 @@ local function send(conn, session, timeout)
   while out do
     moved = true
     local ok, why = conn.transport:write(out, timeout)
-    if not ok then
+    if ok ~= true then
+      if type(why) ~= "string" then
+        conn.writing = nil
+        adapter.broken(conn.host or conn, adapter.words(ok, why), WRITE)
+      end
       broken(conn, session, why)
       break
     end
@@ -46,10 +57,14 @@ local function await(conn, _, timeout)
   if send(conn, session, timeout) or session:is_freed() then return true end
   local bytes, why = conn.transport:read(timeout)
   if session:is_freed() then return true end
-  if bytes then
+  if type(bytes) == "string" and bytes ~= "" then
     session:feed(bytes)
     return true
   end
+  if bytes ~= nil or type(why) ~= "string" and not Err.is(why) then
+    adapter.broken(conn.host or conn, adapter.words(bytes, why), READ)
+  end
+  if Err.is(why) then return nil, why end
   if why == "timeout" or why == "cancelled" then return nil, why end
   return broken(conn, session, why)
 end
@@ -84,11 +99,25 @@ end
 -- @treturn table the same table with connect, next, await, flush and close
 function stream.complete(host)
   if host.connect then return host end
+  host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
   host.pause = host.pause or function() end
   function host.connect(name, port, options, deadline)
+    local refusal = adapter.refusal(host)
+    if refusal then return nil, refusal end
     local transport, err = host.dial(name, port, options, deadline)
-    if not transport then return nil, err end
-    return stream.conn(transport)
+    if transport then
+      for _, method in ipairs { "read", "write", "close" } do
+        if type(transport[method]) ~= "function" then
+          adapter.broken(host, "a transport without " .. method, DIAL)
+        end
+      end
+      local conn = stream.conn(transport)
+      conn.host = host
+      return conn
+    end
+    if Err.is(err) then return nil, err end
+    if type(err) ~= "string" then adapter.broken(host, adapter.words(transport, err), DIAL) end
+    return nil, Err.new { kind = "connect", message = ("%s:%d: %s"):format(name, port, err), temporary = true }
   end
   return put(host)
 end
