@@ -132,7 +132,7 @@ static int push_found(lua_State *L, const struct lm_resolve *r) {
 }
 
 /* step() -> "wait", fd, "r" | "rw", seconds | "done", { address, ... } or { record, ... } |
-** "fail", message, temporary */
+** "fail", message, temporary, "name" | "record" | nil: what there is none of */
 static int resolver_step(lua_State *L) {
   struct resolver *u = lm_checkself(L);
   bool write = false;
@@ -147,7 +147,8 @@ static int resolver_step(lua_State *L) {
   lua_pushliteral(L, "fail");
   lua_pushstring(L, u->r ? lm_resolve_why(u->r) : u->why ? u->why : "resolver is closed");
   lua_pushboolean(L, u->r && lm_resolve_is_temporary(u->r));
-  return 3;
+  lua_pushstring(L, u->r ? lm_resolve_missing(u->r) : NULL);
+  return 4;
 }
 
 /* fd() -> the descriptor that the loop may know | nil */

@@ -12,6 +12,7 @@
 struct rows {
   struct lm_record *at;
   size_t count;
+  bool short_of_memory; /* what is there is not all of it, and must not pass for it */
 };
 
 int lm_record_number(enum lm_record_type type) {
@@ -29,7 +30,10 @@ static struct lm_record *add(struct rows *rows, const char *text, size_t n) {
   struct lm_record *row;
   if (rows->count >= LM_RECORDS) return NULL;
   row = &rows->at[rows->count];
-  if ((row->text = malloc(n + 1)) == NULL) return NULL;
+  if ((row->text = malloc(n + 1)) == NULL) {
+    rows->short_of_memory = true;
+    return NULL;
+  }
   memcpy(row->text, text, n);
   row->text[n] = '\0';
   row->n = n;
@@ -89,7 +93,7 @@ static int parse_txt(const unsigned char *answer, int n, struct rows *rows) {
 
 int lm_record_parse(enum lm_record_type type, const unsigned char *answer, int n,
                     struct lm_record **rows_out, size_t *count_out) {
-  struct rows rows = {calloc(LM_RECORDS, sizeof *rows.at), 0};
+  struct rows rows = {calloc(LM_RECORDS, sizeof *rows.at), 0, false};
   int status = ARES_ENOMEM;
   *rows_out = NULL;
   *count_out = 0;
@@ -98,6 +102,8 @@ int lm_record_parse(enum lm_record_type type, const unsigned char *answer, int n
   if (type == LM_RECORD_SRV) status = parse_srv(answer, n, &rows);
   if (type == LM_RECORD_TXT) status = parse_txt(answer, n, &rows);
   if (status == ARES_SUCCESS && rows.count == 0) status = ARES_ENODATA;
+  if (status == ARES_EBADNAME) status = ARES_EBADRESP; /* the answer's fault, not the question's */
+  if (rows.short_of_memory) status = ARES_ENOMEM;
   *rows_out = rows.at;
   *count_out = rows.count;
   return status;

@@ -298,6 +298,11 @@ const char *lm_resolve_why(const struct lm_resolve *r) {
   }
 }
 
+const char *lm_resolve_missing(const struct lm_resolve *r) {
+  if (r->status == ARES_ENOTFOUND) return "name";
+  return r->status == ARES_ENODATA ? "record" : NULL;
+}
+
 bool lm_resolve_is_temporary(const struct lm_resolve *r) {
   switch (r->status) {
   case ARES_SUCCESS:

@@ -55,4 +55,8 @@ const struct lm_record *lm_resolve_record(const struct lm_resolve *r, size_t i);
 const char *lm_resolve_why(const struct lm_resolve *r);
 bool lm_resolve_is_temporary(const struct lm_resolve *r);
 
+/* What the name servers say there is none of: "name" (NXDOMAIN), or "record" where the name has none
+** of the type; NULL where they said neither. */
+const char *lm_resolve_missing(const struct lm_resolve *r);
+
 #endif
