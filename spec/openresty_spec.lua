@@ -277,7 +277,7 @@ describe("Names in nginx", function()
       local s, err = mail.imap.connect { host = "[::1]", port = 1, tls = "none" } return err.kind, tostring(err) ]])
     assert.matches("^connect\nimap: 127.0.0.1:1: connection refused", outcome [[
       local s, err = mail.imap.connect { host = "127.0.0.1", port = 1, tls = "none" } return err.kind, tostring(err) ]])
-    assert.matches("^timeout\nimap: no%-such%-host%.example%.test: no address in time", outcome [[
+    assert.matches("^timeout\nimap: no%-such%-host%.example%.test: no answer from the name servers in time", outcome [[
       local s, err = imap { host = "no-such-host.example.test", resolver = "own", dns_servers = "127.0.0.1:1",
         timeout = 0.3 } return err.kind, tostring(err) ]])
   end)

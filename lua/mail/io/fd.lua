@@ -10,26 +10,45 @@ local adapter = require "mail.io.adapter"
 
 local fd = {}
 
+-- How long a loop that cannot wait for a descriptor looks away from it: first, and at most.
+local FIRST_LOOK, LAST_LOOK = 0.001, 0.02
+
+-- One wait for what an object of the core waits for. Where the loop cannot wait for descriptors: a pause,
+-- by an event, which says "cancelled" where a sleep would raise.
+local function wait(host, descriptor, what, seconds, looks)
+  if host.wait and descriptor then return host.wait(descriptor, what, seconds) end
+  if not host.wait then
+    seconds = math.min(seconds, LAST_LOOK, FIRST_LOOK * 2 ^ math.min(looks, 10))
+    if host.event then return host.event():wait(seconds) end
+  end
+  host.sleep(seconds)
+  return true
+end
+
 -- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
 -- is "done" or "fail". Returns its answer behind "done", or nil, error.
 local function drive(host, step, deadline, kind, where)
   local known
+  local looks = 0
   while true do
     local answer, a, what, seconds = step()
-    if answer == "wait" and a and a ~= known then
+    if answer == "wait" and a and a ~= known and host.forget then
       host.forget(a) -- a new descriptor, whatever the loop knew under its number
       known = a
     end
     if answer == "done" then return a end
     if answer == "fail" then
       local message = kind == "dns" and where .. ": " .. a or a
-      return nil, Err.new { kind = kind, message = message, temporary = what ~= false }
+      return nil, Err.new { kind = kind, message = message, temporary = what ~= false, missing = seconds }
     end
     local left = deadline - host.now()
-    if left <= 0 then return nil, Err.new { kind = "timeout", message = where .. ": no connection in time" } end
+    if left <= 0 then
+      local missed = kind == "dns" and "no answer from the name servers in time" or "no connection in time"
+      return nil, Err.new { kind = "timeout", message = where .. ": " .. missed }
+    end
     if not seconds or seconds > left then seconds = left end
-    local ok, why = true, nil
-    if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
+    local ok, why = wait(host, a, what, seconds, looks)
+    looks = looks + 1
     if ok ~= true and why ~= "timeout" then
       if Err.is(why) then return nil, why end
       if type(why) ~= "string" then adapter.broken(host, adapter.words(ok, why)) end
@@ -41,7 +60,7 @@ end
 -- The loop forgets what it knows of a resolver or a dial before the descriptor goes.
 local function finish(host, object)
   local socket = object:fd()
-  if socket then host.forget(socket) end
+  if socket and host.forget then host.forget(socket) end
   object:close()
 end
 
@@ -58,17 +77,19 @@ local function guard(host, conn)
   return value
 end
 
---- Resolves a name by the core's own resolver.
--- @tparam table host `wait`, `forget`, `now`, `sleep` of an adapter
--- @tparam string name host name or address literal
--- @tparam table options dns_servers
+--- Asks the core's own resolver, on whatever loop: where that cannot wait for a descriptor, the resolver is
+-- looked at now and then.
+-- @tparam table host `now`, and `wait` with `forget`, or `event`, or `sleep` of an adapter
+-- @tparam string name host name or address literal; a domain name in A-labels for other types
+-- @tparam table options dns_servers, type ("MX", "SRV", "TXT"; nil: addresses), family (4 or 6; nil: both)
 -- @tparam number deadline
--- @treturn {string,...} addresses; or nil, err
+-- @treturn table addresses, or rows { text=, priority=, weight=, port= }; or nil, err: kind "dns", `missing`
+--   is "name" where there is no such name, "record" where it has none of that type
 function fd.resolve(host, name, options, deadline)
-  local resolver = core.resolver(name, { servers = options.dns_servers })
-  local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
+  local resolver = core.resolver(name, { servers = options.dns_servers, type = options.type, family = options.family })
+  local found, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
   finish(host, resolver)
-  return addresses, err
+  return found, err
 end
 
 --- Resolves `name` and connects to the first address that answers (RFC 8305).
