@@ -65,6 +65,17 @@ local function attempt(host, port, options, seconds, by_name)
   return self
 end
 
+-- A Unix socket.
+local function attempt_path(path, options, seconds)
+  local self = cosocket.new(options.pool)
+  self.socket:settimeouts(milliseconds(seconds), nil, nil)
+  local ok, why = call(self, "connect", "unix:" .. path, { pool = options.pool or UNSHARED })
+  if ok then return self end
+  call(self, "close")
+  if why == "timeout" then return failure("timeout", true, "%s: no connection in time", path) end
+  return failure("connect", true, "cannot connect to %s: %s", path, why)
+end
+
 -- One address after the other; each has its share of what time is left.
 local function attempt_all(list, port, options, deadline)
   local transport, err
@@ -77,6 +88,7 @@ end
 
 -- nginx's resolver where there is one; our own where it has no answer, or where the user wants that.
 local function reach(name, port, options, deadline)
+  if options.path then return attempt_path(options.path, options, deadline - now()) end
   local numeric = name:match "^%[?([%x:.]*:[%x:.]*)%]?$" or name:match "^%d+%.%d+%.%d+%.%d+$"
   if numeric then return attempt(numeric, port, options, deadline - now()) end
   local which = options.resolver or options.dns_servers and "own"

@@ -110,22 +110,93 @@ function fd.dial(host, name, port, options, deadline)
   return socket, err
 end
 
--- A connection, and a value that must live as long as that; or nil, err.
-local function connect(host, name, port, options, deadline)
-  local refusal = adapter.refusal(host)
-  if refusal then return nil, refusal end
-  local socket, err = fd.dial(host, name, port, options, deadline)
-  if not socket then return nil, err end
+--- A connected socket as a connection; the caller's descriptor becomes that one's.
+-- @treturn conn
+-- @return a value that must live as long as that
+function fd.adopt(host, socket)
   -- Its number may be that of a connection which was collected without being closed.
   host.forget(socket)
   local conn = core.conn(socket)
   return conn, host.lingers and guard(host, conn) or nil
 end
 
+-- A Unix socket. Its listener may have no room for a moment, which no descriptor tells of.
+local function dial_path(host, path, deadline)
+  while true do
+    local socket, why = core.unix(path)
+    if socket then return socket end
+    if why ~= "again" then
+      local message = ("cannot connect to %s: %s"):format(path, why)
+      return nil, Err.new { kind = "connect", message = message, temporary = true }
+    end
+    if host.now() >= deadline then
+      return nil, Err.new { kind = "timeout", message = path .. ": no connection in time" }
+    end
+    local ok
+    ok, why = host.event():wait(LAST_LOOK)
+    if ok ~= true and why ~= "timeout" then
+      if Err.is(why) then return nil, why end
+      return nil, Err.new { kind = why == "cancelled" and "cancelled" or "io", message = tostring(why) }
+    end
+  end
+end
+
+-- A connection, and a value that must live as long as that; or nil, err.
+local function connect(host, name, port, options, deadline)
+  local refusal = adapter.refusal(host)
+  if refusal then return nil, refusal end
+  local socket, err
+  if options.path then
+    socket, err = dial_path(host, options.path, deadline)
+  else
+    socket, err = fd.dial(host, name, port, options, deadline)
+  end
+  if not socket then return nil, err end
+  return fd.adopt(host, socket)
+end
+
+-- Waits within a read or a write of plain octets: true, or nil and why.
+local function ready(host, conn, what, deadline)
+  local left = deadline - host.now()
+  if left <= 0 then return nil, "timeout" end
+  local ok, why = host.wait(conn:fd(), what, left)
+  if ok == true then return true end
+  if type(why) ~= "string" and not Err.is(why) then adapter.broken(host, adapter.words(ok, why)) end
+  return nil, why
+end
+
+-- Some octets as they come: for what is said before a session has the connection.
+local function read(host, conn, deadline)
+  while true do
+    local bytes, why = conn:recv()
+    if bytes or why ~= "again" then return bytes, why end
+    local ok
+    ok, why = ready(host, conn, "r", deadline)
+    if not ok then return nil, why end
+  end
+end
+
+local function write(host, conn, bytes, deadline)
+  local from = 1
+  while from <= #bytes do
+    local sent, why = conn:send(bytes, from)
+    if sent then
+      from = from + sent
+    elseif why ~= "again" then
+      return nil, why
+    else
+      local ok
+      ok, why = ready(host, conn, "w", deadline)
+      if not ok then return nil, why end
+    end
+  end
+  return true
+end
+
 --- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`. Where `lingers` is
 -- true the loop knows a descriptor beyond the wait for it, and is told when one is collected.
 -- @tparam table host
--- @treturn table the same table with connect, next, await, flush, close and the defaults filled in
+-- @treturn table the same table with connect, next, await, flush, close, read, write and the defaults filled in
 function fd.complete(host)
   if host.complete then return host end
   host.complete = true
@@ -135,6 +206,10 @@ function fd.complete(host)
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end
+  -- Octets, or nil and "timeout", "closed", "cancelled" or a message; for tunnels (mail.proxy).
+  function host.read(conn, deadline) return read(host, conn, deadline) end
+  -- True when all is sent; else nil and why.
+  function host.write(conn, bytes, deadline) return write(host, conn, bytes, deadline) end
   -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can.
   function host.next(conn, session)
     return conn:next(session)
