@@ -106,7 +106,8 @@ end)
 describe("services", function()
   it("come by priority, with their ports", function()
     assert.same({ { host = "mail.example.test", port = 9993, priority = 0, weight = 5 },
-      { host = "spare.example.test", port = 993, priority = 1, weight = 0 } }, dns.srv("imaps", "example.test", options()))
+      { host = "spare.example.test", port = 993, priority = 1, weight = 0 } },
+      dns.srv("imaps", "example.test", options()))
     assert.equal(2, #assert(dns.srv("_imaps._tcp", "example.test", options())))
   end)
 

@@ -61,11 +61,16 @@ static int child_words(lua_State *L) {
   return 1;
 }
 
-/* fate() -> "exit status 1" | "killed by signal 15" | nil while it runs; and its number */
+/* fate([ending]) -> "exit status 1" | "killed by signal 15" | nil while it runs; and its number. Of
+** one that is `ending` it is waited for, some milliseconds. */
 static int child_fate(lua_State *L) {
   struct lm_child *c = lm_checkself(L);
   char text[64];
-  lm_child_has_ended(c);
+  if (lua_toboolean(L, 2)) {
+    lm_child_is_ending(c);
+  } else {
+    lm_child_has_ended(c);
+  }
   if (lm_child_fate(c, text, sizeof text)) {
     lua_pushstring(L, text);
   } else {

@@ -142,12 +142,16 @@ bool lm_child_has_ended(struct lm_child *c) {
   return c->ended;
 }
 
-static void finish(struct lm_child *c) {
+bool lm_child_is_ending(struct lm_child *c) {
   struct timespec nap = {0, 1000000};
   int i;
-  kill((pid_t)c->pid, SIGTERM);
   for (i = 0; i < LM_CHILD_PATIENCE_MS && !lm_child_has_ended(c); i++) nanosleep(&nap, NULL);
-  if (lm_child_has_ended(c)) return;
+  return lm_child_has_ended(c);
+}
+
+static void finish(struct lm_child *c) {
+  kill((pid_t)c->pid, SIGTERM);
+  if (lm_child_is_ending(c)) return;
   kill((pid_t)c->pid, SIGKILL);
   while (waitpid((pid_t)c->pid, &c->status, 0) < 0 && errno == EINTR) continue;
   c->ended = true;

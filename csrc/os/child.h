@@ -31,6 +31,10 @@ long lm_child_words(struct lm_child *c, char *p, size_t n);
 /* Whether it has ended; never waits. */
 bool lm_child_has_ended(struct lm_child *c);
 
+/* The same of one that has closed its output, and so is about to end: waits for that some
+** milliseconds. */
+bool lm_child_is_ending(struct lm_child *c);
+
 /* Ends it: SIGTERM, and SIGKILL after LM_CHILD_PATIENCE_MS, which is as long as this may take. To be
 ** called when the socket is closed. Idempotent. */
 void lm_child_end(struct lm_child *c);

@@ -279,16 +279,16 @@ local function http_answer(self)
   if not last then return true end
   local head = take(self, last)
   self.seen = 0
-  local code, words = head:match "^HTTP/1%.[01] ([1-5]%d%d) ?([^\r\n]*)\r\n"
-  if not code or not is_head(head) then return broken(self, "no answer of HTTP") end
+  local code, words = head:match "^HTTP/1%.[01] ([1-5]%d%d)([^\r\n]*)\r\n"
+  if not code or words:find "^[^ ]" or not is_head(head) then return broken(self, "no answer of HTTP") end
   if code:sub(1, 1) == "2" then return finish(self) end
   if code:sub(1, 1) == "1" and code ~= "101" then
     self.interim = (self.interim or 0) + 1
     if self.interim > 10 then return refuse(self, "limit", "its answer is too long") end
     return true
   end
-  local auth = code == "407"
-  return refuse(self, auth and "auth" or "connect", self.target.words .. ": " .. readable(code .. " " .. words),
+  local auth = code == "407" or code == "401" -- which tinyproxy says to a wrong password
+  return refuse(self, auth and "auth" or "connect", self.target.words .. ": " .. readable(code .. words),
     code:sub(1, 1) == "5")
 end
 

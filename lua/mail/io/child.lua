@@ -59,8 +59,7 @@ function Conn:why()
   listen(self)
   say(self, self.partial)
   self.partial = ""
-  local fate = self.child:fate()
-  local words = self.last or fate
+  local words = self.last or self.child:fate(true)
   return words and self.program .. ": " .. words or self.conn:why()
 end
 
