@@ -25,6 +25,7 @@ static unsigned group_of(const struct lm_imap_resp *resp) {
       lm_imap_field(&resp->value, "earlier")) {
     return GROUP_EARLIER;
   }
+  if (lm_str_eq(resp->code, LM_STR("MESSAGELIMIT"))) return GROUP_LIMITED;
   return resp->group;
 }
 
@@ -36,21 +37,30 @@ static uint32_t tag_number(const struct lm_imapc *s, struct lm_str tag) {
   return lm_to_u32(lm_imapc_str(tag.p + n, tag.n - n), &id) ? id : 0;
 }
 
-/* An ESEARCH names its command; one that nobody asked for is news. */
-static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_imap_resp *resp,
-                                   struct lm_imapc_cmd *oldest) {
-  const struct lm_imap_value *tag = NULL;
-  struct lm_imapc_cmd *cmd;
-  if (resp->group == LM_IMAP_G_SEARCH && resp->value.kind == LM_VALUE_LIST) {
-    tag = lm_imap_field(&resp->value, "tag");
-  }
-  if (tag == NULL) return oldest;
-  cmd = lm_imapc_find(s, tag_number(s, lm_imap_text(tag)));
-  return cmd && cmd->phase == PHASE_SENT ? cmd : NULL;
+static bool is_progress(const struct lm_imap_resp *resp) {
+  return lm_str_eq(resp->code, LM_STR("INPROGRESS"));
 }
 
-static bool is_enabled(struct lm_str name) {
-  return lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+/* The tag that the response itself names, or NULL. */
+static const struct lm_imap_value *tag_in(const struct lm_imap_resp *resp) {
+  const struct lm_imap_value *v = is_progress(resp) ? &resp->code_value : &resp->value;
+  bool may = is_progress(resp) || resp->group == LM_IMAP_G_SEARCH;
+  return may && v->kind == LM_VALUE_LIST ? lm_imap_field(v, "tag") : NULL;
+}
+
+/* An ESEARCH and a report of progress name their command; where nobody asked for them they are news. */
+static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_imap_resp *resp,
+                                   struct lm_imapc_cmd *oldest) {
+  const struct lm_imap_value *tag = tag_in(resp);
+  struct lm_imapc_cmd *cmd;
+  if (tag == NULL) return is_progress(resp) ? NULL : oldest;
+  cmd = lm_imapc_find(s, tag_number(s, lm_imap_text(tag)));
+  return cmd && cmd->phase == PHASE_SENT ? lm_imapc_leader(s, cmd) : NULL;
+}
+
+static void enabled(struct lm_imapc *s, struct lm_str name) {
+  s->utf8 |= lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+  s->uidonly |= lm_str_eq(name, LM_STR("UIDONLY"));
 }
 
 /* ENABLED that answers no ENABLE changes nothing: names would be read and written in another form. */
@@ -66,7 +76,7 @@ static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
     lm_imapc_set_caps(s, &resp->code_value);
   }
   if (resp->group != LM_IMAP_G_ENABLED || !asked_to_enable(s)) return;
-  for (v = resp->value.u.list.first; v; v = v->next) s->utf8 |= is_enabled(v->u.text);
+  for (v = resp->value.u.list.first; v; v = v->next) enabled(s, v->u.text);
 }
 
 enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
@@ -99,6 +109,7 @@ static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
     return lm_imapc_fail(s, LM_E_LIMIT, "untagged");
   }
   learn(s, resp);
+  if (group_of(resp) == LM_IMAP_G_EXPUNGE) lm_imapc_numbers_moved(s);
   cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
   id = cmd ? cmd->id : nobody(s);
@@ -200,7 +211,7 @@ static void logged_in(struct lm_imapc *s) {
 /* All is as before the login (RFC 8437 §3), and what was said to the one who was in is void. */
 static void logged_out(struct lm_imapc *s) {
   if (!s->caps_renewed) lm_imapc_forget_caps(s);
-  s->utf8 = false;
+  s->utf8 = s->uidonly = s->notify = s->unnumbered = false;
   lm_imapc_enter(s, IMAPC_NOT_AUTHENTICATED);
 }
 
@@ -216,6 +227,7 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect e
     lm_imapc_enter(s, IMAPC_LOGOUT);
     s->over = true;
     break;
+  case EFFECT_NOTIFY: s->notify = true; break;
   case EFFECT_UNAUTHENTICATE: logged_out(s); break;
   case EFFECT_STARTTLS: s->hold = true; return LM_IMAPC_STARTTLS;
   case EFFECT_COMPRESS: s->hold = true; return LM_IMAPC_COMPRESS;
@@ -286,6 +298,8 @@ enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *
 static enum lm_status on_greeting(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
   bool ready = resp->status == LM_IMAP_OK || resp->status == LM_IMAP_PREAUTH;
+  ready &=
+      s->line.n > 0 && s->line.p[0] == '*'; /* not the code alone that Exchange may send later */
   if (resp->kind == LM_IMAP_UNTAGGED && resp->status == LM_IMAP_BYE) return on_bye(s, resp, ev);
   if (resp->kind != LM_IMAP_UNTAGGED || !ready) {
     return lm_imapc_fail_seen(s, "greeting", resp->name.n ? resp->name : resp->text);

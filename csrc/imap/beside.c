@@ -60,10 +60,15 @@ static bool same_messages(const struct lm_imapc_cmd *a, const struct lm_imapc_cm
   return by_number(a) != by_number(b) || overlap(&a->set, &b->set);
 }
 
-/* True where the answers of the two could be taken for one another's. */
+static bool joined(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
+  return a->group != 0 && a->group == b->group;
+}
+
+/* True where the answers of the two could be taken for one another's, and it matters. */
 bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
   unsigned both = a->verb->collects & b->verb->collects,
            any = a->verb->collects | b->verb->collects;
+  if (joined(a, b)) return false;
   if (a->returns && b->returns) both &= ~(unsigned)LM_IMAP_G_SEARCH;
   if (both & G_NAMELESS) return true;
   if ((both & LM_IMAP_G_FETCH) && same_messages(a, b)) return true;
@@ -87,10 +92,30 @@ struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group
   return NULL;
 }
 
-/* True where a later command in flight takes FETCH data too. */
+/* The oldest in flight of the commands that `cmd` is joined with: what comes for one of them is told
+** under its id. */
+struct lm_imapc_cmd *lm_imapc_leader(const struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
+  struct lm_imapc_cmd *other = s->first;
+  while (other != cmd && !joined(other, cmd)) other = other->next;
+  return other;
+}
+
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with) {
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, id), *first = lm_imapc_find(s, with);
+  s->refusal = NULL;
+  if (cmd == NULL || first == NULL || cmd->phase != PHASE_QUEUED || cmd->verb != first->verb) {
+    return lm_imapc_refuse(s, "these commands cannot be joined") != 0;
+  }
+  if (first->group == 0) first->group = first->id;
+  cmd->group = first->group;
+  return true;
+}
+
+/* True where a later command in flight, not joined with it, takes FETCH data too. */
 bool lm_imapc_has_company(const struct lm_imapc_cmd *cmd) {
-  for (cmd = cmd->next; cmd && in_flight(cmd); cmd = cmd->next) {
-    if (cmd->verb->collects & LM_IMAP_G_FETCH) return true;
+  const struct lm_imapc_cmd *other;
+  for (other = cmd->next; other && in_flight(other); other = other->next) {
+    if ((other->verb->collects & LM_IMAP_G_FETCH) && !joined(cmd, other)) return true;
   }
   return false;
 }
@@ -114,14 +139,27 @@ static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *res
   return (f->has & LM_IMAP_HAS_UID) && contains(&cmd->set, f->uid);
 }
 
-/* Of several commands that wait for such data, the one that the response names; else the oldest. */
+/* Data that names a message or mailbox which the command did not ask for is news. What names nothing,
+** and names of mailboxes that servers write in their own way, go to the one who waits. */
+static bool is_foreign(const struct lm_imapc *s, const struct lm_imapc_cmd *cmd,
+                       const struct lm_imap_resp *resp) {
+  const struct lm_imap_fetch *f = resp->fetch;
+  if (f == NULL) {
+    return s->notify && resp->group == LM_IMAP_G_STATUS && !(cmd->verb->collects & LM_IMAP_G_LIST);
+  }
+  if (by_number(cmd)) return f->seq && !contains(&cmd->set, f->seq);
+  return (f->has & LM_IMAP_HAS_UID) && f->uid && !contains(&cmd->set, f->uid);
+}
+
+/* Of the commands that wait for such data, the one that the response names; else the oldest, unless
+** it names something else. */
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group) {
   struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
   bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
-  if (first == NULL || !named || first == s->last) return first;
+  if (first == NULL || !named) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
-    if ((cmd->verb->collects & group) && names(cmd, resp)) return cmd;
+    if ((cmd->verb->collects & group) && names(cmd, resp)) return lm_imapc_leader(s, cmd);
   }
-  return first;
+  return is_foreign(s, first, resp) ? NULL : first;
 }

@@ -148,6 +148,10 @@ uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str pa
 ** empty challenge by itself. */
 uint32_t lm_imapc_authenticate(struct lm_imapc *s, struct lm_str mechanism, struct lm_str initial);
 
+/* Message numbers may change at any time from now on (NOTIFY with SELECTED and MessageExpunge, RFC
+** 5465 §5.3): commands that name messages by number are refused, as after ENABLE UIDONLY. */
+void lm_imapc_unnumbered(struct lm_imapc *s, bool on);
+
 /* Answers LM_IMAPC_ASK with octets (base64 is done here); always masked and wiped. */
 bool lm_imapc_answer(struct lm_imapc *s, uint32_t id, struct lm_str bytes);
 
@@ -164,6 +168,11 @@ void lm_imapc_idle_rearm(struct lm_imapc *s);
 
 /* Switches IDLE off; its DONE event follows. */
 void lm_imapc_idle_end(struct lm_imapc *s, uint32_t id);
+
+/* Joins a command that is still queued with an earlier one of the same verb: they need not wait for
+** one another, and the data of either comes under the id of the oldest that is in flight. Each has
+** its own DONE. False: refused. */
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with);
 
 /* Nobody listens for this command any more: dropped if not begun, else its answer is swallowed. In
 ** the middle of a literal of it the session fails. */

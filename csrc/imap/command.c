@@ -51,6 +51,8 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("MOVE"),           IN_SELECTED, CMD_BY_SEQ,  G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("UID EXPUNGE"),    IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("EXPUNGE"),        IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
+  {LM_NAME("UID REPLACE"),    IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
+  {LM_NAME("REPLACE"),        IN_SELECTED, CMD_BY_SEQ,  G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("CHECK"),          IN_SELECTED, 0,           0,                                      EFFECT_NONE},
   {LM_NAME("CLOSE"),          IN_SELECTED, ALONE,       0,                                      EFFECT_CLOSE},
   {LM_NAME("UNSELECT"),       IN_SELECTED, ALONE,       0,                                      EFFECT_CLOSE},
@@ -81,7 +83,12 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("SUBSCRIBE"),      IN_AUTH,     0,           0,                                      EFFECT_NONE},
   {LM_NAME("UNSUBSCRIBE"),    IN_AUTH,     0,           0,                                      EFFECT_NONE},
   {LM_NAME("APPEND"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
+  {LM_NAME("GENURLAUTH"),     IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("URLFETCH"),       IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("RESETKEY"),       IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
+  {LM_NAME("GETJMAPACCESS"),  IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
   {LM_NAME("ENABLE"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_ENABLED,                      EFFECT_NONE},
+  {LM_NAME("NOTIFY"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_STATUS,                       EFFECT_NOTIFY},
   {LM_NAME("COMPRESS"),       IN_AUTH,     ALONE,       0,                                      EFFECT_COMPRESS},
   {LM_NAME("LANGUAGE"),       IN_ANY,      CMD_ALONE,   LM_IMAP_G_OTHER,                        EFFECT_NONE},
   {LM_NAME("UNAUTHENTICATE"), IN_AUTH,     ALONE,       0,                                      EFFECT_UNAUTHENTICATE},
@@ -134,6 +141,16 @@ struct lm_imapc_cmd *lm_imapc_find(const struct lm_imapc *s, uint32_t id) {
   return cmd;
 }
 
+void lm_imapc_unnumbered(struct lm_imapc *s, bool on) {
+  s->unnumbered = on;
+}
+
+/* An EXPUNGE has come: commands that wait and were made with the old numbers must not go out. */
+void lm_imapc_numbers_moved(struct lm_imapc *s) {
+  struct lm_imapc_cmd *cmd;
+  for (cmd = s->send; cmd; cmd = cmd->next) cmd->moved |= cmd->phase == PHASE_QUEUED;
+}
+
 /* --- begin ------------------------------------------------------------------------------------------ */
 
 bool lm_imapc_tag_prefix(struct lm_imapc *s, struct lm_str prefix) {
@@ -179,6 +196,9 @@ static const char *why_not(const struct lm_imapc *s, const struct lm_imapc_verb 
   if (s->state == IMAPC_LOGOUT || s->over) return "session is over";
   if (!is_verb(name)) return "command is no atom";
   if (LM_IS(name, "IDLE")) return "IDLE is a mode, not a command";
+  if ((verb->flags & CMD_BY_SEQ) && (s->uidonly || s->unnumbered)) {
+    return "message numbers mean nothing now (UIDONLY or NOTIFY): use UIDs";
+  }
   if (verb->effect == EFFECT_LOGIN && (s->known & KNOWS_NO_LOGIN)) {
     return "the server forbids LOGIN (LOGINDISABLED)";
   }
@@ -244,7 +264,10 @@ void lm_imapc_set(struct lm_imapc *s, struct lm_str set) {
     return;
   }
   lm_imapc_text(s, set);
-  if (s->building && !s->refusal) need(s, lm_imapc_keep_set(s->building, set));
+  if (s->building == NULL || s->refusal) return;
+  need(s, lm_imapc_keep_set(s->building, set));
+  s->building->numbers |= (s->building->verb->flags & CMD_BY_SEQ) && !lm_str_eq(set, LM_STR("$")) &&
+                          !lm_str_eq(set, LM_STR("1:*"));
 }
 
 void lm_imapc_open(struct lm_imapc *s) {
@@ -280,7 +303,7 @@ static struct lm_imapc_stop *add_stop(struct lm_imapc *s, enum lm_imapc_stop_kin
     cmd->stops = stops;
   }
   stops = &cmd->stops[cmd->stop_n++];
-  *stops = (struct lm_imapc_stop){kind, cmd->text.end, LM_NOSTR, 0};
+  *stops = (struct lm_imapc_stop){.kind = kind, .at = cmd->text.end};
   return stops;
 }
 
@@ -310,7 +333,9 @@ void lm_imapc_literal(struct lm_imapc *s, struct lm_str bytes, enum lm_imapc_for
 void lm_imapc_stream(struct lm_imapc *s, uint64_t size, enum lm_imapc_form form) {
   struct lm_imapc_stop *stop;
   if (!literal_head(s, size, form)) return;
-  if ((stop = add_stop(s, STOP_CONTENT)) != NULL) stop->size = size;
+  if ((stop = add_stop(s, STOP_CONTENT)) == NULL) return;
+  stop->size = size;
+  stop->text = form == LM_IMAPC_LITERAL;
 }
 
 /* A literal whose octets are copied whatever their number: strings are short. */

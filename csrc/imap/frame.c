@@ -75,6 +75,10 @@ static bool is_number(struct lm_str w) {
   return w.n > 0;
 }
 
+static bool is_fetch(struct lm_str w) {
+  return LM_IS(w, "FETCH") || LM_IS(w, "UIDFETCH");
+}
+
 static enum lm_frame_state classify(struct lm_str line) {
   struct lm_str tag = word(&line), w = word(&line);
   bool untagged = tag.n == 1 && tag.p[0] == '*';
@@ -82,7 +86,7 @@ static enum lm_frame_state classify(struct lm_str line) {
   if (is_status(w)) return code ? LM_FRAME_CODE : LM_FRAME_TEXT;
   if (!untagged) return LM_FRAME_TEXT;            /* "+" resp-text, or no response at all */
   if (w.n && w.p[0] == '[') return LM_FRAME_CODE; /* Exchange: "* [COPYUID ...]" */
-  if (is_number(w) && LM_IS(word(&line), "FETCH")) return LM_FRAME_FETCH;
+  if (is_number(w) && is_fetch(word(&line))) return LM_FRAME_FETCH;
   return LM_FRAME_DATA;
 }
 
@@ -128,6 +132,12 @@ static bool may_announce(struct lm_imap_frame *f, struct lm_str line) {
   return f->state != LM_FRAME_TEXT;
 }
 
+/* True where the octets are not worth to be handed out in pieces. */
+static bool is_small(const struct lm_imap_frame *f, const struct lm_limits *limits) {
+  if (limits->stream && f->literal > limits->stream) return false;
+  return f->held + f->literal <= limits->piece;
+}
+
 /* A literal is announced at the end of the piece that ends at `nl`: LM_FRAME_MORE where it is held
 ** in place, or LM_FRAME_BODY. */
 static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line, const char *open,
@@ -137,7 +147,7 @@ static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line,
   if (!digits(open + 1, line.p + line.n - 1, &f->literal)) {
     return refuse(f, LM_FRAME_BAD, "literal size of 63 bits");
   }
-  if (body && f->cut && f->literal) return LM_FRAME_BODY;
+  if (body && f->cut && f->literal && !is_small(f, limits)) return LM_FRAME_BODY;
   f->held += f->literal;
   if (!body && f->literal > limits->literal) return refuse(f, LM_FRAME_LIMIT, "literal");
   if (f->held > limits->message) return refuse(f, LM_FRAME_LIMIT, "message");

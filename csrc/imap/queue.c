@@ -98,6 +98,7 @@ static void at_stop(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
   } else if (stop->kind == STOP_CONTENT) {
     cmd->phase = PHASE_CONTENT;
     cmd->content = stop->size;
+    cmd->content_text = stop->text;
   } else {
     lm_wire_trace(&s->wire, 'C', LM_STR("(literal)"));
     lm_wire_lend(&s->wire, stop->lent);
@@ -125,6 +126,25 @@ static enum lm_status go(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm
   return LM_EVENT;
 }
 
+/* A command whose numbers name other messages by now is answered here, and never sent. The words are
+** those of a server that refuses for the same reason (RFC 5530). */
+static enum lm_status answer_moved(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
+                                   struct lm_imapc_event *ev) {
+  struct lm_imap_resp *resp;
+  if (ev == NULL) return LM_WAIT;
+  if ((resp = lm_arena_zero(&s->arena, sizeof *resp)) == NULL) {
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for an answer");
+  }
+  resp->kind = LM_IMAP_TAGGED;
+  resp->status = LM_IMAP_NO;
+  resp->name = lm_imap_status_name(LM_IMAP_NO);
+  resp->code = LM_STR("EXPUNGEISSUED");
+  resp->text = LM_STR("messages went away before the command was sent: its numbers name others");
+  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DONE, .id = cmd->id, .resp = resp};
+  lm_imapc_remove(s, cmd);
+  return LM_EVENT;
+}
+
 enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
   if (s->hold || s->state == IMAPC_GREETING || s->over) return LM_WAIT;
   if (!lm_imapc_idle_write(s)) return lm_wire_failed(&s->wire) ? LM_FAIL : LM_WAIT;
@@ -132,6 +152,7 @@ enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
     struct lm_imapc_cmd *cmd = s->send;
     if (cmd->phase == PHASE_QUEUED) {
       if (!may_start(s, cmd)) return LM_WAIT;
+      if (cmd->moved && cmd->numbers) return answer_moved(s, cmd, ev);
       cmd->phase = PHASE_WRITING;
     }
     if (cmd->phase == PHASE_WAIT) return LM_WAIT;
@@ -164,6 +185,9 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
   struct lm_imapc_cmd *cmd = content_of(s, id);
   if (cmd == NULL) return false;
   if (s->wire.lent.n) return lm_imapc_refuse(s, "output is pending") != 0;
+  if (cmd->content_text && bytes.n && memchr(bytes.p, '\0', bytes.n)) {
+    return lm_imapc_refuse(s, "NUL in a literal") != 0;
+  }
   if (bytes.n > cmd->content) return lm_imapc_refuse(s, "more content than announced") != 0;
   if (bytes.n) lm_wire_lend(&s->wire, bytes);
   cmd->content -= bytes.n;

@@ -104,17 +104,19 @@ static bool status_response(struct lm_cursor *c, struct lm_imap_resp *out,
 /* Behind the last parenthesis of a FETCH. Some servers forget the line end after a literal: then
 ** the next response begins here (spec/wire/imap/quirk-missing-crlf.wire). Other rubbish is a
 ** defect. */
-static void fetch_end(struct lm_cursor *c, struct lm_imap_fetch *f) {
+static bool fetch_end(struct lm_cursor *c, struct lm_imap_fetch *f) {
   bool next = f->sections && c->p < c->end && (*c->p == '*' || lm_is(*c->p, LM_IMAP_TAG));
-  if (next) return;
-  if (!lm_imap_at_end(c)) f->defects++;
+  if (next) return true;
+  if (!lm_imap_at_end(c) && !lm_imap_fetch_defect(c->arena, f, LM_STR(""), "end of line")) {
+    return lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
   c->p = c->end;
+  return true;
 }
 
 static bool fetched(struct lm_cursor *c, struct lm_imap_resp *out, enum lm_fetch_got got) {
   out->cut = got == LM_FETCH_CUT;
-  if (got == LM_FETCH_WHOLE) fetch_end(c, out->fetch);
-  return got != LM_FETCH_BAD;
+  return got == LM_FETCH_WHOLE ? fetch_end(c, out->fetch) : got != LM_FETCH_BAD;
 }
 
 /* message-data = nz-number SP "FETCH" SP msg-att */
@@ -125,6 +127,17 @@ static bool fetch(struct lm_cursor *c, struct lm_imap_resp *out) {
   if (out->fetch == NULL) return lm_cursor_fail(c, LM_E_MEMORY, "room for a message");
   lm_imap_fetch_init(out->fetch, out->number);
   return lm_imap_sp(c) && fetched(c, out, lm_imap_fetch(c, out->fetch));
+}
+
+/* "*" SP uniqueid SP "UIDFETCH" SP msg-att (RFC 9586 §3.3): the number is the UID, and there is no
+** message number. */
+static bool uidfetch(struct lm_cursor *c, struct lm_imap_resp *out) {
+  bool ok = fetch(c, out);
+  if (out->fetch == NULL) return ok;
+  out->fetch->seq = 0;
+  out->fetch->uid = out->number;
+  out->fetch->has |= LM_IMAP_HAS_UID;
+  return ok;
 }
 
 bool lm_imap_resp_resume(struct lm_cursor *c, struct lm_imap_resp *out) {
@@ -179,6 +192,7 @@ static bool untagged(struct lm_cursor *c, const struct lm_imap_how *how, struct 
   if (name.n == 0) return lm_cursor_fail(c, LM_E_PROTOCOL, "name of a response");
   if (out->has_number) {
     if (LM_IS(name, "FETCH")) return fetch(c, out);
+    if (LM_IS(name, "UIDFETCH")) return uidfetch(c, out);
   } else if ((status = status_of(name)) != LM_IMAP_NO_STATUS) {
     return status_response(c, out, status);
   }
@@ -216,6 +230,10 @@ static bool continuation(struct lm_cursor *c, struct lm_imap_resp *out) {
 bool lm_imap_resp(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_resp *out) {
   memset(out, 0, sizeof *out);
   if (lm_accept(c, '+')) return continuation(c, out);
+  if (lm_peek(c) == '[') { /* Exchange: spec/wire/imap/quirk-exchange-bare-code.wire */
+    out->kind = LM_IMAP_UNTAGGED;
+    return status_response(c, out, LM_IMAP_OK);
+  }
   if (!lm_accept(c, '*')) return tagged(c, out);
   out->kind = LM_IMAP_UNTAGGED;
   return untagged(c, how, out);

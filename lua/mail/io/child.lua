@@ -44,8 +44,8 @@ local function listen(self)
   end
 end
 
-function Conn:next(session)
-  return self.conn:next(session)
+function Conn:next(session, stop_at)
+  return self.conn:next(session, stop_at)
 end
 
 function Conn:flush(session) return self.conn:flush(session) end
