@@ -269,8 +269,9 @@ local function refusal(o, host, protocol)
     local message = "this loop has no TLS of its own: leave tls_by out"
     return Err.new { kind = "unsupported", message = message, protocol = protocol.name }
   end
-  if type(host.now()) ~= "number" then
-    adapter.broken(host, type(host.now()) .. " for now()", "it is seconds of a monotonic clock, a number")
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
   end
 end
 
