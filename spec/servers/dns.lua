@@ -24,6 +24,7 @@ local-ttl=1
 log-facility=-
 local=/test/
 local=/example/
+local=/localhost/
 ]]
 
 -- There is no directive for it: the data in hexadecimal.
