@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/home.h"
+
 enum { OURS, ITS, WORDS, ITS_WORDS, ENDS };
 
 /* --- descriptors ----------------------------------------------------------------------------- */
@@ -112,7 +114,7 @@ int lm_child_start(struct lm_child *c, char *const argv[]) {
     return -1;
   }
   c->pid = (long)pid;
-  c->owner = (long)getpid();
+  c->owner = lm_home_process();
   c->words = fds[WORDS];
   ours = fds[OURS];
   fds[WORDS] = fds[OURS] = -1;
@@ -161,7 +163,7 @@ void lm_child_end(struct lm_child *c) {
   if (c->pid == 0) return;
   if (c->words >= 0) close(c->words);
   c->words = -1;
-  if (c->owner == (long)getpid() && !lm_child_has_ended(c)) finish(c);
+  if (c->owner == lm_home_process() && !lm_child_has_ended(c)) finish(c);
 }
 
 bool lm_child_fate(const struct lm_child *c, char *text, size_t size) {

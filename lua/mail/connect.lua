@@ -94,6 +94,8 @@ local function settle_carrier(o, protocol)
   local what = protocol .. ".connect"
   local path = o.host and o.host:match "^unix:(.+)$"
   if path then o.path, o.host = o.path or path, nil end
+  local literal = o.host and o.host:match "^%[([%x:.]+)%]$" or o.host and o.host:match "^%[[Ii][Pp][Vv]6:([%x:.]+)%]$"
+  if literal then o.host = literal end
   local carrier = carrier_of(o)
   for _, name in ipairs { "path", "command", "transport", "proxy" } do
     if carrier and name ~= carrier and o[name] then
@@ -226,11 +228,9 @@ function connect.start_tls(pump, o)
   return pump:fail(pump:error("tls", err))
 end
 
--- The name of the host in A-labels, or its address without the brackets of a literal; nil where there is none.
+-- The name of the host in A-labels; nil where there is none.
 local function server_name(o, protocol)
   if not o.host then return nil end
-  local inner = o.host:match "^%[(.*)%]$"
-  if inner then return (inner:gsub("^[Ii][Pp][Vv]6:", "")) end
   local name, why = core.idn(o.host)
   if name then return name end
   local message = ("bad host name '%s': %s"):format(o.host, why)
@@ -309,8 +309,8 @@ function connect.open(protocol, o)
   end
   local session = protocol.new_session(o)
   local pump = Pump.new {
-    session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout,
-    guard = guard, log = o.log, limits = o.limits, place = place(o), peer = { host = name, port = o.port },
+    session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout, guard = guard,
+    log = o.log, limits = o.limits, place = place(o), peer = { host = name or "localhost", port = o.port },
   }
   local ok
   ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)
