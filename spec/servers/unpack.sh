@@ -17,6 +17,7 @@ packages() {
     libluajit2-5.1-common ;;
   dnsmasq) echo dnsmasq-base ;;
   proxies) echo microsocks tinyproxy-bin ;;
+  hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
   cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
   esac

@@ -15,8 +15,9 @@ local FIRST_LOOK, LAST_LOOK = 0.001, 0.02
 
 -- One wait for what an object of the core waits for. Where the loop cannot wait for descriptors: a pause,
 -- by an event, which says "cancelled" where a sleep would raise.
-local function wait(host, descriptor, what, seconds, looks)
-  if host.wait and descriptor then return host.wait(descriptor, what, seconds) end
+local function wait(host, object, what, seconds, looks)
+  local descriptor = object:fd()
+  if host.wait and descriptor then return host.wait(descriptor, what, seconds, object) end
   if not host.wait then
     seconds = math.min(seconds, LAST_LOOK, FIRST_LOOK * 2 ^ math.min(looks, 10))
     if host.event then return host.event():wait(seconds) end
@@ -26,12 +27,13 @@ local function wait(host, descriptor, what, seconds, looks)
 end
 
 -- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
--- is "done" or "fail". Returns its answer behind "done", or nil, error.
-local function drive(host, step, deadline, kind, where)
+-- is "done" or "fail". Returns its answer behind "done", or nil, error. The wait is given the object, which
+-- owns the descriptor: a loop that lets go of that later than the wait ends holds the object as long.
+local function drive(host, object, deadline, kind, where)
   local known
   local looks = 0
   while true do
-    local answer, a, what, seconds = step()
+    local answer, a, what, seconds = object:step(host.now())
     if answer == "wait" and a and a ~= known and host.forget then
       host.forget(a) -- a new descriptor, whatever the loop knew under its number
       known = a
@@ -47,7 +49,7 @@ local function drive(host, step, deadline, kind, where)
       return nil, Err.new { kind = "timeout", message = where .. ": " .. missed }
     end
     if not seconds or seconds > left then seconds = left end
-    local ok, why = wait(host, a, what, seconds, looks)
+    local ok, why = wait(host, object, what, seconds, looks)
     looks = looks + 1
     if ok ~= true and why ~= "timeout" then
       if Err.is(why) then return nil, why end
@@ -87,7 +89,7 @@ end
 --   is "name" where there is no such name, "record" where it has none of that type
 function fd.resolve(host, name, options, deadline)
   local resolver = core.resolver(name, { servers = options.dns_servers, type = options.type, family = options.family })
-  local found, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
+  local found, err = drive(host, resolver, deadline, "dns", name)
   finish(host, resolver)
   return found, err
 end
@@ -104,7 +106,7 @@ function fd.dial(host, name, port, options, deadline)
   if not addresses then return nil, err end
   local dial = core.dial(addresses, port, { local_address = options.local_address })
   local socket
-  socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect",
+  socket, err = drive(host, dial, deadline, "connect",
     ("%s:%d"):format(name, port))
   finish(host, dial)
   return socket, err
