@@ -21,6 +21,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_os(L);
   lm_open_mime(L);
   lm_open_dial(L);
+  lm_open_child(L);
   lm_open_tls(L);
   lm_open_sasl(L);
   lm_open_pop3c(L);

@@ -306,9 +306,22 @@ local function attempt(pump, name, options, ops, stale)
   return ok, err, unasked
 end
 
--- A server may offer a -PLUS form and know only a binding of old (tls-unique), which it says by refusing
--- our first message. Nothing was proved by then: the form without a binding is as good as on a server that
--- offers no other. Whoever cannot have that sets `mechanism_floor`.
+-- The words for it of RFC 5802 §7. "channel-bindings-dont-match" is none of them: that is what a man in the
+-- middle looks like.
+local UNKNOWN_BINDING = { ["unsupported-channel-binding-type"] = true, ["channel-binding-not-supported"] = true }
+
+-- A server may offer a -PLUS form and know only a binding of old (tls-unique). It says so by refusing our first
+-- message, by an error of SCRAM, or, where its SASL library is Cyrus', by "bad protocol" in place of
+-- "authentication failure", at the end and whatever the password.
+local function is_binding_unknown(err, unasked)
+  if unasked then return true end
+  if err.kind ~= "auth" then return false end
+  if err.challenge then return UNKNOWN_BINDING[err.challenge] or false end
+  return err.text ~= nil and err.text:find("bad protocol", 1, true) ~= nil
+end
+
+-- The form without a binding is as good then as on a server that offers no other. Whoever cannot have that
+-- sets `mechanism_floor`, or names the binding.
 local function without_binding(pump, options, ops)
   ops.extra.binding, ops.extra.binding_name = nil, nil
   local name, err = auth.choose(ops.offered, options, ops.extra)
@@ -324,7 +337,8 @@ end
 -- `done()` → whether a success may be believed.
 -- @tparam Pump pump the session's
 -- @tparam table options as of `auth.choose`, and user, password, token, authzid, channel_binding
---   ("tls-exporter", "tls-server-end-point", or false: none)
+--   ("tls-exporter", "tls-server-end-point": on a server that offers a -PLUS form that binding, or no login;
+--   false: none; nil: the best, and none where it turns out that the server does not know it)
 -- @tparam table ops as of `auth.exchange`; `offered` and `extra` as of `auth.choose`;
 --   `initial`: whether the command may carry an initial response; `begin(mechanism, initial)` →
 --   id | nil, err; `pseudo[name](credentials)` → true | nil, err
@@ -336,7 +350,8 @@ function auth.run(pump, options, ops)
   if not name then return nil, err end
   local ok, unasked
   ok, err, unasked = attempt(pump, name, options, ops)
-  if unasked and known[name] and known[name].binds and not options.mechanism and not pump.failure then
+  local bound = known[name] and known[name].binds and not options.mechanism and not options.channel_binding
+  if not ok and bound and not pump.failure and is_binding_unknown(err, unasked) then
     name, ok, err = without_binding(pump, options, ops)
   end
   local by_token = name and known[name] and known[name].wants_token

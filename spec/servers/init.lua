@@ -103,6 +103,16 @@ function servers.nginx(options)
   return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)
 end
 
+--- A name server: see `spec/servers/dns.lua` for its options and fields.
+function servers.dns(options)
+  return share("dns", function(o) return require "spec.servers.dns".new(servers, o) end, options)
+end
+
+--- A SOCKS5 or HTTP proxy: see `spec/servers/proxies.lua` for its options and fields.
+function servers.proxy(options)
+  return share("proxy", function(o) return require "spec.servers.proxies".new(servers, o) end, options)
+end
+
 -- Each must know a port of the other before either runs.
 local function make_mail(options)
   local copy = {}

@@ -1,5 +1,6 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx) under build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx, dnsmasq) under
+# build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
 # the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
@@ -16,6 +17,8 @@ packages() {
   courier) echo courier-base courier-pop courier-imap courier-authlib courier-authdaemon courier-authlib-userdb ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
+  dnsmasq) echo dnsmasq-base ;;
+  proxies) echo microsocks tinyproxy-bin ;;
   hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
   cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
