@@ -49,11 +49,11 @@ end
 
 local function nothing(err) return { true, nil, err, n = 3 } end
 
--- A wrong argument was blamed on a line of ours: the words, for the caller's.
+-- A wrong argument, blamed on a line of ours or on pcall's none: the words, for the caller's.
 local function misuse_of(results)
   local why = results[2]
   if results[1] or type(why) ~= "string" then return nil end
-  return why:match "^[^\n]-imap[/\\]account[^\n]-:%d+: (imap:.*)$"
+  return why:match "^imap:.*$" or why:match "^[^\n]-imap[/\\]account[^\n]-:%d+: (imap:.*)$"
 end
 
 -- --- time ---------------------------------------------------------------------------------------------
@@ -83,6 +83,11 @@ local function with_time(self, args, row, deadline)
   return copy
 end
 
+-- All spell INBOX the same way (RFC 9051 §5.1).
+local function canonical(name)
+  return #name == 5 and name:upper() == "INBOX" and "INBOX" or name
+end
+
 -- --- getting ready ------------------------------------------------------------------------------------
 
 local function is_lost(lease)
@@ -108,6 +113,18 @@ local function select(link, place, timeout)
   return link.box
 end
 
+-- Others of our links may have changed the mailbox since this one last heard of it: servers tell a connection what is
+-- new, and search in it, when it asks (NOOP). True; or nil, err.
+local function version(self, name) return (self.changes[name] or 0) + self.loans end
+
+local function catch_up(self, link, timeout)
+  local now = version(self, link.name)
+  if link.heard == now then return true end
+  local ok, err = link.session:noop { timeout = timeout }
+  if ok then link.heard = now end
+  return ok, err
+end
+
 -- Makes a link ready for a call: true, and the mailbox's table; or nil, err.
 local function prepare(self, link, place, row, deadline)
   local now = self.links.host.now()
@@ -117,9 +134,21 @@ local function prepare(self, link, place, row, deadline)
     local ok, err = link.session:noop { timeout = left }
     if not ok then return nil, err end
   end
-  if not place then return true end
-  local box, err = select(link, place, left)
+  local ok, err = true, nil
+  if not selects and link.box and link.box == link.pump.mailbox then ok, err = catch_up(self, link, left) end
+  if not ok or not place then return ok, err end
+  local heard = selects and version(self, place.name)
+  local box
+  box, err = select(link, place, left)
+  link.heard = heard or link.heard
   return box and true, box or err
+end
+
+-- A call may have changed a mailbox, or, where no name is given, any: the other links have to hear of it.
+local function changed(self, name, link)
+  local knew = link.name and link.heard == version(self, link.name)
+  if name then self.changes[name] = (self.changes[name] or 0) + 1 else self.loans = self.loans + 1 end
+  if knew then link.heard = version(self, link.name) end
 end
 
 -- --- calls --------------------------------------------------------------------------------------------
@@ -169,11 +198,17 @@ local function perform(self, row, place, deadline, keep, fn)
       if lease then lease.link.pump.shared = not row.lent or nil end
       local results = pack(guarded(fn, link, box))
       local failed = not results[1] or results[2] == nil and results[3] ~= nil
+      if row.lent and not (place and place.readonly) then
+        changed(self, nil, link)
+      elseif row.lock then
+        changed(self, place.name, link)
+      end
+      link.doubt = link.doubt or place and failed
       if not failed and keep then return results, lease end
       local again = results[1] and failed and lease and may_repeat(self, row, lease, results[3])
       if lease then links:release(lease) end
       if not again or repeats >= REPEATS then
-        results.misuse = misuse_of(results)
+        results.misuse = not row.lent and misuse_of(results) or nil
         return results
       end
     elseif not lease or repeats >= REPEATS then
@@ -194,11 +229,16 @@ function Account:run(name, row, place, ...)
   local host, err = begin(self)
   if not host then return nothing(err) end
   local args = pack(...)
-  local deadline = host.now() + patience(self, row[1] and args[row[1]])
-  return (perform(self, row, place, deadline, false, function(link)
+  local options = row[1] and args[row[1]]
+  local deadline = host.now() + patience(self, options)
+  if row.stream and type(options) == "table" and options.sink then row = { row[1], stream = true } end -- it has poured
+  local results = perform(self, row, place, deadline, false, function(link)
     local timed = with_time(self, args, row, deadline)
     return link.session[name](link.session, unpack(timed, 1, timed.n))
-  end))
+  end)
+  local into = args[row.into]
+  if type(into) == "string" then self.changes[canonical(into)] = (self.changes[canonical(into)] or 0) + 1 end
+  return results
 end
 
 local FETCH = { 3, again = true, stream = true }
@@ -232,11 +272,6 @@ for name, row in pairs(methods.account) do
 end
 
 -- --- mailboxes ----------------------------------------------------------------------------------------
-
--- All spell INBOX the same way (RFC 9051 §5.1).
-local function canonical(name)
-  return #name == 5 and name:upper() == "INBOX" and "INBOX" or name
-end
 
 local OPEN = { readonly = "boolean?", uidvalidity = "number?", timeout = "number|table?" }
 
@@ -369,7 +404,7 @@ function account.new(o, open)
   }
   local timeout = o.timeout or 30
   local self = setmetatable({
-    options = o, timeout = o.timeout, check = number(o, "check", 5, 0),
+    options = o, timeout = o.timeout, changes = {}, loans = 0, check = number(o, "check", 5, 0),
     answer = type(timeout) == "table" and (timeout.answer or 30) or timeout,
   }, class)
   for name in pairs(account.OPTIONS) do o[name] = nil end

@@ -203,6 +203,7 @@ local function clean(link)
   if pump.idling then pump.idling:close() end
   pump.handlers, pump.shared = nil, nil
   pump.unsaved = set.box(pump)
+  if link.doubt then link.box, link.doubt = nil, nil end -- a call failed: it is opened anew
 end
 
 --- Gives back what a lease has, to the first in the queue.
@@ -218,7 +219,7 @@ function Links:release(lease)
     link.lease, link.used = nil, self.host.now()
     if not is_dead(link) then clean(link) end
     local reserved = watching(self)
-    if is_dead(link) or self.closed or #self.links + self.opening > math.max(1, self.cap - reserved) then
+    if is_dead(link) or self.closed or #self.links + self.opening > math.max(1, room(self) - reserved) then
       drop(self, link)
     end
   end

@@ -15,18 +15,19 @@ methods.account = {
   listrights = { 3, again = true }, myrights = { 2, again = true }, getmetadata = { 3, again = true },
   capability = { 1, again = true }, has = { again = true }, id = { 2, again = true }, noop = { 1, again = true },
   esearch = { 2, again = true }, urlfetch = { 2, again = true }, getjmapaccess = { 1, again = true },
-  append = { 3 }, create = { 2 }, delete = { 2 }, rename = { 3 }, subscribe = { 2 }, unsubscribe = { 2 },
+  append = { 3, into = 1 }, create = { 2 }, delete = { 2 }, rename = { 3 }, subscribe = { 2 }, unsubscribe = { 2 },
   setquota = { 3 }, setacl = { 4 }, deleteacl = { 3 }, setmetadata = { 3 }, genurlauth = { 2 }, resetkey = { 2 },
 }
 
 --- Methods of a mailbox: run on a link that has it selected. `stream`: each message has the time of an answer;
--- `lock`: waits while another coroutine has the mailbox by `with`.
+-- `into`: where the name of a mailbox stands that it changes besides; `lock`: waits while another coroutine has the
+-- mailbox by `with`.
 methods.mailbox = {
   search = { 2, again = true }, sort = { 3, again = true }, thread = { 3, again = true },
   flag_sets = { 2, again = true, stream = true }, fetch_all = { 3, again = true, stream = true },
   check = { 1, again = true },
-  store = { 3, lock = true }, copy = { 3, lock = true }, move = { 3, lock = true }, expunge = { 2, lock = true },
-  replace = { 4, lock = true },
+  store = { 3, lock = true }, copy = { 3, lock = true, into = 2 }, move = { 3, lock = true, into = 2 },
+  expunge = { 2, lock = true }, replace = { 4, lock = true, into = 2 },
 }
 
 --- Those that are written out elsewhere.
