@@ -111,11 +111,11 @@ end
 -- `account:list`, `status`, `append`, `create` and all that needs no open mailbox run on any link; `account:open(name)`
 -- gives a mailbox whose `search`, `fetch`, `store`, `move` … run on a link that has it selected; `account:with(name,
 -- fn)` lends a session; `account:watch{…}` watches by a connection of its own. See `mail.imap.account`.
--- @tparam table|string options of connect, and `links` (4): connections at most, those that watch included; `max_links`:
---   what the provider allows, where that is not known here; `idle` (60): seconds after which an unused link is closed;
---   `keep` (0): so many are kept by a NOOP; `check` (5): seconds after which an unused link is asked (NOOP) before
---   something is changed by it; `queue` (10000): calls that may wait; `backoff` `{min=1, max=300}`: seconds
---   without new connections after the server refused one, or without commands after it asked for that
+-- @tparam table|string options of connect, and `links` (4): connections at most, those that watch included;
+--   `max_links`: what the provider allows, where that is not known here; `idle` (60): seconds after which an unused
+--   link is closed; `keep` (0): so many are kept by a NOOP; `check` (5): seconds after which an unused link is asked
+--   (NOOP) before something is changed by it; `queue` (10000): calls that may wait; `backoff` `{min=1, max=300}`:
+--   seconds without new connections after the server refused one, or without commands after it asked for that
 -- @treturn table account
 function imap.account(options)
   local extra = {}
