@@ -221,7 +221,7 @@ local function tell_messages(peer, set, total)
   for uid = math.min(first, total), last do peer:send(("* %d FETCH (UID %d FLAGS ())\r\n"):format(uid, uid)) end
 end
 
-local flaky_verbs = {}
+local flaky_verbs = { CAPABILITY = verbs.CAPABILITY }
 
 function flaky_verbs.LOGIN(peer, rest)
   local user = rest:match "^%w+"
