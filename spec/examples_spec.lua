@@ -441,15 +441,18 @@ local function run_block(code, user)
   local ports = { smtp = server.ports.exim_submissions, pop3 = server.ports.pop3s, imap = server.ports.imaps }
   local stand_in = {}
   for protocol, port in pairs(ports) do
-    local function connect(options)
+    local function settled(options)
       local o = { host = "localhost", port = port, tls = "implicit", user = user.name, password = user.password,
         ssl = { ca_file = server.ca_file } }
       local given = type(options) == "table" and options or { host = options }
       assert(given.host:find(protocol .. ".example.com", 1, true) or given.host:find "^pop3?s://", given.host)
-      o.timeout = given.timeout
-      return mail[protocol].connect(o)
+      o.timeout, o.links = given.timeout, given.links
+      return o
     end
-    stand_in[protocol] = setmetatable({ connect = connect }, { __index = mail[protocol] })
+    stand_in[protocol] = setmetatable({
+      connect = function(options) return mail[protocol].connect(settled(options)) end,
+      account = function(options) return mail.imap.account(settled(options)) end,
+    }, { __index = mail[protocol] })
   end
   setmetatable(stand_in, { __index = mail })
   local environment = setmetatable({

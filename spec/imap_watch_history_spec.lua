@@ -1,6 +1,6 @@
 -- mail.imap.watch beside a session that appends, flags, expunges and moves on a real Dovecot, links cut on either
--- side at random: the picture that the events draw is the mailbox at the end. The seed fixes what is done, not when the server
--- tells of it. Thousands of histories against a model: imap_watch_model_spec.lua.
+-- side at random: the picture that the events draw is the mailbox at the end. The seed fixes what is done, not when
+-- the server tells of it. Thousands of histories against a model: imap_watch_model_spec.lua.
 
 local imap = require "mail.imap"
 local loop = require "mail.loop"
