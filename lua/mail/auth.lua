@@ -9,6 +9,7 @@
 
 local core = require "mail.core"
 local Err = require "mail.err"
+local slices = require "mail.slices"
 
 local auth = {}
 
@@ -212,13 +213,17 @@ local function own_exchange(mechanism, credentials)
 end
 
 -- Answers a challenge, or cancels. Returns why it was cancelled. LOGIN sends the user's name first,
--- which is no secret. Long computations come in slices; the loop has its turn between them.
-local function respond(pump, id, sasl, challenge, user)
+-- which is no secret. Long computations come in slices; the loop has its turn between them. Where time
+-- runs out over them nothing is answered: the wait for what comes next tells it.
+local function respond(pump, id, sasl, challenge, user, deadline)
   local response, why = sasl:step(challenge)
-  while response == false do
-    pump.host.pause()
-    if pump.failure then return "the session was closed" end
-    response, why = sasl:work()
+  if response == false then
+    response, why = slices.run(pump.host, function()
+      if pump.failure then return nil, "the session was closed" end
+      return sasl:work()
+    end, sasl, deadline)
+    if response == false then return nil end
+    if pump.failure then return why end
   end
   if response and response ~= user then auth.mask(pump, response) end
   pump.session:answer(id, response, true)
@@ -241,7 +246,7 @@ function auth.exchange(pump, id, sasl, ops)
     if not kind then return nil, a end
     if kind == "ask" then
       asked = asked or a ~= "" -- an empty challenge only asks for the initial response
-      cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
+      cancelled = respond(pump, id, sasl, a, ops.user, ops.deadline) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)
       if ok and sasl:done() then return true end

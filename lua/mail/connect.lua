@@ -11,6 +11,7 @@ local Err = require "mail.err"
 local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
+local proxy_header = require "mail.proxy_header"
 local tls = require "mail.tls"
 local want = require "mail.want"
 
@@ -19,7 +20,8 @@ local connect = {}
 local OPTIONS = {
   host = "string", port = "number?", tls = "string?", ssl = "table?",
   login = "boolean?",
-  timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
+  timeout = "number|table?", proxy = "string?", proxy_header = "table?", local_address = "string?",
+  dns_servers = "string?",
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
@@ -29,14 +31,14 @@ local SCHEMES = {
   imap = { "imap", "starttls" }, imaps = { "imap", "implicit" }, pop3 = { "pop3", "starttls" },
   pop = { "pop3", "starttls" }, pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" },
   smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
-  submissions = { "smtp", "implicit" },
+  submissions = { "smtp", "implicit" }, lmtp = { "smtp", "opportunistic", "lmtp" },
 }
 -- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
   imap = { implicit = 993, plain = 143 }, pop3 = { implicit = 995, plain = 110 },
-  smtp = { implicit = 465, plain = 587, opportunistic = 25 },
+  smtp = { implicit = 465, plain = 587, opportunistic = 25 }, lmtp = { implicit = 24, plain = 24 },
 }
 
 local function unescape(s)
@@ -49,7 +51,7 @@ local function parse_url(text, protocol)
   if not scheme then return nil, "not a URL" end
   local known = SCHEMES[scheme:lower()]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
-  local options = { tls = known[2] }
+  local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")
   local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
   if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
@@ -73,6 +75,8 @@ local function settle_tls(o, protocol)
     error(("%s.connect: option 'tls' must be implicit, starttls, opportunistic or none, got '%s'")
       :format(protocol, o.tls), 4)
   end
+  -- LMTP is spoken inside a site, most often in clear (RFC 2033 §5).
+  if o.protocol == "lmtp" then protocol, o.tls = "lmtp", o.tls or "opportunistic" end
   o.tls = o.tls or (o.port and PLAINTEXT_PORTS[o.port] and "starttls") or "implicit"
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
@@ -92,6 +96,9 @@ local function settle_host(o, protocol)
   end
   if o.tls ~= "implicit" then
     error(("%s.connect: tls_by = 'host' is for tls = 'implicit' alone, not '%s'"):format(protocol, o.tls), 4)
+  end
+  if o.proxy_header then
+    error(("%s.connect: with tls_by = 'host' nothing can be sent before TLS: no proxy_header"):format(protocol), 4)
   end
   for name in pairs(o.ssl or {}) do
     if not HOST_TLS[name] then
@@ -113,6 +120,7 @@ function connect.options(argument, protocol, extra)
   if type(argument) == "string" then argument = { host = argument } end
   want(argument, allowed, protocol .. ".connect", 2)
   if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 3) end
+  if argument.proxy_header then proxy_header.check(argument.proxy_header, protocol .. ".connect", 3) end
   if argument.limits then
     -- The core knows its names; better now than when the connection stands.
     local ok, why = pcall(core[protocol .. "_session"], argument.limits)
@@ -161,6 +169,19 @@ function connect.start_tls(pump, o)
   return pump:fail(pump:error("tls", err))
 end
 
+-- The PROXY header goes before all else, the handshake of TLS included: true; or nil, err.
+local function preface(pump, o)
+  if not o.proxy_header then return true end
+  local own, conn = {}, pump.conn
+  if conn.name then
+    own.source, own.source_port = conn:name()
+    own.destination, own.destination_port = conn:name(true)
+  end
+  local bytes, why = proxy_header.encode(o.proxy_header, own)
+  if bytes and pump.session:preface(bytes) then return true end
+  return nil, pump:error("invalid", "proxy_header: " .. (why or "something was sent before it"))
+end
+
 --- Opens a session.
 -- @tparam table protocol the protocol module: `name`, `new_session(options)` → userdata,
 --   `greet(pump, options, deadline)` → true | nil, err
@@ -200,6 +221,7 @@ function connect.open(protocol, o)
   }
   local ok = true
   if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end
+  if ok then ok, err = preface(pump, o) end
   if ok then ok, err = protocol.greet(pump, o, deadline) end
   if ok then
     pump.secrets = o.log and pump.secrets or nil

@@ -17,6 +17,17 @@ local function contestants(ctx, port, job)
   }
 end
 
+-- The same message in chunks and by the dot, to one server that takes both.
+local function run_chunks(ctx, w)
+  local sink = ctx:serve("smtp_sink", "chunking=1", true)
+  local job = ("port=%d n=%d size=%d connections=%d"):format(sink.port, ctx:count(w.n), w.size, w.connections)
+  local dotted = ctx:ours("smtp", job .. " chunking=0", "lua-mail, by DATA")
+  dotted.role = "peer"
+  ctx:contest(("%s, one core: %s (%s)"):format(w.name, w.title, w.goal),
+    { ctx:ours("smtp", job, "lua-mail, by BDAT"), dotted }, {})
+  sink.stop()
+end
+
 local function run(ctx, w)
   for _, cores in ipairs(w.cores) do
     local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
@@ -33,6 +44,8 @@ return {
     n = 20000, few = 6000, size = 10240, connections = 1 },
   { name = "smtp-10k-100", title = "10 KiB messages, 100 connections", run = run, cores = { 2 },
     goal = { [2] = "goal 13 us" }, n = 40000, few = 10000, size = 10240, connections = 100 },
+  { name = "smtp-10k-bdat", title = "10 KiB messages in chunks, one connection", run = run_chunks,
+    goal = "goal: at most the DATA one", n = 20000, size = 10240, connections = 1 },
   { name = "smtp-1m", title = "1 MiB messages, one connection", run = run, cores = { 1 },
     goal = { "goal 200 us" }, n = 1000, few = 600, size = 1048576, connections = 1 },
 }
