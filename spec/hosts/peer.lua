@@ -263,7 +263,8 @@ end
 
 -- --- ports ------------------------------------------------------------------------------------------
 
-local names = { smtp = smtp, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap, flaky = flaky }
+local names = { smtp = smtp, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap,
+  flaky = flaky }
 
 function names.silent(peer) peer:rest() end
 

@@ -16,7 +16,8 @@ end
 mail.loop.run(function()
   local other = assert(mail.imap.connect(common.server()))
   local box = assert(other:select "INBOX")
-  local saved = { uidvalidity = box.uidvalidity, modseq = box.highestmodseq, uids = "1:" .. ("%.0f"):format(box.exists) }
+  local uids = ("1:%.0f"):format(box.exists)
+  local saved = { uidvalidity = box.uidvalidity, modseq = box.highestmodseq, uids = uids }
   change(other, box)
   local options, trips = common.server(), 0
   options.enable = { "QRESYNC" }

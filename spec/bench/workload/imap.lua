@@ -69,7 +69,8 @@ local function delta(ctx, w)
   if not server then return end
   local contestants = {}
   for i, count in ipairs { 1000, ctx:count(100000) } do
-    local where = ("port=%d user=%s password=secret changes=100"):format(server.ports.imap, server.crowd(count))
+    local user = server.crowd(count)
+    local where = ("port=%d user=%s password=secret changes=100"):format(server.ports.imap, user)
     contestants[i] = ctx:ours("imap_delta", where, ("%d messages"):format(count))
   end
   ctx:contest(("%s: %s (%s)"):format(w.name, w.title, w.goal), contestants,

@@ -6,8 +6,8 @@
 
 local limits = {}
 
---- What providers allow: the end of the host's name → connections of one account at a time.
-limits.PROVIDERS = {
+-- What providers allow: the end of the host's name → connections of one account at a time.
+local PROVIDERS = {
   { "imap.gmail.com", 15 }, { "imap.googlemail.com", 15 },
   { "imap.mail.yahoo.com", 5 }, { "mail.yahoo.co.jp", 5 }, { "imap.aol.com", 5 },
   { "outlook.office365.com", 20 }, { "imap-mail.outlook.com", 20 }, { "outlook.office.com", 20 },
@@ -18,7 +18,7 @@ limits.PROVIDERS = {
 -- @treturn ?number connections; nil where nothing is known
 function limits.of_host(host)
   local name = host:lower():gsub("%.$", "")
-  for _, row in ipairs(limits.PROVIDERS) do
+  for _, row in ipairs(PROVIDERS) do
     local ending = row[1]
     if name == ending or name:sub(-#ending - 1) == "." .. ending then return row[2] end
   end
