@@ -450,7 +450,7 @@ local function run_block(code, user)
       return o
     end
     stand_in[protocol] = setmetatable({}, { __index = mail[protocol] })
-    for _, call in ipairs { "connect", "pool", "watch" } do
+    for _, call in ipairs { "connect", "pool", "watch", "account" } do
       stand_in[protocol][call] = function(options) return mail[protocol][call](placed(options)) end
     end
   end

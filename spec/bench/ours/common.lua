@@ -40,6 +40,12 @@ function common.finish(n, more)
   print(line)
 end
 
+--- Octets received and sent by a session's socket so far, below TLS and COMPRESS.
+function common.wire(session)
+  local received, sent = require("mail.pump").of(session).conn:octets()
+  return received + sent
+end
+
 --- Connect options for a server of the benchmarks.
 function common.server()
   return {
