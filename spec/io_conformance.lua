@@ -251,7 +251,7 @@ function conformance.run(o)
   return passed, failed, skipped
 end
 
-for _, room in ipairs { "contract", "sessions", "names", "transfers", "faults", "cancel" } do
+for _, room in ipairs { "contract", "sessions", "names", "transfers", "faults", "cancel", "pools" } do
   require("spec.conformance." .. room)(conformance.check)
 end
 

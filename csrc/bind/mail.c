@@ -28,5 +28,6 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_smtpc(L);
   lm_open_imapc(L);
   lm_open_uidset(L);
+  lm_open_stream(L);
   return 1;
 }

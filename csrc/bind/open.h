@@ -20,5 +20,6 @@ void lm_open_pop3c(lua_State *L);  /* l_pop3c.c: POP3 client sessions */
 void lm_open_smtpc(lua_State *L);  /* l_smtpc.c: SMTP client sessions */
 void lm_open_imapc(lua_State *L);  /* l_imapc.c: IMAP client sessions, sets, mailbox names */
 void lm_open_uidset(lua_State *L); /* l_uidset.c: sets of message numbers as ranges */
+void lm_open_stream(lua_State *L); /* l_stream.c: sessions without a protocol, signatures */
 
 #endif

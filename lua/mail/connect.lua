@@ -12,6 +12,7 @@ local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
 local proxy = require "mail.proxy"
+local proxy_header = require "mail.proxy_header"
 local stream = require "mail.io.stream"
 local tls = require "mail.tls"
 local want = require "mail.want"
@@ -21,7 +22,8 @@ local connect = {}
 local OPTIONS = {
   host = "string?", port = "number?", tls = "string?", ssl = "table?",
   login = "boolean?", path = "string?", command = "table?", transport = "table|userdata?",
-  timeout = "number|table?", proxy = "string|table?", local_address = "string?", dns_servers = "string?",
+  timeout = "number|table?", proxy = "string|table?", proxy_header = "table?", local_address = "string?",
+  dns_servers = "string?",
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
@@ -31,14 +33,14 @@ local SCHEMES = {
   imap = { "imap", "starttls" }, imaps = { "imap", "implicit" }, pop3 = { "pop3", "starttls" },
   pop = { "pop3", "starttls" }, pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" },
   smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
-  submissions = { "smtp", "implicit" },
+  submissions = { "smtp", "implicit" }, lmtp = { "smtp", "opportunistic", "lmtp" },
 }
 -- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
   imap = { implicit = 993, plain = 143 }, pop3 = { implicit = 995, plain = 110 },
-  smtp = { implicit = 465, plain = 587, opportunistic = 25 },
+  smtp = { implicit = 465, plain = 587, opportunistic = 25 }, lmtp = { implicit = 24, plain = 24 },
 }
 
 local function unescape(s)
@@ -51,7 +53,7 @@ local function parse_url(text, protocol)
   if not scheme then return nil, "not a URL" end
   local known = SCHEMES[scheme:lower()]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
-  local options = { tls = known[2] }
+  local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")
   local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
   if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
@@ -133,6 +135,8 @@ local function settle_tls(o, protocol)
     error(("%s.connect: option 'tls' must be implicit, starttls, opportunistic or none, got '%s'")
       :format(protocol, o.tls), 4)
   end
+  -- LMTP is spoken inside a site, most often in clear (RFC 2033 §5).
+  if o.protocol == "lmtp" then protocol, o.tls = "lmtp", o.tls or "opportunistic" end
   o.tls = o.tls or (o.port and PLAINTEXT_PORTS[o.port] and "starttls") or "implicit"
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
@@ -157,6 +161,9 @@ local function settle_host(o, protocol)
   if carrier then
     error(("%s.connect: tls_by = 'host' goes to the server itself alone, not by '%s'"):format(protocol, carrier), 4)
   end
+  if o.proxy_header then
+    error(("%s.connect: with tls_by = 'host' nothing can be sent before TLS: no proxy_header"):format(protocol), 4)
+  end
   for name in pairs(o.ssl or {}) do
     if not HOST_TLS[name] then
       error(("%s.connect: the host's TLS takes no option ssl.%s"):format(protocol, name), 4)
@@ -177,6 +184,7 @@ function connect.options(argument, protocol, extra)
   if type(argument) == "string" then argument = { host = argument } end
   want(argument, allowed, protocol .. ".connect", 2)
   if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 3) end
+  if argument.proxy_header then proxy_header.check(argument.proxy_header, protocol .. ".connect", 3) end
   if argument.limits then
     -- The core knows its names; better now than when the connection stands.
     local ok, why = pcall(core[protocol .. "_session"], argument.limits)
@@ -228,6 +236,19 @@ function connect.start_tls(pump, o)
   return pump:fail(pump:error("tls", err))
 end
 
+-- The PROXY header goes before all else, the handshake of TLS included: true; or nil, err.
+local function preface(pump, o)
+  if not o.proxy_header then return true end
+  local own, conn = {}, pump.conn
+  if conn.name then
+    own.source, own.source_port = conn:name()
+    own.destination, own.destination_port = conn:name(true)
+  end
+  local bytes, why = proxy_header.encode(o.proxy_header, own)
+  if bytes and pump.session:preface(bytes) then return true end
+  return nil, pump:error("invalid", "proxy_header: " .. (why or "something was sent before it"))
+end
+
 -- The name of the host in A-labels; nil where there is none.
 local function server_name(o, protocol)
   if not o.host then return nil end
@@ -247,7 +268,9 @@ local function carry(o, host, name, deadline)
   if o.command then return require "mail.io.child".connect(host, o) end
   local conn, guard, said
   if o.proxy then
-    conn, guard, said = proxy.connect(host, proxy.parse(o.proxy), name, o.port, o, deadline)
+    local hops, why = proxy.parse(o.proxy)
+    if not hops then return nil, Err.new { kind = "invalid", message = "proxy: " .. why } end
+    conn, guard, said = proxy.connect(host, hops, name, o.port, o, deadline)
   else
     conn, guard = host.connect(name, o.port, o, deadline)
   end
@@ -282,6 +305,7 @@ local function begin(protocol, pump, o, said, deadline)
     if said then return nil, pump:error("protocol", "octets came through the proxy before the handshake") end
     ok, err = connect.start_tls(pump, o)
   end
+  if ok then ok, err = preface(pump, o) end
   if not ok then return nil, err end
   if said then pump.session:feed(said) end
   return protocol.greet(pump, o, deadline)
@@ -301,7 +325,7 @@ function connect.open(protocol, o)
   name, err = server_name(o, protocol)
   if err then return nil, err end
   local direct = not carrier_of(o) and not o.proxy
-  o.pool = direct and host.release and protocol.pool and protocol.pool(o, name, host) or nil
+  o.pool = direct and host.release and protocol.pool_name and protocol.pool_name(o, name, host) or nil
   local own, conn, guard, said = carry(o, host, name, deadline)
   if not own then
     conn.protocol = protocol.name

@@ -5,7 +5,7 @@
 
 local modules = {
   smtp = true, pop3 = true, imap = true, address = true, loop = true, pump = true, err = true,
-  resty = true, dns = true, discover = true,
+  resty = true, send = true, oauth2 = true, dns = true, discover = true,
 }
 
 local mail = { _VERSION = "lua-mail 0.1.0" }

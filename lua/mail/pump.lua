@@ -410,6 +410,23 @@ local function follow(self, id, deadline, patient)
   end
 end
 
+--- Takes in what has come by itself, without waiting. On loops whose transports can only be read by waiting
+-- it sees nothing.
+-- @treturn boolean true while the session stands; or nil, err
+function Pump:look()
+  if self.failure then return self:failed() end
+  if self.leading then return true end
+  local session, host, conn = self.session, self.host, self.conn
+  while true do
+    local kind, who, a, b, c, d, e, f = host.next(conn, session)
+    if self.log then self:drain_log() end
+    if kind == "wait" then return true end
+    if kind == "fail" then return self:broken() end
+    if who == 0 then self:unsolicited(kind, a, b, c, d, e, f) else deliver(self, kind, who, a, b, c, d, e, f) end
+    if self.failure then return self:failed() end
+  end
+end
+
 --- Seconds until the call that reads now must have its answer; nil where nobody reads.
 function Pump:seconds_left()
   return self.leading and self.due and self.due - self.host.now() or nil

@@ -6,6 +6,7 @@
 --            how many connections of that name stand, `VRFY late` is answered after the next `VRFY release`
 --            of whomever, `VRFY soon` after a moment, `VRFY mute` never; DATA is measured
 --   inject   answers STARTTLS with more text than it may      silent   accepts and never says a word
+--   mortal   the same as smtp, and goes away at the third MAIL of a connection
 --   closes   goes away at the first command after EHLO        resets   the same, by a reset
 --   deaf     reads nothing once it has asked for a message    imap     see there
 --   refused  nobody listens                                   full     connections are never established
@@ -97,12 +98,13 @@ function commands.QUIT(peer)
   return nil
 end
 
-local function smtp(peer)
+local function smtp(peer, dies)
   peer:send "220 peer ESMTP\r\n"
   while true do
     local line = peer:line()
     if not line then return end
     local verb, rest = line:match "^(%a+) ?(.*)$"
+    if dies and dies(verb) then return end
     local answer = (commands[verb] or commands.NOOP)(peer, rest)
     if not answer or not peer:send(answer) then return end
   end
@@ -111,6 +113,14 @@ end
 -- EHLO and its answer; false where the client is gone.
 local function hello(peer, words)
   return peer:send "220 peer ESMTP\r\n" and peer:line() and peer:send("250-peer\r\n" .. words)
+end
+
+local function mortal(peer)
+  local count = 0
+  return smtp(peer, function(verb)
+    if verb == "MAIL" then count = count + 1 end
+    return count > 2
+  end)
 end
 
 local function inject(peer)
@@ -211,7 +221,8 @@ end
 
 -- --- ports ------------------------------------------------------------------------------------------
 
-local names = { smtp = smtp, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap }
+local names = { smtp = smtp, mortal = mortal,
+  inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap }
 
 function names.silent(peer) peer:rest() end
 
@@ -244,10 +255,10 @@ local function full()
 end
 
 local function counted(name, script)
-  return function(peer, number)
+  return function(peer)
     happened(name)
     open[name] = (open[name] or 0) + 1
-    script(peer, number)
+    script(peer)
     open[name] = open[name] - 1
   end
 end

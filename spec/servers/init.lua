@@ -93,6 +93,11 @@ function servers.cyrus(options)
   return share("cyrus", function(o) return require "spec.servers.cyrus".new(servers, o) end, options)
 end
 
+--- Courier alone: see `spec/servers/courier.lua` for its options and fields.
+function servers.courier(options)
+  return share("courier", function(o) return require "spec.servers.courier".new(servers, o) end, options)
+end
+
 --- nginx with its Lua module and this library: see `spec/servers/nginx.lua` for its options and fields.
 function servers.nginx(options)
   return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)

@@ -134,7 +134,7 @@ end
 function stream.complete(host)
   if host.connect then return host end
   host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
-  host.pause = host.pause or function() end
+  host.pause = host.pause or function() pcall(host.sleep, 0) end -- which may raise where it is cancelled
   function host.connect(name, port, options, deadline)
     local refusal = adapter.refusal(host)
     if refusal then return nil, refusal end

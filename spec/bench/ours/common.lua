@@ -49,6 +49,13 @@ function common.server()
   }
 end
 
+--- The same for SMTP; chunking=0 does without BDAT.
+function common.smtp_server()
+  local o = common.server()
+  o.chunking = options.chunking ~= 0
+  return o
+end
+
 --- A message of about `size` octets, with CRLF, as c/bench.c makes it.
 function common.message(size)
   local head = "From: Bench <bench@example.test>\r\nTo: Sink <sink@example.test>\r\nSubject: bench\r\n"
