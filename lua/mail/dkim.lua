@@ -70,12 +70,12 @@ function dkim.verify(message, options)
   }
   local from, err = input.open(message, "mail.dkim.verify", 2)
   if not from then return nil, err end
-  local list, bodies, ok = gather(from.head, options), {}, nil
+  local list, bodies = gather(from.head, options), {}
   for _, sig in ipairs(list) do
     if not sig.result then signature.want_body(sig, bodies) end
   end
-  ok, err = from:digest(bodies)
-  if not ok then return nil, err end
+  err = select(2, from:digest(bodies))
+  if err then return nil, err end
   for i, sig in ipairs(list) do
     if not sig.result then
       sig.result, sig.reason = signature.verify(sig, from.head, sig.index, options.resolver, options)

@@ -19,10 +19,9 @@ local OWN = { txt = true, mx = true, addresses = true, ptr = true }
 --- Completes what the caller gave.
 -- @tparam ?table given
 function resolver.of(given)
-  local self, options = { given = given or {}, options = {} }, nil
-  options = self.options
+  local self = { given = given or {}, options = {} }
   for name, value in pairs(self.given) do
-    if not OWN[name] then options[name] = value end
+    if not OWN[name] then self.options[name] = value end
   end
   return setmetatable(self, Resolver)
 end
