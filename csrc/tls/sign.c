@@ -87,8 +87,8 @@ static bool is_pem(struct lm_str text) {
 
 static EVP_PKEY *read_private(struct lm_str text) {
   const unsigned char *octets = (const unsigned char *)text.p;
-  if (text.n == 32) return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, octets, 32);
   if (is_pem(text)) return from_pem(text);
+  if (text.n == 32) return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, octets, 32);
   return d2i_AutoPrivateKey(NULL, &octets, (long)text.n);
 }
 
