@@ -167,7 +167,7 @@ function dkim.check_signer(options, what, level)
 end
 
 local function check_options(options, what, level)
-  want(options, SIGN, what, level + 1)
+  want(options, SIGN, what, level)
   local header, body = dkim.check_signer(options, what, level + 1)
   local identity = options.identity
   local below = identity and ("." .. (identity:match "@([^@]+)$" or "")):lower()
