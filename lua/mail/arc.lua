@@ -285,6 +285,9 @@ function arc.seal(message, options)
   if err then return nil, err end
   local cv = options.cv or judge(from.head, sets, checks)
   if sets.why then cv = "fail" end
+  if not sets.why and (cv == "none") ~= (sets.highest == 0) then
+    return refuse(("'cv' is \"%s\", and the message has %d sets"):format(cv, sets.highest))
+  end
   return write_set(job, from.head, sets, cv)
 end
 

@@ -125,7 +125,9 @@ end
 function dmarc.evaluate(options)
   want(options, OPTIONS, "mail.dmarc.evaluate")
   local author = author_of(options)
-  if not author then return { result = "permerror", reason = "From is no address", disposition = "none", aligned = {} } end
+  if not author then
+    return { result = "permerror", reason = "From is no address", disposition = "none", aligned = {} }
+  end
   if not author.organization then error("mail.dmarc.evaluate: option 'public_suffix' gives no suffix", 2) end
   local out = { domain = author.domain, organization = author.organization, disposition = "none", aligned = {} }
   local record, why, inherited = discover(resolver.of(options.resolver), author.domain, author.organization)
