@@ -1,6 +1,6 @@
 /*
 ** digest.h: message digests, signatures and random octets, as prototypes: tls/digest.c and
-** tls/sign.c answer with OpenSSL.
+** tls/key.c answer with OpenSSL. (What signs web tokens is base/sign.h.)
 **
 ** So SASL, POP3's APOP and DKIM know digests and keys without knowing who computes them.
 */

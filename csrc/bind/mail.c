@@ -21,6 +21,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_os(L);
   lm_open_mime(L);
   lm_open_dial(L);
+  lm_open_child(L);
   lm_open_tls(L);
   lm_open_sasl(L);
   lm_open_sign(L);
@@ -28,5 +29,6 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_smtpc(L);
   lm_open_imapc(L);
   lm_open_uidset(L);
+  lm_open_stream(L);
   return 1;
 }

@@ -169,6 +169,21 @@ local function write_value(text, bare)
   return '"' .. text:gsub('["\\]', "\\%0") .. '"'
 end
 
+-- Words in lines of at most 76 octets, where they are short enough.
+local function fold(words)
+  local lines, line = {}, words[1]
+  for i = 2, #words do
+    if #line + #words[i] > 74 then
+      lines[#lines + 1] = line
+      line = words[i]
+    else
+      line = line .. " " .. words[i]
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\r\n\t ")
+end
+
 local function write_result(one)
   if not tostring(one.method):find "^%w[%w-]*$" or not tostring(one.result):find "^%w+$" then
     return refuse "a method or result that is no keyword"
@@ -185,7 +200,7 @@ local function write_result(one)
     if not (property.type .. "." .. property.name):find "^[%w-]+%.[%w_-]+$" then return refuse "a bad property" end
     parts[#parts + 1] = property.type .. "." .. property.name .. "=" .. text
   end
-  return table.concat(parts, " ")
+  return fold(parts)
 end
 
 local function property(list, kind, name, text)
@@ -223,7 +238,7 @@ end
 local FORMAT = { authserv_id = "string", version = "number?", instance = "number?", results = "table?",
   dkim = "table?", spf = "table?", dmarc = "table?", arc = "table?" }
 
---- Writes the value of a field, folded behind each semicolon.
+--- Writes the value of a field, folded behind each semicolon and where lines grow long.
 -- @tparam table options `authserv_id` is needed; `results` as the module says; and besides, or instead, what
 --   was found: `dkim` (from `dkim.verify`), `spf` ({ result=, from=, helo= }), `dmarc` (from
 --   `dmarc.evaluate`), `arc` (from `arc.verify`). Without any: "none". What `parse` gave is written back

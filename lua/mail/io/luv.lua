@@ -18,6 +18,10 @@ local stream = require "mail.io.stream"
 
 local uv, arrive, wait, wake = park.uv, park.arrive, park.wait, park.wake
 
+local sigpipe = uv.new_signal()
+sigpipe:start("sigpipe", function() end)
+sigpipe:unref() -- no reason for the loop to go on
+
 local luv = {
   name = "luv", rule = park.rule, usable = inside.coroutine,
   now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn,

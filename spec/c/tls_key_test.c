@@ -1,5 +1,5 @@
 /*
-** tls_sign_test.c: digests in pieces and keys, with the key and record of RFC 8463 Appendix A.
+** tls_key_test.c: digests in pieces and keys, with the key and record of RFC 8463 Appendix A.
 */
 #include "base/digest.h"
 
