@@ -55,7 +55,8 @@ describe("mail.arc", function()
 
   it("puts each field in lines that pass everywhere", function()
     for line in three:gmatch "[^\r\n]+" do assert.is_true(#line <= 78, line) end
-    assert.matches("^ARC%-Seal: i=3; .-\r\nARC%-Message%-Signature: i=3; .-\r\nARC%-Authentication%-Results: i=3; ", three)
+    assert.matches("^ARC%-Seal: i=3; .-\r\nARC%-Message%-Signature: i=3; .-\r\nARC%-Authentication%-Results: i=3; ",
+      three)
   end)
 
   it("keeps the chain of a message that a list changed, and says from where on it fits", function()

@@ -359,9 +359,11 @@ describe("mail.dkim.sign", function()
   end)
 
   it("raises for options that cannot be right", function()
-    for _, bad in ipairs { { domain = "x y" }, { domain = "a..b" }, { selector = "s;d=evil" }, { canonicalization = "nofws" },
+    for _, bad in ipairs { { domain = "x y" }, { domain = "a..b" }, { selector = "s;d=evil" },
+      { canonicalization = "nofws" },
       { headers = { "To" } }, { headers = { "From", "a:b" } }, { headers = { "From", "a\r\nb" } },
-      { identity = "eve@example.net" }, { identity = "a\r\nb@example.org" }, { length = 7 }, { oversign = { "\n" } } } do
+      { identity = "eve@example.net" }, { identity = "a\r\nb@example.org" }, { length = 7 },
+        { oversign = { "\n" } } } do
       local options = { domain = "example.org", selector = "test", key = signing.RSA }
       for name, value in pairs(bad) do options[name] = value end
       local ok, why = pcall(function() dkim.sign(MESSAGE, options) end)

@@ -22,7 +22,8 @@ describe("mail.dmarc", function()
       ["example.com"] = "example.com", ["a.b.example.com"] = "example.com", ["com"] = "com",
       ["mail.example.co.uk"] = "example.co.uk", ["example.uk"] = "example.uk", ["co.uk"] = "co.uk",
       ["a.b.c.ck"] = "b.c.ck", ["c.ck"] = "c.ck", ["www.ck"] = "www.ck", ["x.www.ck"] = "www.ck",
-      ["a.b.unknown"] = "b.unknown", ["a.x.xn--bcher-kva.test"] = "x.xn--bcher-kva.test", ["A.Example.COM."] = "example.com",
+      ["a.b.unknown"] = "b.unknown", ["a.x.xn--bcher-kva.test"] = "x.xn--bcher-kva.test",
+        ["A.Example.COM."] = "example.com",
       ["d.c.wild.co.uk"] = "d.c.wild.co.uk", ["e.d.c.wild.co.uk"] = "d.c.wild.co.uk",
     } do
       assert.equal(want, suffix.organization(domain, LIST), domain)
@@ -34,7 +35,8 @@ describe("mail.dmarc", function()
   end)
 
   it("reads records", function()
-    local r = assert(dmarc.parse "v=DMARC1; p=reject; sp=Quarantine; adkim=s; pct=20; rua=mailto:a@b, mailto:c@d!10m; fo=1")
+    local r = assert(dmarc.parse("v=DMARC1; p=reject; sp=Quarantine; adkim=s; pct=20; "
+      .. "rua=mailto:a@b, mailto:c@d!10m; fo=1"))
     assert.equal("reject", r.policy)
     assert.equal("quarantine", r.subdomain_policy)
     assert.equal("strict", r.dkim)
@@ -42,7 +44,8 @@ describe("mail.dmarc", function()
     assert.equal(20, r.percent)
     assert.same({ "mailto:a@b", "mailto:c@d!10m" }, r.reports)
     assert.equal("none", dmarc.parse("v=DMARC1; p=bogus; rua=mailto:a@b").policy)
-    for _, bad in ipairs { "", "v=DMARC2; p=none", "p=none; v=DMARC1", "v=DMARC1", "v=DMARC1; p=bogus", "v=DMARC1 p=none" } do
+    for _, bad in ipairs { "", "v=DMARC2; p=none", "p=none; v=DMARC1", "v=DMARC1", "v=DMARC1; p=bogus",
+      "v=DMARC1 p=none" } do
       local record, err = dmarc.parse(bad)
       assert.is_nil(record, bad)
       assert.equal("invalid", err.kind)
@@ -50,9 +53,11 @@ describe("mail.dmarc", function()
   end)
 
   local ZONE = {
-    ["_dmarc.example.com"] = "v=DMARC1; p=reject; sp=quarantine", ["_dmarc.strict.com"] = "v=DMARC1; p=reject; adkim=s; aspf=s",
+    ["_dmarc.example.com"] = "v=DMARC1; p=reject; sp=quarantine",
+      ["_dmarc.strict.com"] = "v=DMARC1; p=reject; adkim=s; aspf=s",
     ["_dmarc.part.com"] = "v=DMARC1; p=reject; pct=30", ["_dmarc.own.example.com"] = "v=DMARC1; p=none",
-    ["_dmarc.two.com"] = { "v=DMARC1; p=none", "v=DMARC1; p=reject" }, ["_dmarc.mixed.com"] = { "x", "v=DMARC1; p=reject" },
+    ["_dmarc.two.com"] = { "v=DMARC1; p=none", "v=DMARC1; p=reject" }, ["_dmarc.mixed.com"] = { "x",
+      "v=DMARC1; p=reject" },
     ["_dmarc.dead.com"] = "timeout", ["_dmarc.bad.com"] = "v=DMARC1; p=oops",
   }
   local function dkim(domain, result) return { { result = result or "pass", domain = domain } } end
@@ -93,7 +98,8 @@ describe("mail.dmarc", function()
 
   it("spares the share of mail that pct leaves out", function()
     local function at(sample)
-      return dmarc.evaluate { from = "a@part.com", resolver = signing.keys(ZONE), public_suffix = LIST, sample = sample }
+      return dmarc.evaluate { from = "a@part.com", resolver = signing.keys(ZONE), public_suffix = LIST,
+        sample = sample }
     end
     assert.equal("reject", at(29).disposition)
     assert.equal("quarantine", at(30).disposition)
@@ -110,12 +116,14 @@ describe("mail.authentication_results", function()
       .. "  spf=pass smtp.mailfrom=example.net"))
     assert.equal("sender@example.net", r.results[1].properties["smtp.auth"])
     assert.same({ type = "smtp", name = "mailfrom", value = "example.net" }, r.results[2].properties[1])
-    r = assert(authentication_results.parse('example.com; dkim=fail reason="bad \\"sig\\"" header.i=@x.test header.b="a/b+c=";'))
+    r = assert(authentication_results.parse('example.com; dkim=fail reason="bad \\"sig\\"" header.i=@x.test '
+      .. 'header.b="a/b+c=";'))
     assert.equal('bad "sig"', r.results[1].reason)
     assert.equal("@x.test", r.results[1].properties["header.i"])
     assert.equal("a/b+c=", r.results[1].properties["header.b"])
     r = assert(authentication_results.parse("foo.example.net (foobar) 1 (baz); dkim (Because I like it) / 1 (One yay) "
-      .. "= (wait for it) fail policy (A dot can go here) . (like that) expired (this surprised me) = (as I wasn't expecting it) 1362471462"))
+      .. "= (wait for it) fail policy (A dot can go here) . (like that) expired (this surprised me) "
+      .. "= (as I wasn't expecting it) 1362471462"))
     assert.equal("foo.example.net", r.authserv_id)
     assert.equal(1, r.version)
     assert.equal("dkim", r.results[1].method)
@@ -128,7 +136,8 @@ describe("mail.authentication_results", function()
 
   it("refuses what is none", function()
     for _, bad in ipairs { "", ";", "x; dkim", "x; dkim=", "x; =pass", "x; dkim=pass header", "x; dkim=pass header.d",
-      "x; dkim=pass header.d=", "x; dkim=pass (open", 'x; dkim=pass reason="open', "x y; none", "x; dkim=pass; ; spf=pass" } do
+      "x; dkim=pass header.d=", "x; dkim=pass (open",
+        'x; dkim=pass reason="open', "x y; none", "x; dkim=pass; ; spf=pass" } do
       local r, err = authentication_results.parse(bad)
       assert.is_nil(r, bad)
       assert.equal("invalid", err.kind)
@@ -157,7 +166,8 @@ describe("mail.authentication_results", function()
   end)
 
   it("lets no value end a line", function()
-    for _, bad in ipairs { { authserv_id = "mx\r\nBcc: x" }, { authserv_id = "mx", spf = { result = "pass", from = "a\nb" } },
+    for _, bad in ipairs { { authserv_id = "mx\r\nBcc: x" }, { authserv_id = "mx", spf = { result = "pass",
+      from = "a\nb" } },
       { authserv_id = "mx", results = { { method = "x y", result = "pass" } } },
       { authserv_id = "mx", results = { { method = "x", result = "pass", reason = "a\0b" } } } } do
       local text, err = authentication_results.format(bad)

@@ -26,13 +26,15 @@ local ZONE = {
     ["includenone.test"] = "v=spf1 include:nothing.test -all", ["includebad.test"] = "v=spf1 include:two.test +all",
     ["includedead.test"] = "v=spf1 include:dead.test +all", ["adead.test"] = "v=spf1 a:dead.test +all",
     ["redirect.test"] = "v=spf1 redirect=ip4.test", ["redirectnone.test"] = "v=spf1 redirect=nothing.test",
-    ["redirectlate.test"] = "v=spf1 ip4:192.0.2.77 redirect=all.test", ["redirectall.test"] = "v=spf1 ?all redirect=all.test",
+    ["redirectlate.test"] = "v=spf1 ip4:192.0.2.77 redirect=all.test",
+      ["redirectall.test"] = "v=spf1 ?all redirect=all.test",
     ["loop.test"] = "v=spf1 include:loop.test -all", ["reloop.test"] = "v=spf1 redirect=reloop.test",
-    ["ten.test"] = "v=spf1 a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test ?all",
-    ["eleven.test"] = "v=spf1 a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test a:a.test "
-      .. "a:a.test a:a.test ?all",
-    ["void2.test"] = "v=spf1 a:no1.test a:no2.test ?all", ["void3.test"] = "v=spf1 a:no1.test mx:no2.test exists:no3.test ?all",
-    ["exp.test"] = "v=spf1 exp=why.test -all", ["why.test"] = "%{i} may not send for %{d}, says %{r} (%{c} %{s} %%%_%-)",
+    ["ten.test"] = "v=spf1" .. (" a:a.test"):rep(10) .. " ?all",
+    ["eleven.test"] = "v=spf1" .. (" a:a.test"):rep(11) .. " ?all",
+    ["void2.test"] = "v=spf1 a:no1.test a:no2.test ?all",
+      ["void3.test"] = "v=spf1 a:no1.test mx:no2.test exists:no3.test ?all",
+    ["exp.test"] = "v=spf1 exp=why.test -all",
+      ["why.test"] = "%{i} may not send for %{d}, says %{r} (%{c} %{s} %%%_%-)",
     ["expnone.test"] = "v=spf1 exp=nothing.test -all", ["expbad.test"] = "v=spf1 exp=badwhy.test -all",
     ["badwhy.test"] = "a %{x} macro", ["expinclude.test"] = "v=spf1 include:exp.test -all",
     ["expredirect.test"] = "v=spf1 exp=nothing.test redirect=exp.test",
@@ -47,7 +49,8 @@ local ZONE = {
   },
   mx = {
     ["mx.test"] = { { host = "h1.mx.test", preference = 10 }, { host = "h2.mx.test", preference = 20 } },
-    ["mxmany.test"] = { "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test",
+    ["mxmany.test"] = { "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test",
+      "h1.mx.test",
       "h1.mx.test", "h1.mx.test", "h1.mx.test", "h1.mx.test" },
     ["mximplicit.test"] = { { host = "mximplicit.test", preference = 0, implicit = true } },
   },
@@ -65,7 +68,8 @@ local ROWS = {
   { "version.test", "192.0.2.1", "none" }, { "two.test", "192.0.2.1", "permerror" },
   { "among.test", "192.0.2.1", "pass" }, { "dead.test", "192.0.2.1", "temperror" },
   { "upper.test", "192.0.2.1", "pass" }, { "upper.test", "192.0.2.2", "fail" },
-  { "localhost", "192.0.2.1", "none" }, { "a..test", "192.0.2.1", "none" }, { ("x"):rep(64) .. ".test", "192.0.2.1", "none" },
+  { "localhost", "192.0.2.1", "none" }, { "a..test", "192.0.2.1", "none" }, { ("x"):rep(64) .. ".test", "192.0.2.1",
+  "none" },
   { "all.test.", "192.0.2.1", "fail" },
   { "ip4.test", "192.0.2.127", "pass", "ip4:192.0.2.0/25" }, { "ip4.test", "192.0.2.128", "fail" },
   { "ip4.test", "2001:db8::1", "fail" }, { "ip4zero.test", "203.0.113.1", "pass" }, { "ip4zero.test", "::1", "fail" },
@@ -82,7 +86,8 @@ local ROWS = {
   { "mximplicit.test", "192.0.2.1", "fail" },
   { "ptr.test", "192.0.2.1", "pass" }, { "ptr.test", "203.0.113.8", "fail" }, { "ptr.test", "203.0.113.1", "fail" },
   { "ptrother.test", "192.0.2.1", "pass" },
-  { "exists.test", "192.0.2.1", "pass" }, { "exists.test", "192.0.2.2", "fail" }, { "existsnone.test", "192.0.2.1", "fail" },
+  { "exists.test", "192.0.2.1", "pass" }, { "exists.test", "192.0.2.2", "fail" }, { "existsnone.test", "192.0.2.1",
+  "fail" },
   { "include.test", "192.0.2.1", "pass", "include:ip4.test" }, { "include.test", "192.0.2.200", "fail", "-all" },
   { "includesoft.test", "192.0.2.1", "fail" }, { "includenone.test", "192.0.2.1", "permerror" },
   { "includebad.test", "192.0.2.1", "permerror" }, { "includedead.test", "192.0.2.1", "temperror" },
@@ -101,7 +106,7 @@ local ROWS = {
 local function check(domain, ip, more)
   local options = { ip = ip, from = "ann@" .. domain, helo = "mail.helo.test", resolver = signing.keys(ZONE.txt) }
   local all = signing.resolver(ZONE)
-  for name in pairs(ZONE) do options.resolver[name == "a" and "addresses" or name] = all[name == "a" and "addresses" or name] end
+  for _, name in ipairs { "txt", "mx", "addresses", "ptr" } do options.resolver[name] = all[name] end
   for name, value in pairs(more or {}) do options[name] = value end
   return spf.check(options)
 end
@@ -154,7 +159,8 @@ describe("mail.spf.check", function()
   end)
 
   it("raises for an address that is none", function()
-    for _, bad in ipairs { "", "192.0.2", "192.0.2.256", "1.2.3.4.5", "::1::", ":::", "12345::", "1:2:3:4:5:6:7:8:9", "x" } do
+    for _, bad in ipairs { "", "192.0.2", "192.0.2.256", "1.2.3.4.5", "::1::", ":::", "12345::", "1:2:3:4:5:6:7:8:9",
+      "x" } do
       local ok, why = pcall(function() spf.check { ip = bad, from = "a@b.test" } end)
       assert.is_false(ok, bad)
       assert.matches("spf_spec%.lua:%d+: mail%.spf%.check: option 'ip'", why)
@@ -192,7 +198,8 @@ describe("SPF macros", function()
   end)
 
   it("refuses what is no macro", function()
-    for _, text in ipairs { "%", "%{", "%{x}", "%{d0}", "%{d}%", "%(d)", "%{d!}", "%{dR2}", "%{}", "%{c}", "%{r}", "%{t}" } do
+    for _, text in ipairs { "%", "%{", "%{x}", "%{d0}", "%{d}%", "%(d)", "%{d!}", "%{dR2}", "%{}", "%{c}", "%{r}",
+      "%{t}" } do
       assert.is_string(macro.check(text), text)
     end
   end)
@@ -201,8 +208,10 @@ end)
 describe("SPF records", function()
   it("are read whole before any of it counts", function()
     for _, text in ipairs { "a:", "mx:", "ip4", "ip4:", "ip4:1.2.3", "ip4:1.2.3.4/33", "ip4:1.2.3.4/", "ip4:1.2.3.4/01",
-      "ip6:::1/129", "ip6:1.2.3.4", "ip4:::1", "all:x", "all/8", "include", "include:", "exists", "a/33", "a//129", "a/x",
-      "a/24/64", "ptr/8", "unknown", "-", "+-all", "redirect=", "redirect=x.test redirect=y.test", "exp=x.test exp=y.test",
+      "ip6:::1/129", "ip6:1.2.3.4", "ip4:::1", "all:x", "all/8", "include", "include:", "exists", "a/33", "a//129",
+        "a/x",
+      "a/24/64", "ptr/8", "unknown", "-", "+-all", "redirect=", "redirect=x.test redirect=y.test",
+        "exp=x.test exp=y.test",
       "a:x.test\1", "a=b=%{z}", "include:x", "=x", "include:%{d" } do
       local list, why = record.parse("v=spf1 " .. text .. " +all")
       assert.is_nil(list, text)

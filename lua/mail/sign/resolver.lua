@@ -2,10 +2,10 @@
 -- table of functions that the caller gives (fixed data in tests, a host's own resolver, a cache).
 --
 -- `resolver = { txt = fn, mx = fn, addresses = fn, ptr = fn, dns_servers =, timeout =, loop = }`: what is
--- not there is `mail.dns`'s. `txt(name)` → array of texts, `mx(name)` → array of `{host=, preference=}` or
--- of names, `addresses(name, {family=})` → array of addresses, `ptr(address)` → array of names.
--- A function returns nil (or nil and an error with `missing`) where there is no such record, and nil and
--- any other error where nobody could say.
+-- not there is `mail.dns`'s (which has no `ptr`: without one no name is validated by it). `txt(name)` → array
+-- of texts, `mx(name)` → array of `{host=, preference=}` or of names, `addresses(name,
+-- {family=})` → array of addresses, `ptr(address)` → array of names. A function returns nil (or nil and an
+-- error with `missing`) where there is no such record, and nil and any other error where nobody could say.
 -- @module mail.sign.resolver
 
 local core = require "mail.core"
@@ -42,6 +42,14 @@ local function ascii(name)
   return table.concat(out, ".")
 end
 
+-- True where an error says that there is no such record: from mail.dns also a null MX, and a name that
+-- cannot be asked for.
+local function is_missing(err)
+  if err == nil then return true end
+  if type(err) ~= "table" then return false end
+  return err.missing ~= nil or err.kind == "rejected" or (err.kind == "dns" and err.temporary == false)
+end
+
 -- Asks: array (may be empty: nothing there), or nil, why: nobody could say.
 function Resolver:ask(kind, name, extra)
   local fn = self.given[kind] or builtin(kind)
@@ -51,8 +59,7 @@ function Resolver:ask(kind, name, extra)
   for key, value in pairs(extra or {}) do options[key] = value end
   local rows, err = fn(kind == "ptr" and name or ascii(name), options)
   if rows then return rows end
-  if err == nil then return {} end
-  if type(err) == "table" and (err.missing or err.temporary == false) then return {} end
+  if is_missing(err) then return {} end
   return nil, tostring(err)
 end
 
