@@ -16,6 +16,7 @@ void lm_open_dial(lua_State *L);   /* l_dial.c: resolver, dial */
 void lm_open_child(lua_State *L);  /* l_child.c: programs and Unix sockets as transports */
 void lm_open_tls(lua_State *L);    /* l_tls.c: TLS contexts */
 void lm_open_sasl(lua_State *L);   /* l_sasl.c: one SASL exchange */
+void lm_open_sign(lua_State *L);   /* l_sign.c: headers, bodies and keys of signed messages */
 void lm_open_pop3c(lua_State *L);  /* l_pop3c.c: POP3 client sessions */
 void lm_open_smtpc(lua_State *L);  /* l_smtpc.c: SMTP client sessions */
 void lm_open_imapc(lua_State *L);  /* l_imapc.c: IMAP client sessions, sets, mailbox names */
