@@ -5,6 +5,7 @@
 
 local modules = {
   smtp = true, pop3 = true, imap = true, address = true, loop = true, pump = true, err = true,
+  maildir = true, mbox = true,
   resty = true,
 }
 
