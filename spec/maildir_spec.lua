@@ -231,7 +231,8 @@ describe("mail.maildir", function()
       io.write(tostring(key), " ", err.kind, " ", err.reason)
     ]])
     -- A limit on the size of files is refused as a full disk is: in the middle of a write.
-    local text = shell("ulimit -f 64; trap '' XFSZ; " .. child.lua(nil, 30) .. root .. "/program.lua " .. root .. "/box")
+    local run = child.lua(nil, 30) .. root .. "/program.lua " .. root .. "/box"
+    local text = shell("ulimit -f 64; trap '' XFSZ; " .. run)
     assert.equal("nil io full", text)
     assert.equal(0, count(root .. "/box/tmp"))
     assert.equal(0, count(root .. "/box/new"))

@@ -29,7 +29,7 @@ static bool is_what_it_should_be(int fd, enum lm_file_mode mode) {
 
 int lm_file_open(const char *path, enum lm_file_mode mode) {
   static const int flags[] = {O_RDONLY | O_NOFOLLOW | O_NONBLOCK, O_WRONLY | O_CREAT | O_EXCL,
-                              O_RDWR | O_CREAT | O_NONBLOCK, O_RDONLY | O_NONBLOCK};
+                              O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, O_RDONLY | O_NONBLOCK};
   int fd, code;
   do {
     fd = open(path, flags[mode] | O_CLOEXEC, 0600);

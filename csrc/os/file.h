@@ -14,7 +14,7 @@
 enum lm_file_mode {
   LM_FILE_READ,   /* a plain file; never follows a link in the last part of the path, nor waits */
   LM_FILE_CREATE, /* a new file to write, mode 0600; EEXIST where the name is taken */
-  LM_FILE_UPDATE, /* to read and write; made, mode 0600, where it is missing */
+  LM_FILE_UPDATE, /* the same to read and write; made, mode 0600, where it is missing */
   LM_FILE_FOLDER  /* a folder, to be flushed */
 };
 
