@@ -262,7 +262,7 @@ describe("mail.maildir", function()
       end
     end
     assert.equal(20000, n)
-    assert.is_true(peak < 64, peak .. " KB")
+    assert.is_true(peak < 256, peak .. " KB") -- 20,000 names alone would be a megabyte
     local it = box:messages()
     it:next()
     it:close()
