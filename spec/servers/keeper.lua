@@ -37,7 +37,8 @@ local function prepare()
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
--- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script.
+-- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script. `as_root = "ids"` is
+-- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c).
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -57,16 +58,18 @@ end
 
 -- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
 local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
-  .. "usr/lib/dovecot/modules "
+  .. "usr/lib/dovecot/modules usr/lib/postfix "
   .. "usr/lib/dovecot/modules/old-stats"
 
-local function surroundings(unpacked, folder, preload)
-  local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+local function surroundings(found_server, folder, preload)
+  local _, found = shell("cd " .. quote(found_server.root) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
-  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s/reroot.so "
-    .. "LD_LIBRARY_PATH=%s",
-    folder, folder, folder, preload, folder, table.concat(list, ":"))
+  local helpers = folder .. "/reroot.so"
+  if found_server.as_root then helpers = folder .. "/asroot.so:" .. helpers end
+  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s LD_LIBRARY_PATH=%s%s",
+    folder, folder, folder, preload, helpers, table.concat(list, ":"), found_server.as_root == "all"
+    and " LM_ALL_ROOT=1" or "")
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
@@ -75,7 +78,7 @@ local function command_line(found, arguments)
   local program = found.program
   if found.root then
     program = "@/tree" .. program:sub(#found.root + 1)
-    words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
+    words[#words + 1] = surroundings(found, "@", "KEEPER_PRELOAD")
   end
   if found.shell then program = "/bin/sh" end
   words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
@@ -109,7 +112,7 @@ end
 
 -- A server without rights must reach its own programs: a tree below a private home is copied, any other linked.
 function Keeper:enter_root()
-  local ok, why = shell("cp " .. quote(packages .. "/bin/reroot.so") .. " " .. self.folder)
+  local ok, why = shell("cp " .. quote(packages .. "/bin") .. "/*root.so " .. self.folder)
   if not ok then return nil, why end
   local way = self:ask("reach " .. self.found.program) and "ln -s " or "cp -a "
   ok, why = shell(way .. quote(self.found.root) .. " " .. self.folder .. "/tree")
@@ -167,7 +170,7 @@ function Keeper:signal(number) return self:ask("signal " .. number) end
 function Keeper:run(program, arguments, input)
   local words, feed = { program }, ""
   if self.found.root then
-    words = { "env -u LD_PRELOAD", surroundings(self.found.root, self.folder, "LD_PRELOAD"),
+    words = { "env -u LD_PRELOAD", surroundings(self.found, self.folder, "LD_PRELOAD"),
       self.folder .. "/tree" .. program }
   end
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
