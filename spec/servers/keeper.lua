@@ -38,7 +38,8 @@ end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
 -- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script. `as_root = "ids"` is
--- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c).
+-- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c); `log_all`: its
+-- system log in full.
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -68,8 +69,8 @@ local function surroundings(found_server, folder, preload)
   local helpers = folder .. "/reroot.so"
   if found_server.as_root then helpers = folder .. "/asroot.so:" .. helpers end
   return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s LD_LIBRARY_PATH=%s%s",
-    folder, folder, folder, preload, helpers, table.concat(list, ":"), found_server.as_root == "all"
-    and " LM_ALL_ROOT=1" or "")
+    folder, folder, folder, preload, helpers, table.concat(list, ":"), (found_server.as_root == "all"
+    and " LM_ALL_ROOT=1" or "") .. (found_server.log_all and " LM_SYSLOG_ALL=1" or ""))
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.

@@ -1,7 +1,7 @@
 -- Postfix 3.7: an MX, submission with STARTTLS and submission over implicit TLS, run by one user without rights, who
 -- is shown root's (asroot.c).
 --
--- Options: users (a count or names: letters, then digits)   certificate (a name of servers.certificates)
+-- Options: users (a count or names)   certificate (a name of servers.certificates)
 --   tls = false         no STARTTLS, no implicit TLS
 --   sasl                a Dovecot that knows who may log in: one of `servers.dovecot { extra = postfix.AUTH }`
 --   deliver_to          a Dovecot whose LMTP takes the mail; otherwise it is in users[i].maildir
@@ -53,7 +53,7 @@ smtpd_recipient_restrictions = check_recipient_access regexp:@FOLDER/etc/answers
 smtpd_discard_ehlo_keywords = @WITHOUT
 virtual_mailbox_domains = @DOMAIN
 virtual_mailbox_base = @FOLDER/mail
-virtual_mailbox_maps = regexp:@FOLDER/etc/mailboxes
+virtual_mailbox_maps = texthash:@FOLDER/etc/mailboxes
 virtual_minimum_uid = 1
 virtual_uid_maps = static:@UID
 virtual_gid_maps = static:@GID
@@ -118,11 +118,8 @@ local ANSWERS = [[
 /^held@/ HOLD
 ]]
 
--- A name of letters and digits is a mailbox, whether anybody called for it or not: tables of these are read once.
-local MAILBOXES = [[
-/^(tempfail|full|held)@/ $1/Maildir/
-/^([^@+0-9]+[0-9]+)(\+[^@]*)?@@DOMAIN$/ $1/Maildir/
-]]
+-- The table of mailboxes is read once, so these are there whether anybody called for them or not, and the users by name.
+local USERS = 300
 
 local QUEUE = "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace"
 
@@ -144,19 +141,30 @@ function Postfix:master()
   return fill(MASTER, values) .. (self.ports.submissions and fill(MASTER_TLS, values) or "")
 end
 
+function Postfix:mailboxes()
+  local names = { "tempfail", "full", "held" }
+  for i = 1, USERS do names[#names + 1] = "user" .. i end
+  for _, user in ipairs(self.users) do
+    if not user.name:find "^user%d+$" then names[#names + 1] = user.name end
+  end
+  for i, name in ipairs(names) do names[i] = ("%s@%s %s/Maildir/\n"):format(name, self.domain, name) end
+  return table.concat(names)
+end
+
 function Postfix:start()
   if not self.running then
     local k = self.keeper
     k:write("etc/main.cf", self:configuration())
     k:write("etc/master.cf", self:master())
     k:write("etc/answers", ANSWERS)
-    k:write("etc/mailboxes", fill(MAILBOXES, { DOMAIN = (self.domain:gsub("%.", "\\.")) }))
+    k:write("etc/mailboxes", self:mailboxes())
   end
   return Server.start(self)
 end
 
 function Postfix:admit(user)
-  assert(user.name:find "^%a+%d+$", "a user of Postfix is letters and digits here")
+  local n = tonumber(user.name:match "^user(%d+)$")
+  assert(n and n <= USERS or not self.running, "a user more is user1 to user" .. USERS .. " here")
   if not self.options.deliver_to then user.maildir = self.folder .. "/mail/" .. user.name .. "/Maildir" end
 end
 
@@ -180,7 +188,7 @@ function M.new(servers, options)
   local found, why = Keeper.find("postfix", "/usr/lib/postfix/sbin/master")
   if not found then return nil, why end
   if not found.root then return nil, "Postfix is installed, and will run as root alone" end
-  found.as_root = "ids"
+  found.as_root, found.log_all = "ids", true
   local self = setmetatable({ name = "Postfix", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" } }, Postfix)
   self.certificate, why = self:take_certificate(servers, options.certificate)

@@ -51,9 +51,10 @@ static int overlaid(const char *path, char *room) {
 
 /* The path as seen from outside of what asroot.c takes for a changed root. */
 static const char *outside(const char *path, char *room) {
-  const char *prefix = getenv("LM_CHROOT");
+  const char *prefix = getenv("LM_CHROOT"), *overlay = getenv("LM_OVERLAY");
   int n;
   if (prefix == NULL || path[0] != '/') return path;
+  if (overlay != NULL && strncmp(path, overlay, strlen(overlay)) == 0) return path;
   n = snprintf(room, PATH_MAX, "%s%s", prefix, path);
   return n < 0 || n >= PATH_MAX ? path : room;
 }
@@ -117,14 +118,38 @@ PATH_FIRST(int, execve, (const char *path, char *const argv[], char *const env[]
            (path, argv, env))
 PATH_FIRST(int, execvp, (const char *path, char *const argv[]), (path, argv))
 
-/* The C library's own goes past execv above. */
-int execl(const char *path, const char *first, ...) {
-  char *argv[64] = {(char *)first};
-  va_list ap;
+enum { MAX_WORDS = 64 };
+
+/* The C library's own go past execv above. */
+static void gather(char **argv, const char *first, va_list *ap) {
   size_t n = 0;
+  argv[0] = (char *)first;
+  while (argv[n] != NULL && n + 2 < MAX_WORDS) argv[++n] = va_arg(*ap, char *);
+}
+
+int execl(const char *path, const char *first, ...) {
+  char *argv[MAX_WORDS] = {NULL};
+  va_list ap;
   va_start(ap, first);
-  while (argv[n] != NULL && n + 2 < sizeof argv / sizeof *argv) argv[++n] = va_arg(ap, char *);
+  gather(argv, first, &ap);
   va_end(ap);
+  return execv(path, argv);
+}
+
+/*
+** A program with an environment of its own is one that OpenSMTPD's shell is to find beside it; it is somebody's
+** and not root's, so it does without asroot.so.
+*/
+int execle(const char *path, const char *first, ...) {
+  char *argv[MAX_WORDS] = {NULL}, **given;
+  const char *preload = getenv("LD_PRELOAD"), *last = preload ? strrchr(preload, ':') : NULL;
+  va_list ap;
+  va_start(ap, first);
+  gather(argv, first, &ap);
+  given = va_arg(ap, char **);
+  va_end(ap);
+  if (last != NULL) setenv("LD_PRELOAD", last + 1, 1);
+  while (*given) putenv(*given++);
   return execv(path, argv);
 }
 
@@ -189,10 +214,15 @@ static void say(const char *format, va_list ap) {
   close(fd);
 }
 
+/* LM_SYSLOG_ALL: also what only tells of the day's work. */
+static int is_wanted(int priority) {
+  return LOG_PRI(priority) < LOG_INFO || getenv("LM_SYSLOG_ALL") != NULL;
+}
+
 void syslog(int priority, const char *format, ...) {
   va_list ap;
   va_start(ap, format);
-  if (LOG_PRI(priority) < LOG_INFO) say(format, ap);
+  if (is_wanted(priority)) say(format, ap);
   va_end(ap);
 }
 
@@ -200,6 +230,6 @@ void __syslog_chk(int priority, int flag, const char *format, ...) {
   va_list ap;
   (void)flag;
   va_start(ap, format);
-  if (LOG_PRI(priority) < LOG_INFO) say(format, ap);
+  if (is_wanted(priority)) say(format, ap);
   va_end(ap);
 }
