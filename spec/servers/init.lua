@@ -103,6 +103,11 @@ function servers.postfix(options)
   return share("postfix", function(o) return require "spec.servers.postfix".new(servers, o) end, options)
 end
 
+--- Postfix's smtp-sink: see `spec/servers/sink.lua` for its options.
+function servers.sink(options)
+  return share("sink", function(o) return require "spec.servers.sink".new(servers, o) end, options)
+end
+
 --- OpenSMTPD alone: see `spec/servers/opensmtpd.lua` for its options and fields.
 function servers.opensmtpd(options)
   return share("opensmtpd", function(o) return require "spec.servers.opensmtpd".new(servers, o) end, options)
