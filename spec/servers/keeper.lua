@@ -166,6 +166,19 @@ function Keeper:stop() return self:ask "stop" end
 
 function Keeper:signal(number) return self:ask("signal " .. number) end
 
+--- One of the package's own programs in the server's surroundings, as the server's user, as a list of words: for a
+-- client that starts it itself.
+function Keeper:command(program, arguments)
+  local line = ("exec %s/tree%s"):format(self.folder, program)
+  for _, argument in ipairs(arguments) do line = line .. " " .. quote(argument) end
+  line = "export " .. surroundings(self.found, self.folder, "LD_PRELOAD") .. "; " .. line
+  local words = { "/bin/sh", "-c", line }
+  local _, who = shell "id -u"
+  if who ~= "0" then return words end
+  return { "setpriv", "--reuid", tostring(self.uid), "--regid", tostring(self.gid), "--clear-groups", "/bin/sh", "-c",
+    line }
+end
+
 --- Runs one of the package's own programs in the server's surroundings; input is optional text.
 -- Returns whether its status was 0, and what it wrote.
 function Keeper:run(program, arguments, input)

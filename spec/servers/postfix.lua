@@ -31,6 +31,7 @@ mail_owner = @USER
 default_privs = daemon
 setgid_group = mail
 import_environment = MAIL_CONFIG LD_PRELOAD LD_LIBRARY_PATH LM_REROOT LM_OVERLAY LM_SYSLOG LM_SYSLOG_ALL TZ
+export_environment = $import_environment
 myhostname = mx.@DOMAIN
 mydestination =
 alias_maps =
@@ -158,6 +159,7 @@ function Postfix:start()
     k:write("etc/master.cf", self:master())
     k:write("etc/answers", ANSWERS)
     k:write("etc/mailboxes", self:mailboxes())
+    Keeper.shell("touch -t 202001010000 " .. k.folder .. "/etc/*") -- files of this second are waited for
   end
   return Server.start(self)
 end
@@ -176,10 +178,16 @@ function Postfix:tool(name, arguments, input)
   return self.keeper:run("/usr/sbin/" .. name, words, input)
 end
 
+--- What a client starts that speaks SMTP to a program: `sendmail -bs`, as `command` of connect.
+function Postfix:pipe()
+  return self.keeper:command("/usr/sbin/sendmail", { "-C", self.folder .. "/etc", "-bs" })
+end
+
 --- The queue file of a message, as postcat shows it: envelope records, "*** MESSAGE CONTENTS ***", the content.
 function Postfix:queued(id)
   local ok, text = self:tool("postcat", { "-q", id })
-  return ok and text or nil, text
+  if ok then return text end
+  return nil, text
 end
 
 local M = { AUTH = AUTH }
