@@ -121,9 +121,16 @@ local function attempt(self, record, options, deadline)
     release(self, record)
     raise(receipt, 4)
   end
-  if not HARMLESS[err.kind] or err.code == 421 then record.bad = true end
+  if not HARMLESS[err.kind] or err.code == 421 then
+    record.bad = true
+  elseif err.kind == "rejected" then -- who refuses with care is well
+    self.failures, record.proved = 0, true
+  end
   local again = may_repeat(err, untouched)
-  if again and not record.proved then opening.set_back(self, err) end
+  if again and not record.proved and not record.failed then -- one end, of however many messages
+    record.failed = true
+    opening.set_back(self, err)
+  end
   release(self, record)
   return nil, err, again
 end
