@@ -38,8 +38,8 @@ end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
 -- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script. `as_root = "ids"` is
--- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c); `log_all`: its
--- system log in full.
+-- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c);
+-- `log_all`: its system log in full.
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")

@@ -60,7 +60,7 @@ end
 
 function OpenSMTPD:admit(user)
   local n = tonumber(user.name:match "^user(%d+)$")
-  assert(n and n <= USERS and user.password == self.password, "users of OpenSMTPD are user1 to user" .. USERS .. " here")
+  assert(n and n <= USERS and user.password == self.password, "users here are user1 to user" .. USERS)
   user.maildir = self.folder .. "/mail/" .. user.name .. "/Maildir"
   Keeper.shell(("d=%s && mkdir -p $d && chown %d:%d $d"):format(Keeper.quote(self.folder .. "/mail/" .. user.name),
     self.keeper.uid, self.keeper.gid))

@@ -38,7 +38,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 mynetworks =
-inet_protocols = ipv4
+inet_protocols = all
 inet_interfaces = 127.0.0.1
 disable_dns_lookups = yes
 smtpd_peername_lookup = no
@@ -119,7 +119,8 @@ local ANSWERS = [[
 /^held@/ HOLD
 ]]
 
--- The table of mailboxes is read once, so these are there whether anybody called for them or not, and the users by name.
+-- The table of mailboxes is read once, so these are there whether anybody called for them or not; and whoever has
+-- another name, from the start.
 local USERS = 300
 
 local QUEUE = "active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace"
