@@ -8,6 +8,7 @@
 ** before each path. So the real machine sees one process without rights, in a folder of its own.
 ** With LM_ALL_ROOT in the environment every user that is asked for is root, and every file is root's: for a server
 ** that compares owners.
+** One more thing stands here because it is OpenSMTPD's, too: 6.8 loses its hold on a key with OpenSSL 3 (below).
 */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -82,3 +83,18 @@ int fstat(int fd, struct stat *st) {
   if (failed == 0 && all_root()) st->st_uid = 0, st->st_gid = 0;
   return failed;
 }
+
+/*
+** OpenSMTPD's server processes have no private keys: they mark the public one as theirs, and have another process
+** sign. OpenSSL 3 hands them a copy to mark, so nobody finds the mark; here the copy takes the place of the key.
+*/
+#define KEPT(kind)                                                                                 \
+  void *EVP_PKEY_get1_##kind(void *key) {                                                          \
+    void *(*get)(void *) = (void *(*)(void *))dlsym(RTLD_NEXT, "EVP_PKEY_get1_" #kind);            \
+    int (*set)(void *, void *) =                                                                   \
+        (int (*)(void *, void *))dlsym(RTLD_NEXT, "EVP_PKEY_set1_" #kind);                         \
+    void *copy = get(key);                                                                         \
+    return copy != NULL && set(key, copy) ? copy : NULL;                                           \
+  }
+KEPT(RSA)
+KEPT(EC_KEY)

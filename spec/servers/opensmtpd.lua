@@ -1,5 +1,6 @@
 -- OpenSMTPD 6.8: an MX, submission with STARTTLS and submission over implicit TLS, run by one user without rights, who
--- is shown root's (asroot.c). It has no CHUNKING and no SMTPUTF8.
+-- is shown root's (asroot.c). It has no CHUNKING, no SMTPUTF8, and no PIPELINING.
+--
 --
 -- Options: users (a count, at most 300)   certificate (a name of servers.certificates)
 --   size                largest message, default "300M"
