@@ -9,6 +9,9 @@ LUADIR     ?= $(PREFIX)/share/lua/$(LUA_SHORT)
 LIBDIR     ?= $(PREFIX)/lib/lua/$(LUA_SHORT)
 CFLAGS     ?= -O2 -g
 LIBFLAG    ?= $(if $(filter Darwin,$(shell uname)),-bundle -undefined dynamic_lookup,-shared)
+# The library stays where it is once it was loaded: a finalizer of the host's may make objects of ours while
+# its state is being closed, and LuaJIT collects those after it has let go of the library.
+PIN      := $(if $(filter Darwin,$(shell uname)),,-Wl,-z,nodelete)
 FUZZ_SECONDS ?= 10
 
 # Where headers and libraries are: what was given, else what pkg-config knows, else the plain names.
@@ -27,6 +30,9 @@ BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name)
 SOURCES  := $(sort $(wildcard csrc/*/*.c))
 HEADERS  := $(sort $(wildcard csrc/*/*.h))
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+# A host with this Lua inside (spec/embed), where the Lua is there as a library.
+lua_libs := $(call pc,--libs,$(lua_names))
+EMBED    := $(if $(strip $(lua_libs)),$(BUILD)/spec/embed/states)
 PURE     := $(filter-out $(BUILD)/obj/csrc/bind/%,$(OBJECTS))
 CTESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
@@ -44,12 +50,13 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps test test-all test-build check stats hosts-table headers format demo openresty-demo bench fuzz fuzzers env doc install clean
+.PHONY: all help deps test test-all test-build embed check stats hosts-table headers format demo game-demo openresty-demo \
+        bench fuzz fuzzers env doc install clean
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) $(SANITIZE) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(CC) $(LIBFLAG) $(PIN) $(SANITIZE) -o $@ $^ $(LDFLAGS) $(LIBS)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -58,6 +65,10 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/spec/c/%: spec/c/%.c $(PURE)
 	@mkdir -p $(@D)
 	$(COMPILE) -Ispec/c -MMD -MP -MF $@.d $< $(PURE) -o $@ $(WRAP) $(LDFLAGS) $(LIBS)
+
+$(BUILD)/spec/embed/%: spec/embed/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -pthread -MMD -MP -MF $@.d $< -o $@ $(LDFLAGS) $(lua_libs)
 
 $(BUILD)/spec/fuzz/%: spec/fuzz/%.c $(PURE)
 	@mkdir -p $(@D)
@@ -81,7 +92,8 @@ AGAIN = @$(MAKE) --no-print-directory -s -j$(or $(shell nproc 2>/dev/null),2)
 deps:
 	$(DEPS) build test all check servers
 
-test-build: all $(CTESTS)
+embed: all $(EMBED)
+test-build: embed $(CTESTS)
 test:
 	$(DEPS) build test servers
 	@$(TOOL)/run.lua test $(LUA) $(filter-out $(LUA),luajit)
@@ -111,6 +123,10 @@ demo:
 	$(DEPS) build test servers
 	$(AGAIN) all
 	@$(RUN) spec/demo/demo.lua
+game-demo:
+	$(DEPS) build test servers
+	$(AGAIN) all
+	@$(RUN) spec/demo/game.lua $(GAME)
 openresty-demo:
 	$(DEPS) build test servers
 	$(AGAIN) all
@@ -138,4 +154,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(CTESTS:=.d)
+-include $(OBJECTS:.o=.d) $(CTESTS:=.d) $(EMBED:=.d)

@@ -375,6 +375,49 @@ describe("examples", function()
     own:close()
   end)
 
+  it("game.lua tells how it is used, and what it lacks", function()
+    local status, out, err = run("game/game", { "--help" })
+    assert.are.equal(0, status)
+    assert.matches("^usage: game%.lua", out)
+    assert.are.equal("", err)
+    local function complaint(words)
+      local code, printed, said = run("game/game", words)
+      assert.are.equal(2, code)
+      assert.are.equal("", printed)
+      return said
+    end
+    assert.are.equal("game.lua: which players? see --help\n", complaint {})
+    assert.are.equal("game.lua: no servers: give --imap and --smtp; see --help\n",
+      complaint { file_with "ann secret ann@example.test\n" })
+    assert.matches("^game%.lua: [^\n]*:4: not like 'name password address'\n$",
+      complaint { file_with "# players\n\nann secret ann@example.test\nbob\n" })
+    assert.are.equal("game.lua: --budget must be a whole number from 1 on\n",
+      complaint { "--budget", "0", file_with "x" })
+  end)
+
+  real("game.lua delivers letters into the game, frame by frame", function()
+    local lines, first = {}, nil
+    for i = 1, 3 do
+      local user = server:add_user()
+      first = first or user
+      lines[i] = ("%s %s %s\n"):format(user.name, user.password, user.address)
+    end
+    local arguments = { "--imap", ("imaps://localhost:%d"):format(server.ports.imaps), "--smtp",
+      ("smtps://localhost:%d"):format(server.ports.exim_submissions), "--user", first.name, "--seconds", 1,
+      "--letters", 10, "--size", 500, "--budget", 500, file_with(table.concat(lines)) }
+    local status, out, err = run("game/game", arguments,
+      { MAIL_PASSWORD = first.password, MAIL_CA_FILE = server.ca_file })
+    assert.are.equal("", err)
+    assert.are.equal(0, status)
+    for _, title in ipairs { "without mail", "3 players log in", "with mail" } do
+      assert.matches(title .. ": %d+ frames, median [%d.]+ ms, 99 of 100 within ", out)
+    end
+    local written, sent, came = out:match "(%d+) letters written, (%d+) sent, (%d+) came into the game, the middle one"
+    assert.are.equal(written, sent)
+    assert.are.equal(written, came)
+    assert.is_true(tonumber(written) > 0)
+  end)
+
   real("watch.lua ends quietly by Ctrl-C", function()
     local watch = start("watch", {}, account(server:add_user(), server.ports.imaps))
     assert.is_truthy(eventually(function() return watch.err():find "watching" end))

@@ -317,8 +317,9 @@ describe("IMAP refusals", function()
     local rows = {
       { "METADATA MAXSIZE 1024", "METADATA", { maxsize = 1024 } },
       { "METADATA TOOMANY", "METADATA", { toomany = true } },
-      { "METADATA NOPRIVATE", "METADATA", { noprivate = true } }, { "BADURL \"/x;uid=1\"", "BADURL", '"/x;uid=1"' },
-      { "BADEVENT (MessageNew)", "BADEVENT", { "MessageNew" } }, { "MESSAGELIMIT 500", "MESSAGELIMIT", 500 },
+      { "METADATA NOPRIVATE", "METADATA", { noprivate = true } }, { "BADURL \"/x;uid=1\"", "BADURL", '/x;uid=1' },
+      { "BADEVENT (MessageNew)", "BADEVENT", { "MessageNew" } },
+      { "MESSAGELIMIT 500 7", "MESSAGELIMIT", { limit = 500, uid = 7 } },
       { "BADCHARSET (UTF-8 US-ASCII)", "BADCHARSET", { "UTF-8", "US-ASCII" } },
       { "UNDEFINED-FILTER f", "UNDEFINED-FILTER", "f" },
       { "MODIFIED 7,9:11", "MODIFIED", "7,9:11" }, { "ANNOTATE TOOBIG", "ANNOTATE", { toobig = true } },

@@ -57,6 +57,7 @@ struct lm_limits {
   size_t response;    /* text of one IMAP response without its literals: endless lists */
   size_t literal;     /* a string inside an IMAP answer, held in memory: literal bombs */
   size_t message;     /* a body collected in memory: a transfer larger than the machine */
+  size_t piece;       /* a body up to this size comes whole where longer ones come in pieces */
   size_t stream;      /* a body handed on in pieces; 0 = none: disks that fill */
   size_t reply_lines; /* lines of one SMTP reply or POP3 capability list: endless replies */
   size_t listing;     /* lines of one POP3 listing, 96 octets each on average: endless lists */
@@ -70,9 +71,9 @@ struct lm_limits {
 
 #define LM_LIMITS_DEFAULT                                                                          \
   {                                                                                                \
-    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .stream = 0,       \
-    .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100, .queue = 16777216,       \
-    .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                                      \
+    .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .piece = 32768,    \
+    .stream = 0, .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100,             \
+    .queue = 16777216, .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                   \
   }
 
 /* A limit of the IMAP grammar that nobody needs to change. */

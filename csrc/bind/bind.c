@@ -77,6 +77,7 @@ static const struct {
     {"literal", offsetof(struct lm_limits, literal)},
     {"message", offsetof(struct lm_limits, message)},
     {"stream", offsetof(struct lm_limits, stream)},
+    {"piece", offsetof(struct lm_limits, piece)},
     {"reply_lines", offsetof(struct lm_limits, reply_lines)},
     {"listing", offsetof(struct lm_limits, listing)},
     {"untagged", offsetof(struct lm_limits, untagged)},

@@ -5,6 +5,8 @@
 ** A method queues a command and returns its id; next() tells what became of it. Tables are built in
 ** push_imap.c.
 */
+#include <string.h>
+
 #include "bind/bind.h"
 #include "bind/l_zlib.h"
 #include "bind/open.h"
@@ -283,6 +285,12 @@ static int is_sent(lua_State *L) {
   return 1;
 }
 
+/* join(id, with) -> true | nil, reason: the data of both comes under the id of the older */
+static int join(lua_State *L) {
+  struct lm_imapc *s = self(L);
+  return pushed_ok(L, s, lm_imapc_join(s, checkid(L, 2), checkid(L, 3)));
+}
+
 /* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -364,6 +372,7 @@ static const luaL_Reg methods[] = {
     {"content", content},
     {"content_end", content_end},
     {"is_sent", is_sent},
+    {"join", join},
     {"push", push},
     {"wants_content", wants_content},
     {"idle_rearm", idle_rearm},
@@ -560,8 +569,28 @@ static int utf7_decode(lua_State *L) {
   return recode(L, lm_utf7_decode, "not modified UTF-7");
 }
 
-static const luaL_Reg functions[] = {
-    {"seqset", seqset}, {"utf7_encode", utf7_encode}, {"utf7_decode", utf7_decode}, {NULL, NULL}};
+/* core.bare_lf(text, from, to) -> the place of the first LF without a CR in front of it that lies in
+** from..to | nil */
+static int bare_lf(lua_State *L) {
+  struct lm_str s = lm_checkstr(L, 1);
+  size_t from = (size_t)luaL_checkinteger(L, 2), to = (size_t)luaL_checkinteger(L, 3);
+  const char *p, *end;
+  luaL_argcheck(L, from >= 1 && from <= s.n + 1, 2, "a place in the text expected");
+  if (to > s.n) to = s.n;
+  for (p = s.p + from - 1, end = s.p + to; p < end; p++) {
+    if ((p = memchr(p, '\n', (size_t)(end - p))) == NULL) return 0;
+    if (p > s.p && p[-1] == '\r') continue;
+    lua_pushinteger(L, p - s.p + 1);
+    return 1;
+  }
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"bare_lf", bare_lf},
+                                     {"seqset", seqset},
+                                     {"utf7_encode", utf7_encode},
+                                     {"utf7_decode", utf7_decode},
+                                     {NULL, NULL}};
 
 /* --- open ---------------------------------------------------------------------------------------------------- */
 

@@ -37,8 +37,12 @@ static unsigned checkwant(lua_State *L, int i) {
 
 /* --- poller ---------------------------------------------------------------------------------- */
 
+/* Raises where it is closed: a state that is being closed collects in an order of its own, and other
+** finalizers still run. */
 static struct lm_poll *poller(lua_State *L) {
-  return *(struct lm_poll **)lm_checkself(L);
+  struct lm_poll *p = *(struct lm_poll **)lm_checkself(L);
+  if (p == NULL) luaL_error(L, "the poller is closed");
+  return p;
 }
 
 /* core.poller() -> poller */
@@ -58,12 +62,14 @@ static int park(lua_State *L) {
 }
 
 static int unpark(lua_State *L) {
-  lm_poll_unpark(poller(L), (int)luaL_checkinteger(L, 2));
+  struct lm_poll *p = *(struct lm_poll **)lm_checkself(L);
+  if (p) lm_poll_unpark(p, (int)luaL_checkinteger(L, 2));
   return 0;
 }
 
 static int forget(lua_State *L) {
-  lm_poll_forget(poller(L), (int)luaL_checkinteger(L, 2));
+  struct lm_poll *p = *(struct lm_poll **)lm_checkself(L);
+  if (p) lm_poll_forget(p, (int)luaL_checkinteger(L, 2));
   return 0;
 }
 
@@ -91,6 +97,29 @@ static int poller_gc(lua_State *L) {
   return 0;
 }
 
+/* --- the process that opens connections -------------------------------------------------------- */
+
+static char home_key; /* its address is where a state keeps its home */
+
+static int home_gc(lua_State *L) {
+  struct lm_home **h = lm_checkself(L);
+  lm_home_drop(*h);
+  *h = NULL;
+  return 0;
+}
+
+/* This state's home: a new one in a child. */
+static struct lm_home *home(lua_State *L) {
+  struct lm_home **h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &home_key);
+  h = lua_touserdata(L, -1);
+  lua_pop(L, 1); /* the registry keeps it */
+  if (*h && lm_home_is_here(*h)) return *h;
+  lm_home_drop(*h);
+  if ((*h = lm_home_new()) == NULL) luaL_error(L, "out of memory");
+  return *h;
+}
+
 /* --- conn ------------------------------------------------------------------------------------ */
 
 static struct lm_net *conn(lua_State *L) {
@@ -100,18 +129,31 @@ static struct lm_net *conn(lua_State *L) {
 /* core.conn(fd) -> conn: takes over a connected, non-blocking descriptor */
 static int newconn(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
+  struct lm_home *here = home(L);
   struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
-  lm_net_init(n, fd);
+  lm_net_init(n, fd, here);
   return 1;
 }
 
-/* next(session) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let others
-** run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as that goes without waiting. */
+/* True where the caller's time is over (`until`, of core.now; 0: it has no end), unless this is the
+** first move since it let others run: each turn gets on. */
+static bool must_rest(struct lm_net *n, lua_Number until) {
+  bool over = until > 0 && !n->rested && lm_now() >= until;
+  n->brief = until > 0;
+  n->rested = over;
+  return over;
+}
+
+/* next(session [, until]) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let
+** others run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as
+** that goes without waiting, and, but for one short move, without passing the time `until`. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
+  lua_Number until = lua_tonumber(L, 3);
   const char *what = NULL;
   if (n->fd < 0) return luaL_error(L, "connection is closed");
+  if (must_rest(n, until)) what = "pause";
   while (what == NULL) {
     int values = 0;
     enum lm_status status = lm_box_next(L, b, &values);
@@ -125,7 +167,9 @@ static int conn_next(lua_State *L) {
     case LM_NET_READWRITE: what = "rw"; break;
     case LM_NET_PAUSE: what = "pause"; break;
     case LM_NET_ENDED: what = "end"; break;
-    default: break;
+    case LM_NET_FOREIGN: what = "foreign"; break;
+    default:
+      if (must_rest(n, until)) what = "pause";
     }
   }
   lua_pushliteral(L, "wait");
@@ -133,10 +177,11 @@ static int conn_next(lua_State *L) {
   return 2;
 }
 
-/* flush(session) -> true where nothing is left to send */
+/* flush(session [, brief]) -> true where nothing is left to send */
 static int flush(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
+  n->brief = lua_toboolean(L, 3);
   lua_pushboolean(L, n->fd < 0 || lm_net_flush(n, &b->link));
   return 1;
 }
@@ -238,7 +283,7 @@ static int os_listen(lua_State *L) {
   const char *address = luaL_checkstring(L, 1), *port = luaL_checkstring(L, 2);
   int backlog = (int)luaL_optinteger(L, 3, 128);
   struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
-  lm_net_init(n, lm_net_listen(address, port, backlog));
+  lm_net_init(n, lm_net_listen(address, port, backlog), NULL);
   return n->fd < 0 ? push_errno(L, errno) : 1;
 }
 
@@ -252,7 +297,7 @@ static int os_accept(lua_State *L) {
     return 2;
   }
   n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
-  lm_net_init(n, fd);
+  lm_net_init(n, fd, NULL);
   return 1;
 }
 
@@ -283,7 +328,19 @@ static void open_class(lua_State *L, const char *field, const luaL_Reg *makers) 
   luaL_setfuncs(L, makers, 1);
 }
 
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+static const luaL_Reg home_meta[] = {{"__gc", home_gc}, {NULL, NULL}};
+
+static void open_home(lua_State *L) {
+  lm_newclass(L, "home_class", "mail.home", no_methods, home_meta);
+  lua_getfield(L, -1, "home_class");
+  lm_newobject(L, sizeof(struct lm_home *), -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &home_key);
+  lua_pop(L, 1);
+}
+
 void lm_open_os(lua_State *L) {
+  open_home(L);
   lm_newclass(L, "poller_class", "mail.poller", poller_methods, poller_meta);
   open_class(L, "poller_class", poller_functions);
   lm_newclass(L, "conn_class", "mail.conn", conn_methods, conn_meta);

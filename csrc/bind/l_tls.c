@@ -94,8 +94,9 @@ static size_t pins_field(lua_State *L, struct lm_str *pins) {
 }
 
 static void check_names(lua_State *L) {
-  static const char *const known[] = {"server", "verify", "ca_file",     "ca_path", "cert",
-                                      "key",    "alpn",   "min_version", "ciphers", "pin_sha256"};
+  static const char *const known[] = {"server",  "verify",     "ca_file", "ca_path",
+                                      "cert",    "key",        "alpn",    "min_version",
+                                      "ciphers", "pin_sha256", "in_steps"};
   size_t i;
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
@@ -114,6 +115,7 @@ static void check_options(lua_State *L, struct lm_tls_options *o, struct lm_str 
   memset(o, 0, sizeof *o);
   o->server = flag_field(L, "server", false);
   o->verify = flag_field(L, "verify", !o->server);
+  o->in_steps = flag_field(L, "in_steps", false);
   o->ca_file = string_field(L, "ca_file");
   o->ca_path = string_field(L, "ca_path");
   o->cert = string_field(L, "cert");
@@ -126,7 +128,7 @@ static void check_options(lua_State *L, struct lm_tls_options *o, struct lm_str 
 }
 
 /* core.tls_context{ server=, verify=, ca_file=, ca_path=, cert=, key=, min_version=, ciphers=,
-** alpn=, pin_sha256= } -> context | nil, message */
+** alpn=, pin_sha256=, in_steps= } -> context | nil, message */
 static int new_context(lua_State *L) {
   struct lm_str pins[LM_TLS_PINS];
   struct lm_tls_options o;
@@ -137,6 +139,23 @@ static int new_context(lua_State *L) {
   why = scratch(L);
   u = lm_newobject(L, sizeof *u, lua_upvalueindex(1));
   if ((*u = lm_tls_context_new(&o, why)) != NULL) return 1;
+  lua_pushnil(L);
+  lm_pushstr(L, lm_buf_len(why) ? lm_buf_str(why) : LM_STR("out of memory"));
+  return 2;
+}
+
+/* step() -> true where the context is ready, false where more is to be read | nil, message */
+static int context_step(lua_State *L) {
+  struct lm_tls_context **u = lm_checkself(L);
+  struct lm_buf *why;
+  enum lm_tls_step step;
+  if (*u == NULL) return luaL_error(L, "TLS context is freed");
+  why = scratch(L);
+  step = lm_tls_context_step(*u, why);
+  if (step != LM_TLS_REFUSED) {
+    lua_pushboolean(L, step == LM_TLS_READY);
+    return 1;
+  }
   lua_pushnil(L);
   lm_pushstr(L, lm_buf_len(why) ? lm_buf_str(why) : LM_STR("out of memory"));
   return 2;
@@ -208,10 +227,26 @@ int lm_box_tls_info(lua_State *L) {
   return 1;
 }
 
+/* True inside of finalizers: a state that is being closed runs them, but never collects what they make.
+** Later Luas answer -1 there; some earlier ones cannot tell it from a collector that the host stopped. */
+static bool is_finalizing(lua_State *L) {
+#if defined(LUA_GCISRUNNING)
+  int running = lua_gc(L, LUA_GCISRUNNING, 0);
+#if defined(LUA_VERSION_RELEASE_NUM)
+  return LUA_VERSION_RELEASE_NUM < 50404 ? running <= 0 : running < 0;
+#else
+  return running <= 0;
+#endif
+#else
+  (void)L;
+  return false;
+#endif
+}
+
 int lm_box_tls_session(lua_State *L) {
   const struct lm_filter *f = tls_of(L);
   struct lm_tls_session **u;
-  if (f == NULL) return 0;
+  if (f == NULL || is_finalizing(L)) return 0;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
   u = lm_newobject(L, sizeof *u, -1);
   return (*u = lm_tls_session(f)) != NULL ? 1 : 0;
@@ -251,15 +286,16 @@ int lm_box_tls_binding(lua_State *L) {
 /* --- opening --------------------------------------------------------------------------------- */
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
+static const luaL_Reg context_methods[] = {{"step", context_step}, {NULL, NULL}};
 static const luaL_Reg context_meta[] = {{"__gc", context_gc}, {NULL, NULL}};
 static const luaL_Reg session_meta[] = {{"__gc", session_gc}, {NULL, NULL}};
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"tls_context", new_context}, {NULL, NULL}};
 
 /* Makes a class, marked by `key` and found under it in the registry; its metatable is pushed. */
-static void open_marked(lua_State *L, const char *field, const char *name, const luaL_Reg *meta,
-                        const void *key) {
-  lm_newclass(L, field, name, no_methods, meta);
+static void open_marked(lua_State *L, const char *field, const char *name, const luaL_Reg *methods,
+                        const luaL_Reg *meta, const void *key) {
+  lm_newclass(L, field, name, methods, meta);
   lua_getfield(L, -1, field);
   lua_pushboolean(L, 1);
   lua_rawsetp(L, -2, key);
@@ -268,10 +304,11 @@ static void open_marked(lua_State *L, const char *field, const char *name, const
 }
 
 void lm_open_tls(lua_State *L) {
-  open_marked(L, "tls_scratch_class", "mail.tls_scratch", scratch_meta, &scratch_key);
+  open_marked(L, "tls_scratch_class", "mail.tls_scratch", no_methods, scratch_meta, &scratch_key);
   lua_pop(L, 1);
-  open_marked(L, "tls_session_class", "mail.tls_session", session_meta, &session_key);
+  open_marked(L, "tls_session_class", "mail.tls_session", no_methods, session_meta, &session_key);
   lua_pop(L, 1);
-  open_marked(L, "tls_context_class", "mail.tls_context", context_meta, &context_key);
+  open_marked(L, "tls_context_class", "mail.tls_context", context_methods, context_meta,
+              &context_key);
   luaL_setfuncs(L, functions, 1);
 }

@@ -21,6 +21,8 @@ enum key {
   K_RAW,
   K_DEFECTS,
   K_STREAMED,
+  K_ITEM,
+  K_REASON,
   K_DATE,
   K_SUBJECT,
   K_FROM,
@@ -58,16 +60,15 @@ enum key {
 };
 
 static const char *const names[KEYS] = {
-    NULL,          "seq",     "uid",         "flags",         "internaldate",
-    "size",        "modseq",  "envelope",    "bodystructure", "body",
-    "binary",      "raw",     "defects",     "streamed",      "date",
-    "subject",     "from",    "sender",      "reply_to",      "to",
-    "cc",          "bcc",     "in_reply_to", "message_id",    "name",
-    "address",     "group",   "members",     "type",          "parameters",
-    "parts",       "section", "lines",       "encoding",      "id",
-    "description", "md5",     "disposition", "language",      "location",
-    "kind",        "tag",     "number",      "value",         "code",
-    "code_value",  "text",
+    NULL,          "seq",         "uid",           "flags",       "internaldate", "size",
+    "modseq",      "envelope",    "bodystructure", "body",        "binary",       "raw",
+    "defects",     "streamed",    "item",          "reason",      "date",         "subject",
+    "from",        "sender",      "reply_to",      "to",          "cc",           "bcc",
+    "in_reply_to", "message_id",  "name",          "address",     "group",        "members",
+    "type",        "parameters",  "parts",         "section",     "lines",        "encoding",
+    "id",          "description", "md5",           "disposition", "language",     "location",
+    "kind",        "tag",         "number",        "value",       "code",         "code_value",
+    "text",
 };
 
 static char keys_key; /* its address finds the array in the registry */
@@ -153,7 +154,7 @@ static int add_numbers(lua_State *L, const struct lm_imap_value *v, int n) {
 static void push_list(lua_State *L, const struct lm_imap_value *list) {
   const struct lm_imap_value *v = list->u.list.first;
   bool numbers = v && v->kind == LM_VALUE_NUMBERS;
-  bool fields = v && v->key.n;
+  bool fields = v && v->key.p;
   int n = 0;
   luaL_checkstack(L, 8, "IMAP data");
   lua_createtable(L,
@@ -164,7 +165,7 @@ static void push_list(lua_State *L, const struct lm_imap_value *list) {
   for (; v; v = v->next) {
     if (v->kind == LM_VALUE_NUMBERS) {
       n = add_numbers(L, v, n);
-    } else if (v->key.n) {
+    } else if (v->key.p) {
       lm_pushstr(L, v->key);
       lm_imap_push_value(L, v);
       lua_rawset(L, -3);
@@ -482,6 +483,24 @@ static void put_streamed(struct to t, const struct lm_imap_fetch *f) {
   set(t);
 }
 
+/* Field "defects": an array of {item=, reason=}. */
+static void put_defects(struct to t, const struct lm_imap_fetch *f) {
+  const struct lm_imap_defect *d;
+  int n = 0;
+  if (f->defects == NULL) return;
+  key(t, K_DEFECTS);
+  lua_newtable(t.L);
+  for (d = f->defects; d; d = d->next) {
+    lua_createtable(t.L, 0, 2);
+    put_str(t, K_ITEM, d->item);
+    key(t, K_REASON);
+    lua_pushfstring(t.L, "%s expected", d->expected);
+    set(t);
+    lua_rawseti(t.L, -2, ++n);
+  }
+  set(t);
+}
+
 static void put_others(struct to t, const struct lm_imap_fetch *f) {
   const struct lm_imap_value *v;
   for (v = f->other.u.list.first; v; v = v->next) {
@@ -494,7 +513,7 @@ static void put_others(struct to t, const struct lm_imap_fetch *f) {
     lm_imap_push_value(t.L, &f->raw);
     set(t);
   }
-  if (f->defects) put_number(t, K_DEFECTS, f->defects);
+  put_defects(t, f);
 }
 
 static void put_trees(struct to t, const struct lm_imap_fetch *f) {

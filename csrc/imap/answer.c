@@ -25,6 +25,7 @@ static unsigned group_of(const struct lm_imap_resp *resp) {
       lm_imap_field(&resp->value, "earlier")) {
     return GROUP_EARLIER;
   }
+  if (lm_str_eq(resp->code, LM_STR("MESSAGELIMIT"))) return GROUP_LIMITED;
   return resp->group;
 }
 
@@ -36,17 +37,25 @@ static uint32_t tag_number(const struct lm_imapc *s, struct lm_str tag) {
   return lm_to_u32(lm_imapc_str(tag.p + n, tag.n - n), &id) ? id : 0;
 }
 
-/* An ESEARCH names its command; one that nobody asked for is news. */
+static bool is_progress(const struct lm_imap_resp *resp) {
+  return lm_str_eq(resp->code, LM_STR("INPROGRESS"));
+}
+
+/* The tag that the response itself names, or NULL. */
+static const struct lm_imap_value *tag_in(const struct lm_imap_resp *resp) {
+  const struct lm_imap_value *v = is_progress(resp) ? &resp->code_value : &resp->value;
+  bool may = is_progress(resp) || resp->group == LM_IMAP_G_SEARCH;
+  return may && v->kind == LM_VALUE_LIST ? lm_imap_field(v, "tag") : NULL;
+}
+
+/* An ESEARCH and a report of progress name their command; where nobody asked for them they are news. */
 static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                    struct lm_imapc_cmd *oldest) {
-  const struct lm_imap_value *tag = NULL;
+  const struct lm_imap_value *tag = tag_in(resp);
   struct lm_imapc_cmd *cmd;
-  if (resp->group == LM_IMAP_G_SEARCH && resp->value.kind == LM_VALUE_LIST) {
-    tag = lm_imap_field(&resp->value, "tag");
-  }
-  if (tag == NULL) return oldest;
+  if (tag == NULL) return is_progress(resp) ? NULL : oldest;
   cmd = lm_imapc_find(s, tag_number(s, lm_imap_text(tag)));
-  return cmd && cmd->phase == PHASE_SENT ? cmd : NULL;
+  return cmd && cmd->phase == PHASE_SENT ? lm_imapc_leader(s, cmd) : NULL;
 }
 
 static bool is_enabled(struct lm_str name) {
@@ -286,6 +295,8 @@ enum lm_status lm_imapc_answer_early(struct lm_imapc *s, struct lm_imapc_event *
 static enum lm_status on_greeting(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
   bool ready = resp->status == LM_IMAP_OK || resp->status == LM_IMAP_PREAUTH;
+  ready &=
+      s->line.n > 0 && s->line.p[0] == '*'; /* not the code alone that Exchange may send later */
   if (resp->kind == LM_IMAP_UNTAGGED && resp->status == LM_IMAP_BYE) return on_bye(s, resp, ev);
   if (resp->kind != LM_IMAP_UNTAGGED || !ready) {
     return lm_imapc_fail_seen(s, "greeting", resp->name.n ? resp->name : resp->text);

@@ -60,10 +60,15 @@ static bool same_messages(const struct lm_imapc_cmd *a, const struct lm_imapc_cm
   return by_number(a) != by_number(b) || overlap(&a->set, &b->set);
 }
 
-/* True where the answers of the two could be taken for one another's. */
+static bool joined(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
+  return a->group != 0 && a->group == b->group;
+}
+
+/* True where the answers of the two could be taken for one another's, and it matters. */
 bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b) {
   unsigned both = a->verb->collects & b->verb->collects,
            any = a->verb->collects | b->verb->collects;
+  if (joined(a, b)) return false;
   if (a->returns && b->returns) both &= ~(unsigned)LM_IMAP_G_SEARCH;
   if (both & G_NAMELESS) return true;
   if ((both & LM_IMAP_G_FETCH) && same_messages(a, b)) return true;
@@ -87,10 +92,30 @@ struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group
   return NULL;
 }
 
-/* True where a later command in flight takes FETCH data too. */
+/* The oldest in flight of the commands that `cmd` is joined with: what comes for one of them is told
+** under its id. */
+struct lm_imapc_cmd *lm_imapc_leader(const struct lm_imapc *s, struct lm_imapc_cmd *cmd) {
+  struct lm_imapc_cmd *other = s->first;
+  while (other != cmd && !joined(other, cmd)) other = other->next;
+  return other;
+}
+
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with) {
+  struct lm_imapc_cmd *cmd = lm_imapc_find(s, id), *first = lm_imapc_find(s, with);
+  s->refusal = NULL;
+  if (cmd == NULL || first == NULL || cmd->phase != PHASE_QUEUED || cmd->verb != first->verb) {
+    return lm_imapc_refuse(s, "these commands cannot be joined") != 0;
+  }
+  if (first->group == 0) first->group = first->id;
+  cmd->group = first->group;
+  return true;
+}
+
+/* True where a later command in flight, not joined with it, takes FETCH data too. */
 bool lm_imapc_has_company(const struct lm_imapc_cmd *cmd) {
-  for (cmd = cmd->next; cmd && in_flight(cmd); cmd = cmd->next) {
-    if (cmd->verb->collects & LM_IMAP_G_FETCH) return true;
+  const struct lm_imapc_cmd *other;
+  for (other = cmd->next; other && in_flight(other); other = other->next) {
+    if ((other->verb->collects & LM_IMAP_G_FETCH) && !joined(cmd, other)) return true;
   }
   return false;
 }
@@ -121,7 +146,7 @@ struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_im
   bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
   if (first == NULL || !named || first == s->last) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
-    if ((cmd->verb->collects & group) && names(cmd, resp)) return cmd;
+    if ((cmd->verb->collects & group) && names(cmd, resp)) return lm_imapc_leader(s, cmd);
   }
   return first;
 }

@@ -53,7 +53,9 @@ static bool lower_text(struct reader *r, struct lm_str *out) {
 /* A size of -1 or NIL is no size: spec/wire/imap/quirk-bodystructure-sizes.wire */
 static bool number(struct reader *r, uint64_t *out) {
   const struct lm_imap_value *here = r->v;
+  bool exact;
   if (here) r->v = here->next;
+  if (here && here->kind == LM_VALUE_ATOM) return lm_imap_to_size(here->u.text, out, &exact);
   if (here == NULL || here->kind != LM_VALUE_NUMBER) return false;
   *out = here->u.number;
   return true;
@@ -124,23 +126,58 @@ static struct lm_imap_part *new_part(struct reader *r, const struct lm_imap_valu
   return part;
 }
 
-/* True for "(" body ... subtype, and for the multipart without parts that some servers send as
-** "(" subtype "(" parameters: spec/wire/imap/quirk-multipart-empty.wire */
-static bool is_multipart(const struct lm_imap_value *first) {
-  if (first == NULL) return false;
-  return first->kind == LM_VALUE_LIST || (first->next && first->next->kind == LM_VALUE_LIST);
+static const struct lm_imap_value *nth(const struct lm_imap_value *v, int n) {
+  while (v && n-- > 0) v = v->next;
+  return v;
 }
 
-/* body-fld-dsp = "(" string SP body-fld-param ")" / nil */
+static bool is_number_at(const struct lm_imap_value *first, int n) {
+  const struct lm_imap_value *v = nth(first, n);
+  return v && v->kind == LM_VALUE_NUMBER;
+}
+
+static bool names_multipart(struct lm_str s) {
+  return LM_IS(s, "alternative") || LM_IS(s, "mixed") || LM_IS(s, "related") ||
+         LM_IS(s, "report") || LM_IS(s, "digest") || LM_IS(s, "signed");
+}
+
+/* True for "(" body ... subtype, and for multiparts that have lost their parts: "(" subtype "("
+** parameters, without the size of a single part, and "(" subtype alone or before NIL, "(" NIL
+** subtype: spec/wire/imap/quirk-multipart-empty.wire, quirk-gmail-multipart.wire */
+static bool is_multipart(const struct lm_imap_value *first) {
+  const struct lm_imap_value *second = first ? first->next : NULL;
+  if (first == NULL) return false;
+  if (first->kind == LM_VALUE_LIST) return true;
+  if (first->kind == LM_VALUE_NIL) return second && names_multipart(lm_imap_text(second));
+  if (second && second->kind == LM_VALUE_LIST) return !is_number_at(first, 5);
+  return names_multipart(lm_imap_text(first)) && (!second || second->kind == LM_VALUE_NIL);
+}
+
+/* True for the kind of list that a disposition is. */
+static bool is_disposition(const struct lm_imap_value *v) {
+  const struct lm_imap_value *in = v && v->kind == LM_VALUE_LIST ? v->u.list.first : NULL;
+  return in && in->next && in->next->kind == LM_VALUE_LIST;
+}
+
+/* body-fld-dsp = "(" string SP body-fld-param ")" / nil; a text in its place is the type alone, or
+** a description; a type of NIL is an attachment: spec/wire/imap/quirk-exchange-disposition.wire */
 static bool disposition(struct reader *r, struct lm_imap_part *part) {
+  struct lm_str bare = lm_imap_text(r->v);
   const struct lm_imap_value *dsp = list(r);
   struct reader in = {r->c, dsp ? dsp->u.list.first : NULL, NULL};
-  return lower_text(&in, &part->disposition) && parameters(&in, &part->disposition_parameters);
+  if (bare.n && (LM_IS(bare, "inline") || LM_IS(bare, "attachment"))) {
+    return lm_imap_lower(r->c, bare, &part->disposition);
+  }
+  if (bare.n && part->description.p == NULL) part->description = bare;
+  if (!lower_text(&in, &part->disposition)) return false;
+  if (part->disposition.p == NULL && is_disposition(dsp)) part->disposition = LM_STR("attachment");
+  return parameters(&in, &part->disposition_parameters);
 }
 
 /* body-fld-dsp [SP body-fld-lang [SP body-fld-loc *(SP body-extension)]] */
 static bool extension_data(struct reader *r, struct lm_imap_part *part) {
   if (!disposition(r, part)) return false;
+  if (part->disposition.p == NULL && is_disposition(r->v) && !disposition(r, part)) return false;
   if (r->v && r->v->kind != LM_VALUE_NIL) part->language = r->v;
   if (r->v) r->v = r->v->next;
   part->location = text(r);
@@ -157,6 +194,7 @@ static bool multipart(struct reader *r, struct lm_imap_part *part) {
     *tail = child;
     tail = &child->next;
   }
+  if (next_is(r, LM_VALUE_NIL) && part->child == NULL) r->v = r->v->next;
   subtype = text(r);
   if (!media_type(r, part, LM_STR("multipart"), subtype.n ? subtype : LM_STR("mixed"))) {
     return false;
@@ -167,27 +205,55 @@ static bool multipart(struct reader *r, struct lm_imap_part *part) {
 /* body-type-msg: envelope SP body SP body-fld-lines; left out where the server left it out. */
 static bool message(struct reader *r, struct lm_imap_part *part) {
   const struct lm_imap_value *envelope = list(r), *body = list(r);
-  part->envelope = lm_arena_alloc(r->c->arena, sizeof *part->envelope);
-  if (part->envelope == NULL) return no_room(r->c);
-  if (!lm_imap_envelope_of(r->c, envelope, part->envelope)) return false;
+  if (envelope) {
+    part->envelope = lm_arena_alloc(r->c->arena, sizeof *part->envelope);
+    if (part->envelope == NULL) return no_room(r->c);
+    if (!lm_imap_envelope_of(r->c, envelope, part->envelope)) return false;
+  }
   if (body && (part->child = new_part(r, body, part)) == NULL) return false;
   part->children = body != NULL;
   part->has_lines = number(r, &part->lines);
   return true;
 }
 
+static bool is_top_level(struct lm_str s) {
+  return LM_IS(s, "text") || LM_IS(s, "application") || LM_IS(s, "image") || LM_IS(s, "audio") ||
+         LM_IS(s, "video") || LM_IS(s, "message") || LM_IS(s, "model") || LM_IS(s, "font");
+}
+
+/* media-type SP media-subtype; one word of the two is read as what it is:
+** spec/wire/imap/quirk-bodystructure-quotes.wire */
+static bool media(struct reader *r, struct lm_imap_part *part, struct lm_str *type) {
+  const struct lm_imap_value *first = r->v;
+  struct lm_str subtype = LM_NOSTR;
+  bool alone = lm_imap_text(first ? first->next : NULL).p == NULL && is_number_at(first, 5);
+  *type = text(r);
+  if (!alone) subtype = text(r);
+  if (alone && type->n && !is_top_level(*type)) {
+    subtype = *type;
+    *type = LM_STR("application");
+  }
+  if (type->n == 0) *type = LM_STR("application");
+  if (subtype.n == 0) subtype = LM_IS(*type, "text") ? LM_STR("plain") : LM_STR("octet-stream");
+  return media_type(r, part, *type, subtype);
+}
+
+/* True where the fields of a message stand, even if the first of them is NIL. */
+static bool at_message(const struct reader *r) {
+  if (!next_is(r, LM_VALUE_NIL)) return next_is(r, LM_VALUE_LIST);
+  return r->v->next && r->v->next->kind == LM_VALUE_LIST && is_number_at(r->v, 2);
+}
+
 /* body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part] */
 static bool single(struct reader *r, struct lm_imap_part *part) {
-  struct lm_str type = text(r), subtype = text(r);
-  if (type.n == 0) type = LM_STR("application");
-  if (subtype.n == 0) subtype = LM_IS(type, "text") ? LM_STR("plain") : LM_STR("octet-stream");
-  if (!media_type(r, part, type, subtype)) return false;
+  struct lm_str type;
+  if (!media(r, part, &type)) return false;
   if (!parameters(r, &part->parameters)) return false;
   part->id = text(r);
   part->description = text(r);
   if (!lower_text(r, &part->encoding)) return false;
   part->has_size = number(r, &part->size);
-  if (LM_IS(type, "message") && next_is(r, LM_VALUE_LIST)) {
+  if (LM_IS(type, "message") && at_message(r)) {
     if (!message(r, part)) return false;
   } else if (LM_IS(type, "text") && !next_is(r, LM_VALUE_STRING)) {
     part->has_lines = number(r, &part->lines);

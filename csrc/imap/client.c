@@ -172,7 +172,10 @@ static enum lm_status before_body(struct lm_imapc *s, struct lm_str text,
   if (s->limits.stream && s->body_left > s->limits.stream) {
     return lm_imapc_fail(s, LM_E_LIMIT, "stream");
   }
-  if (!resp->cut) resp->fetch->defects++; /* octets that belong to no section are dropped */
+  if (!resp->cut && /* octets that belong to no section are dropped */
+      !lm_imap_fetch_defect(&s->arena, resp->fetch, LM_STR(""), "name of a body before octets")) {
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for a defect");
+  }
   s->body_told = resp->cut && !s->body_quiet;
   return s->body_told ? lm_imapc_about_fetch(s, resp, s->body_id, ev) : LM_WAIT;
 }

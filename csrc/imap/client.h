@@ -165,6 +165,11 @@ void lm_imapc_idle_rearm(struct lm_imapc *s);
 /* Switches IDLE off; its DONE event follows. */
 void lm_imapc_idle_end(struct lm_imapc *s, uint32_t id);
 
+/* Joins a command that is still queued with an earlier one of the same verb: they need not wait for
+** one another, and the data of either comes under the id of the oldest that is in flight. Each has
+** its own DONE. False: refused. */
+bool lm_imapc_join(struct lm_imapc *s, uint32_t id, uint32_t with);
+
 /* Nobody listens for this command any more: dropped if not begun, else its answer is swallowed. In
 ** the middle of a literal of it the session fails. */
 void lm_imapc_abandon(struct lm_imapc *s, uint32_t id);

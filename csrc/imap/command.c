@@ -51,6 +51,8 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("MOVE"),           IN_SELECTED, CMD_BY_SEQ,  G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("UID EXPUNGE"),    IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("EXPUNGE"),        IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
+  {LM_NAME("UID REPLACE"),    IN_SELECTED, 0,           G_MOVE,                                 EFFECT_NONE},
+  {LM_NAME("REPLACE"),        IN_SELECTED, CMD_BY_SEQ,  G_MOVE,                                 EFFECT_NONE},
   {LM_NAME("CHECK"),          IN_SELECTED, 0,           0,                                      EFFECT_NONE},
   {LM_NAME("CLOSE"),          IN_SELECTED, ALONE,       0,                                      EFFECT_CLOSE},
   {LM_NAME("UNSELECT"),       IN_SELECTED, ALONE,       0,                                      EFFECT_CLOSE},
@@ -81,6 +83,10 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("SUBSCRIBE"),      IN_AUTH,     0,           0,                                      EFFECT_NONE},
   {LM_NAME("UNSUBSCRIBE"),    IN_AUTH,     0,           0,                                      EFFECT_NONE},
   {LM_NAME("APPEND"),         IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
+  {LM_NAME("GENURLAUTH"),     IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("URLFETCH"),       IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
+  {LM_NAME("RESETKEY"),       IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
+  {LM_NAME("GETJMAPACCESS"),  IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
   {LM_NAME("ENABLE"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_ENABLED,                      EFFECT_NONE},
   {LM_NAME("COMPRESS"),       IN_AUTH,     ALONE,       0,                                      EFFECT_COMPRESS},
   {LM_NAME("LANGUAGE"),       IN_ANY,      CMD_ALONE,   LM_IMAP_G_OTHER,                        EFFECT_NONE},
@@ -280,7 +286,7 @@ static struct lm_imapc_stop *add_stop(struct lm_imapc *s, enum lm_imapc_stop_kin
     cmd->stops = stops;
   }
   stops = &cmd->stops[cmd->stop_n++];
-  *stops = (struct lm_imapc_stop){kind, cmd->text.end, LM_NOSTR, 0};
+  *stops = (struct lm_imapc_stop){.kind = kind, .at = cmd->text.end};
   return stops;
 }
 
@@ -310,7 +316,9 @@ void lm_imapc_literal(struct lm_imapc *s, struct lm_str bytes, enum lm_imapc_for
 void lm_imapc_stream(struct lm_imapc *s, uint64_t size, enum lm_imapc_form form) {
   struct lm_imapc_stop *stop;
   if (!literal_head(s, size, form)) return;
-  if ((stop = add_stop(s, STOP_CONTENT)) != NULL) stop->size = size;
+  if ((stop = add_stop(s, STOP_CONTENT)) == NULL) return;
+  stop->size = size;
+  stop->text = form == LM_IMAPC_LITERAL;
 }
 
 /* A literal whose octets are copied whatever their number: strings are short. */

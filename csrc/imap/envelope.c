@@ -136,10 +136,18 @@ static bool address_of(struct lm_cursor *c, const struct lm_imap_value *v,
   return decode(c, &out->name);
 }
 
+static const struct lm_imap_value *nth(const struct lm_imap_value *v, int n) {
+  while (v && n-- > 0) v = v->next;
+  return v;
+}
+
 static bool addresses_of(struct lm_cursor *c, const struct lm_imap_value *list,
                          struct lm_imap_address **tail) {
   const struct lm_imap_value *v = list && list->kind == LM_VALUE_LIST ? list->u.list.first : NULL;
-  for (; v; v = v->next) {
+  if (v && lm_imap_text(nth(v, 2)).p && lm_imap_text(nth(v, 3)).p) {
+    v = list; /* an address where a list of them belongs */
+  }
+  for (; v; v = v == list ? NULL : v->next) {
     struct lm_imap_address *a;
     if (v->kind != LM_VALUE_LIST) continue;
     if ((a = lm_arena_zero(c->arena, sizeof *a)) == NULL) {

@@ -12,19 +12,32 @@
 #include "imap/seqset.h"
 #include "imap/utf7.h"
 
+/* clang-format off */
 static const struct lm_imap_ext *const records[] = {
-    /* clang-format off: one a line */
-    &lm_imap_ext_base,     &lm_imap_ext_condstore, &lm_imap_ext_uidplus, &lm_imap_ext_esearch,
-    &lm_imap_ext_objectid, &lm_imap_ext_namespace, &lm_imap_ext_acl,     &lm_imap_ext_metadata,
-    &lm_imap_ext_quota,    &lm_imap_ext_codes,     &lm_imap_ext_thread,
-    /* clang-format on */
+  &lm_imap_ext_base,
+  &lm_imap_ext_condstore,
+  &lm_imap_ext_uidplus,
+  &lm_imap_ext_esearch,
+  &lm_imap_ext_objectid,
+  &lm_imap_ext_binary,
+  &lm_imap_ext_gmail,
+  &lm_imap_ext_inprogress,
+  &lm_imap_ext_messagelimit,
+  &lm_imap_ext_catenate,
+  &lm_imap_ext_namespace,
+  &lm_imap_ext_acl,
+  &lm_imap_ext_metadata,
+  &lm_imap_ext_quota,
+  &lm_imap_ext_codes,
+  &lm_imap_ext_thread,
 };
+/* clang-format on */
 
 enum { RECORDS = sizeof records / sizeof *records };
 
 /* Names are upper case in the records, and mostly on the wire. */
 static inline bool same(struct lm_str known, struct lm_str name) {
-  if (known.n != name.n || ((known.p[0] ^ name.p[0]) & ~32) != 0) return false;
+  if (known.n != name.n || name.n == 0 || ((known.p[0] ^ name.p[0]) & ~32) != 0) return false;
   return memcmp(known.p, name.p, name.n) == 0 || lm_str_ieq(known, name);
 }
 
@@ -96,13 +109,13 @@ bool lm_imap_set_value(struct lm_cursor *c, struct lm_imap_value *out) {
   return lm_seqset_valid(out->u.text) || lm_cursor_fail(c, LM_E_PROTOCOL, "sequence-set");
 }
 
-bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name) {
+bool lm_imap_from_utf7(struct lm_cursor *c, struct lm_str *name) {
   struct lm_buf b = {NULL, 0, 0, 0};
   struct lm_str copy;
   enum lm_utf7 got;
   size_t i;
   for (i = 0; i < name->n && name->p[i] != '&'; i++) continue;
-  if (i == name->n || how->utf8) return true;
+  if (i == name->n) return true;
   got = lm_utf7_decode(&b, *name);
   if (got == LM_UTF7_OK) {
     copy = lm_arena_copy(c->arena, lm_buf_str(&b));
@@ -111,6 +124,10 @@ bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct 
   }
   lm_buf_free(&b);
   return got != LM_UTF7_MEMORY || lm_cursor_fail(c, LM_E_MEMORY, "room for a mailbox name");
+}
+
+bool lm_imap_to_utf8(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *name) {
+  return how->utf8 || lm_imap_from_utf7(c, name);
 }
 
 /* A name that should have been quoted: all up to `stop` or the line end, without trailing spaces.

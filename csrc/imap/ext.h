@@ -78,6 +78,11 @@ extern const struct lm_imap_ext lm_imap_ext_objectid;
 extern const struct lm_imap_ext lm_imap_ext_quota;
 extern const struct lm_imap_ext lm_imap_ext_thread;
 extern const struct lm_imap_ext lm_imap_ext_uidplus;
+extern const struct lm_imap_ext lm_imap_ext_binary;
+extern const struct lm_imap_ext lm_imap_ext_gmail;
+extern const struct lm_imap_ext lm_imap_ext_inprogress;
+extern const struct lm_imap_ext lm_imap_ext_messagelimit;
+extern const struct lm_imap_ext lm_imap_ext_catenate;
 
 /* --- readings that several records share -------------------------------------------------------- */
 
@@ -86,6 +91,9 @@ extern const struct lm_imap_ext lm_imap_ext_uidplus;
 bool lm_imap_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, char stop,
                      struct lm_str *out);
 
+/* Makes `name` UTF-8, in the arena; it stays as it is where it is no modified UTF-7. False when
+** memory is short. */
+bool lm_imap_from_utf7(struct lm_cursor *c, struct lm_str *name);
 /* The same, with more words behind it on the line: what is not quoted ends at a space. */
 bool lm_imap_word_mailbox(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_str *out);
 

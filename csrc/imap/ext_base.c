@@ -11,9 +11,20 @@ static bool no_room(struct lm_cursor *c) {
 
 /* --- FETCH items ------------------------------------------------------------------------------ */
 
+/* What is no whole number is no number: nothing is kept of it. */
+static bool ends(struct lm_cursor *c) {
+  if (lm_at_end(c) || *c->p == ' ' || *c->p == ')' || *c->p == '\r') return true;
+  return lm_cursor_fail(c, LM_E_PROTOCOL, "space or end of FETCH items");
+}
+
 /* "UID" SP uniqueid; 0 passes: spec/wire/imap/quirk-uid-zero.wire */
 static bool item_uid(struct lm_cursor *c, struct lm_imap_fetch *f) {
-  if (!lm_imap_sp(c) || !lm_take_u32(c, &f->uid)) return false;
+  uint32_t uid;
+  if (!lm_imap_sp(c) || !lm_take_u32(c, &uid) || !ends(c)) return false;
+  if ((f->has & LM_IMAP_HAS_UID) && f->uid != uid) {
+    return lm_imap_fetch_defect(c->arena, f, LM_STR("UID"), "one UID") || no_room(c);
+  }
+  f->uid = uid;
   f->has |= LM_IMAP_HAS_UID;
   return true;
 }
@@ -34,23 +45,38 @@ static bool item_internaldate(struct lm_cursor *c, struct lm_imap_fetch *f) {
 
 /* "RFC822.SIZE" SP number64 */
 static bool item_size(struct lm_cursor *c, struct lm_imap_fetch *f) {
-  if (!lm_imap_sp(c) || !lm_take_u64(c, &f->size)) return false;
+  uint64_t size;
+  bool exact = true;
+  const char *from;
+  if (!lm_imap_sp(c)) return false;
+  from = c->p;
+  if (!lm_take_u64(c, &size)) return false;
+  if (!lm_at_end(c) && (*c->p == '.' || *c->p == 'e')) {
+    c->p = from;
+    if (!lm_imap_to_size(lm_imap_word(c), &size, &exact)) {
+      return lm_cursor_fail(c, LM_E_PROTOCOL, "number");
+    }
+  }
+  if (!ends(c)) return false;
+  f->size = size;
   f->has |= LM_IMAP_HAS_SIZE;
-  return true;
+  return exact || lm_imap_fetch_defect(c->arena, f, LM_STR("RFC822.SIZE"), "whole number") ||
+         no_room(c);
 }
 
 /* "ENVELOPE" SP envelope; one that breaks the rule is read as far as it makes sense. */
 static bool item_envelope(struct lm_cursor *c, struct lm_imap_fetch *f) {
   struct lm_imap_value tree = {.kind = LM_VALUE_NIL};
   struct lm_imap_envelope *e = lm_arena_alloc(c->arena, sizeof *e);
-  const char *from;
+  const char *from, *expected;
   if (e == NULL) return no_room(c);
   if (!lm_imap_sp(c)) return false;
   from = c->p;
   if (!lm_imap_envelope(c, e)) {
+    expected = c->expected;
     if (!lm_imap_back(c, from) || lm_peek(c) != '(' || !lm_imap_value(c, &tree)) return false;
     if (!lm_imap_envelope_of(c, &tree, e)) return false;
-    f->defects++;
+    if (!lm_imap_fetch_defect(c->arena, f, LM_STR("ENVELOPE"), expected)) return no_room(c);
   }
   f->envelope = e;
   return true;

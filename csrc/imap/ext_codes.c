@@ -2,7 +2,7 @@
 ** ext_codes.c: response codes with arguments that belong to no extension of ours.
 **
 ** Codes without arguments (all of RFC 5530) need no line, nor do those whose raw text is the value:
-** BADURL (RFC 4469), UNDEFINED-FILTER (RFC 5466), WEBALERT.
+** UNDEFINED-FILTER (RFC 5466), WEBALERT.
 */
 #include "imap/ext.h"
 #include "imap/scan.h"
@@ -39,8 +39,7 @@ static const struct lm_imap_code codes[] = {
     {LM_NAME("REFERRAL"), code_referral},
     {LM_NAME("BADEVENT"), code_list},
     {LM_NAME("NOUPDATE"), code_tag},
-    {LM_NAME("MESSAGELIMIT"), lm_imap_number_value}, /* RFC 9738 */
-    {LM_NAME("APPENDLIMIT"), lm_imap_number_value},  /* RFC 7889 */
+    {LM_NAME("APPENDLIMIT"), lm_imap_number_value}, /* RFC 7889 */
     {LM_NAME("MAXCONVERTMESSAGES"), lm_imap_number_value},
     {LM_NAME("MAXCONVERTPARTS"), lm_imap_number_value},
     {{NULL, 0}, NULL},

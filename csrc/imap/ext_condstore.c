@@ -11,10 +11,11 @@ static bool item_modseq(struct lm_cursor *c, struct lm_imap_fetch *f) {
   if (!lm_imap_sp(c) || !lm_expect(c, '(', "mod-sequence")) return false;
   negative = lm_accept(c, '-');
   if (!lm_take_u64(c, &f->modseq) || !lm_expect(c, ')', "end of mod-sequence")) return false;
-  if (negative) f->modseq = 0;
-  f->defects += negative;
   f->has |= LM_IMAP_HAS_MODSEQ;
-  return true;
+  if (!negative) return true;
+  f->modseq = 0;
+  return lm_imap_fetch_defect(c->arena, f, LM_STR("MODSEQ"), "number of 0 or more") ||
+         lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
 }
 
 /* "VANISHED" [SP "(EARLIER)"] SP known-uids */

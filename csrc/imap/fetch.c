@@ -22,6 +22,21 @@ struct lm_imap_value *lm_imap_fetch_other(struct lm_cursor *c, struct lm_imap_fe
   return lm_imap_child(c, &f->other, key);
 }
 
+bool lm_imap_fetch_defect(struct lm_arena *arena, struct lm_imap_fetch *f, struct lm_str item,
+                          const char *expected) {
+  struct lm_imap_defect *d = lm_arena_zero(arena, sizeof *d);
+  if (d == NULL) return false;
+  d->item = item;
+  d->expected = expected;
+  if (f->last_defect) {
+    f->last_defect->next = d;
+  } else {
+    f->defects = d;
+  }
+  f->last_defect = d;
+  return true;
+}
+
 /* --- bodies ----------------------------------------------------------------------------------- */
 
 static struct lm_imap_section *new_section(struct lm_cursor *c, struct lm_imap_fetch *f) {
@@ -72,10 +87,12 @@ static bool section_words(struct lm_cursor *c, char *to, size_t *n_out) {
 
 /* The section's text inside "[...]", in upper case. Names of header fields may come as strings: then
 ** it is put together anew. */
-static bool section_name(struct lm_cursor *c, struct lm_str *out) {
-  const char *from = c->p;
+bool lm_imap_fetch_section_name(struct lm_cursor *c, struct lm_str *out) {
+  const char *from;
   size_t n = 0;
   char *p;
+  if (!lm_expect(c, '[', "section")) return false;
+  from = c->p;
   while (c->p < c->end && *c->p != ']' && *c->p != '"' && *c->p != '{') c->p++;
   *out = (struct lm_str){from, (size_t)(c->p - from)};
   if (lm_peek(c) != ']') {
@@ -91,17 +108,28 @@ static bool section_name(struct lm_cursor *c, struct lm_str *out) {
   return lm_imap_upper(c, *out, out) && lm_expect(c, ']', "end of section");
 }
 
+/* Yandex: the name of a body, and no body (spec/wire/imap/quirk-yandex-body-missing.wire). */
+static bool no_data(struct lm_cursor *c, struct lm_imap_fetch *f) {
+  while (lm_accept(c, ' ')) continue;
+  if (lm_peek(c) != ')') return false;
+  if (!lm_imap_fetch_defect(c->arena, f, LM_STR("BODY"), "octets of a body")) {
+    lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
+  return true;
+}
+
 /* section = "[" [section-spec] "]", then ["<" number ">"] SP nstring */
 bool lm_imap_fetch_section(struct lm_cursor *c, struct lm_imap_fetch *f, bool binary) {
   struct lm_imap_section *s = new_section(c, f);
   if (s == NULL) return false;
   s->binary = binary;
-  if (!lm_expect(c, '[', "section") || !section_name(c, &s->name)) return false;
+  if (!lm_imap_fetch_section_name(c, &s->name)) return false;
   if (lm_accept(c, '<')) {
     s->partial = true;
     if (!lm_take_u32(c, &s->origin) || !lm_expect(c, '>', "end of origin")) return false;
   }
-  return lm_imap_sp(c) && section_data(c, s);
+  if (no_data(c, f)) return c->code == LM_E_NONE;
+  return section_data(c, s);
 }
 
 bool lm_imap_fetch_rfc822(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str name) {
@@ -162,8 +190,12 @@ static bool give_up(struct lm_cursor *c, struct lm_imap_fetch *f) {
 /* The item could not be read by its own rule: the value goes to `raw`, and parsing goes on. */
 static bool salvage(struct lm_cursor *c, struct lm_imap_fetch *f, struct lm_str name) {
   const char *from = name.p + name.n;
-  if (!lm_imap_back(c, from)) return false;
-  f->defects++;
+  const char *expected = c->code ? c->expected : "space or end of FETCH items";
+  struct lm_str item;
+  if (!lm_imap_back(c, from) || !lm_imap_upper(c, name, &item)) return false;
+  if (!lm_imap_fetch_defect(c->arena, f, item, expected)) {
+    return lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
   if (generic(c, name, &f->raw)) return true;
   return lm_imap_back(c, name.p) && give_up(c, f);
 }
@@ -199,14 +231,30 @@ static bool item(struct lm_cursor *c, struct lm_imap_fetch *f) {
   return salvage(c, f, name);
 }
 
+/* Domino: parentheses round the name and the value of an item
+** (spec/wire/imap/quirk-domino-parentheses.wire). */
+static bool is_wrapped(const struct lm_cursor *c) {
+  struct lm_cursor in = *c;
+  return lm_accept(&in, '(') && lm_imap_find_item(item_name(&in)) != NULL;
+}
+
 /* msg-att = "(" msg-att-item *(SP msg-att-item) ")"; an item may be followed by two spaces, or by a
 ** space before the parenthesis. */
 enum lm_fetch_got lm_imap_fetch_resume(struct lm_cursor *c, struct lm_imap_fetch *f) {
   for (;;) {
     struct lm_imap_section *last = f->last_section;
     while (lm_accept(c, ' ')) continue;
-    if (lm_accept(c, ')')) return LM_FETCH_WHOLE;
+    if (lm_accept(c, ')')) {
+      if (f->wrapped == 0) return LM_FETCH_WHOLE;
+      f->wrapped--;
+      continue;
+    }
     if (lm_at_end(c)) break;
+    if (is_wrapped(c)) {
+      c->p++;
+      f->wrapped++;
+      continue;
+    }
     if (!item(c, f)) return LM_FETCH_BAD;
     if (f->last_section != last && f->last_section->streamed) return LM_FETCH_CUT;
     if (lm_at_end(c) && f->defects) return LM_FETCH_WHOLE;

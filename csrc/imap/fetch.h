@@ -2,8 +2,8 @@
 ** fetch.h: one FETCH answer: the items of one message (RFC 9051 §7.5.2).
 **
 ** Items are found by name in the records of ext.h; what no record knows arrives as a value tree.
-** An item that its own rule cannot read arrives raw, in `raw`, and `defects` rises: one odd item
-** never loses the others. An answer may come in pieces: where a body's literal is handed out by
+** An item that its own rule cannot read arrives raw, in `raw`, and is one of `defects`: one odd
+** item never loses the others. An answer may come in pieces: where a body's literal is handed out by
 ** the session, parsing stops at its announcement and goes on behind it.
 */
 #ifndef LM_IMAP_FETCH_H
@@ -31,10 +31,17 @@ struct lm_imap_section {
   bool streamed; /* the octets were, or are about to be, handed out in pieces */
 };
 
+/* What the server should have said otherwise. */
+struct lm_imap_defect {
+  struct lm_imap_defect *next;
+  struct lm_str item;   /* its name in upper case; empty: between the items, or behind them */
+  const char *expected; /* what should have stood there */
+};
+
 struct lm_imap_fetch {
   uint32_t seq;
   uint32_t uid;
-  uint32_t defects; /* items that could not be read as what they should be */
+  uint32_t wrapped; /* parentheses open around items that should have none */
   unsigned has;     /* LM_IMAP_HAS_* */
   int64_t date;     /* INTERNALDATE, seconds since 1970 */
   uint64_t size;
@@ -45,6 +52,7 @@ struct lm_imap_fetch {
   struct lm_imap_section *sections, *last_section;
   struct lm_imap_value other; /* list with keys: lower-case names of other items */
   struct lm_imap_value raw;   /* the same, of items that could not be read */
+  struct lm_imap_defect *defects, *last_defect;
 };
 
 enum lm_fetch_got {
@@ -62,11 +70,18 @@ enum lm_fetch_got lm_imap_fetch(struct lm_cursor *c, struct lm_imap_fetch *f);
 /* Goes on behind the octets that were cut out. */
 enum lm_fetch_got lm_imap_fetch_resume(struct lm_cursor *c, struct lm_imap_fetch *f);
 
+/* Notes a defect. `expected` must outlive the answer. False when memory is short. */
+bool lm_imap_fetch_defect(struct lm_arena *arena, struct lm_imap_fetch *f, struct lm_str item,
+                          const char *expected);
+
 /* --- for the records of items ------------------------------------------------------------------- */
 
 /* A new field of `f->other` under `key`, which must outlive the answer; NULL: no memory. */
 struct lm_imap_value *lm_imap_fetch_other(struct lm_cursor *c, struct lm_imap_fetch *f,
                                           struct lm_str key);
+
+/* "[" section "]" behind the name of an item, the words in upper case. */
+bool lm_imap_fetch_section_name(struct lm_cursor *c, struct lm_str *out);
 
 /* The value of an item whose name was taken. Called with the cursor at the space, or at "[". */
 bool lm_imap_fetch_section(struct lm_cursor *c, struct lm_imap_fetch *f, bool binary);

@@ -128,6 +128,12 @@ static bool may_announce(struct lm_imap_frame *f, struct lm_str line) {
   return f->state != LM_FRAME_TEXT;
 }
 
+/* True where the octets are not worth to be handed out in pieces. */
+static bool is_small(const struct lm_imap_frame *f, const struct lm_limits *limits) {
+  if (limits->stream && f->literal > limits->stream) return false;
+  return f->held + f->literal <= limits->piece;
+}
+
 /* A literal is announced at the end of the piece that ends at `nl`: LM_FRAME_MORE where it is held
 ** in place, or LM_FRAME_BODY. */
 static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line, const char *open,
@@ -137,7 +143,7 @@ static enum lm_frame_got on_literal(struct lm_imap_frame *f, struct lm_str line,
   if (!digits(open + 1, line.p + line.n - 1, &f->literal)) {
     return refuse(f, LM_FRAME_BAD, "literal size of 63 bits");
   }
-  if (body && f->cut && f->literal) return LM_FRAME_BODY;
+  if (body && f->cut && f->literal && !is_small(f, limits)) return LM_FRAME_BODY;
   f->held += f->literal;
   if (!body && f->literal > limits->literal) return refuse(f, LM_FRAME_LIMIT, "literal");
   if (f->held > limits->message) return refuse(f, LM_FRAME_LIMIT, "message");

@@ -4,7 +4,8 @@
 ** A response is a line whose strings may be literals: "{n}" CRLF and n octets, after which the
 ** line goes on (RFC 9051 §4.3, §9 "response"). Literals stay where they lie in the input; the
 ** parser of the whole response meets them in place. In cut mode the literal of a FETCH body is not
-** waited for: the frame ends behind its announcement, and the caller hands the octets on.
+** waited for, unless it is small (limit `piece`): the frame ends behind its announcement, and the
+** caller hands the octets on.
 **
 ** This is our boundary: nothing behind it sees half a response. Two traps, both kept shut by
 ** `piece` and `state`: the look-back for "{n}" never crosses into an earlier literal, whose content

@@ -98,6 +98,7 @@ static void at_stop(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
   } else if (stop->kind == STOP_CONTENT) {
     cmd->phase = PHASE_CONTENT;
     cmd->content = stop->size;
+    cmd->content_text = stop->text;
   } else {
     lm_wire_trace(&s->wire, 'C', LM_STR("(literal)"));
     lm_wire_lend(&s->wire, stop->lent);
@@ -164,6 +165,9 @@ bool lm_imapc_content(struct lm_imapc *s, uint32_t id, struct lm_str bytes) {
   struct lm_imapc_cmd *cmd = content_of(s, id);
   if (cmd == NULL) return false;
   if (s->wire.lent.n) return lm_imapc_refuse(s, "output is pending") != 0;
+  if (cmd->content_text && bytes.n && memchr(bytes.p, '\0', bytes.n)) {
+    return lm_imapc_refuse(s, "NUL in a literal") != 0;
+  }
   if (bytes.n > cmd->content) return lm_imapc_refuse(s, "more content than announced") != 0;
   if (bytes.n) lm_wire_lend(&s->wire, bytes);
   cmd->content -= bytes.n;

@@ -104,17 +104,19 @@ static bool status_response(struct lm_cursor *c, struct lm_imap_resp *out,
 /* Behind the last parenthesis of a FETCH. Some servers forget the line end after a literal: then
 ** the next response begins here (spec/wire/imap/quirk-missing-crlf.wire). Other rubbish is a
 ** defect. */
-static void fetch_end(struct lm_cursor *c, struct lm_imap_fetch *f) {
+static bool fetch_end(struct lm_cursor *c, struct lm_imap_fetch *f) {
   bool next = f->sections && c->p < c->end && (*c->p == '*' || lm_is(*c->p, LM_IMAP_TAG));
-  if (next) return;
-  if (!lm_imap_at_end(c)) f->defects++;
+  if (next) return true;
+  if (!lm_imap_at_end(c) && !lm_imap_fetch_defect(c->arena, f, LM_STR(""), "end of line")) {
+    return lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
+  }
   c->p = c->end;
+  return true;
 }
 
 static bool fetched(struct lm_cursor *c, struct lm_imap_resp *out, enum lm_fetch_got got) {
   out->cut = got == LM_FETCH_CUT;
-  if (got == LM_FETCH_WHOLE) fetch_end(c, out->fetch);
-  return got != LM_FETCH_BAD;
+  return got == LM_FETCH_WHOLE ? fetch_end(c, out->fetch) : got != LM_FETCH_BAD;
 }
 
 /* message-data = nz-number SP "FETCH" SP msg-att */
@@ -216,6 +218,10 @@ static bool continuation(struct lm_cursor *c, struct lm_imap_resp *out) {
 bool lm_imap_resp(struct lm_cursor *c, const struct lm_imap_how *how, struct lm_imap_resp *out) {
   memset(out, 0, sizeof *out);
   if (lm_accept(c, '+')) return continuation(c, out);
+  if (lm_peek(c) == '[') { /* Exchange: spec/wire/imap/quirk-exchange-bare-code.wire */
+    out->kind = LM_IMAP_UNTAGGED;
+    return status_response(c, out, LM_IMAP_OK);
+  }
   if (!lm_accept(c, '*')) return tagged(c, out);
   out->kind = LM_IMAP_UNTAGGED;
   return untagged(c, how, out);

@@ -185,6 +185,41 @@ bool lm_imap_flag(struct lm_cursor *c, struct lm_str *out) {
   return out->n > 0 || lm_cursor_fail(c, LM_E_PROTOCOL, "flag");
 }
 
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+/* Takes digits into *n, counting them; false where they do not fit. */
+static bool more_digits(struct lm_cursor *c, uint64_t *n, int *count_out) {
+  const char *from = c->p;
+  for (; c->p < c->end && lm_is(*c->p, LM_DIGIT); c->p++) {
+    if (*n > (uint64_t)INT64_MAX / 10 - 1) return false;
+    *n = *n * 10 + (uint64_t)(*c->p - '0');
+  }
+  *count_out = (int)(c->p - from);
+  return true;
+}
+
+/* 1*DIGIT ["." *DIGIT] ["e" ["+"] 1*DIGIT] */
+bool lm_imap_to_size(struct lm_str s, uint64_t *n_out, bool *exact_out) {
+  struct lm_cursor c = lm_cursor(s);
+  uint64_t n = 0, exponent = 0;
+  int whole = 0, fraction = 0, digits = 0;
+  if (!more_digits(&c, &n, &whole) || whole == 0) return false;
+  *exact_out = lm_at_end(&c);
+  if (lm_accept(&c, '.') && !more_digits(&c, &n, &fraction)) return false;
+  if (lm_accept(&c, 'e') || lm_accept(&c, 'E')) {
+    lm_accept(&c, '+');
+    if (!more_digits(&c, &exponent, &digits) || digits == 0 || exponent > 18) return false;
+  }
+  if (!lm_at_end(&c)) return false;
+  for (; fraction > (int)exponent; fraction--) n /= 10;
+  for (; fraction < (int)exponent; fraction++) {
+    if (n > (uint64_t)INT64_MAX / 10) return false;
+    n *= 10;
+  }
+  *n_out = n;
+  return true;
+}
+
 /* --- case ------------------------------------------------------------------------------------- */
 
 static bool recase(struct lm_cursor *c, struct lm_str s, struct lm_str *out, char (*to)(char)) {

@@ -71,6 +71,10 @@ bool lm_imap_astring(struct lm_cursor *c, struct lm_str *out);
 /* Takes NIL, in any case, where it is the whole word. */
 bool lm_imap_nil(struct lm_cursor *c);
 
+/* The value of digits, or of a number that a server wrote as a float, "1.86931e+06" (mail.ru:
+** spec/wire/imap/quirk-mailru.wire); false where `s` is neither, or too big. *exact_out says which. */
+bool lm_imap_to_size(struct lm_str s, uint64_t *n_out, bool *exact_out);
+
 /* The head of a literal, "{n}" CRLF with or without "~": its size to *n_out. */
 bool lm_imap_literal_head(struct lm_cursor *c, uint64_t *n_out);
 

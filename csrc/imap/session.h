@@ -42,7 +42,11 @@ struct lm_imapc_verb {
   enum lm_imapc_effect effect;
 };
 
-enum { GROUP_EARLIER = 1 << 15 }; /* VANISHED (EARLIER): an answer, where VANISHED is news */
+enum {
+  GROUP_EARLIER = 1 << 15, /* VANISHED (EARLIER): an answer, where VANISHED is news */
+  /* "* NO [MESSAGELIMIT ...]" is about any of these (RFC 9738 §3.1) */
+  GROUP_LIMITED = LM_IMAP_G_FETCH | LM_IMAP_G_SEARCH | LM_IMAP_G_EXPUNGE
+};
 
 /* A place in a command where writing stops. */
 enum lm_imapc_stop_kind {
@@ -56,6 +60,7 @@ struct lm_imapc_stop {
   size_t at; /* offset in the text */
   struct lm_str lent;
   uint64_t size;
+  bool text; /* no NUL in it */
 };
 
 enum lm_imapc_phase {
@@ -79,13 +84,15 @@ struct lm_imapc_cmd {
   uint32_t mailbox;        /* STATUS: see lm_imapc_mailbox_mark */
   uint64_t sent_at;        /* PHASE_SENT: where in the stream it ends */
   uint32_t id;
+  uint32_t group; /* the first command of those whose answers are one, or 0 */
   uint32_t steps; /* challenges so far */
   enum lm_imapc_phase phase;
   unsigned options; /* enum lm_imapc_option */
   bool returns;     /* SEARCH with RETURN: its answer, ESEARCH, names its tag */
   bool has_initial;
-  bool asked;     /* a challenge waits for its answer */
-  bool abandoned; /* its answer is swallowed */
+  bool content_text; /* no NUL in those octets */
+  bool asked;        /* a challenge waits for its answer */
+  bool abandoned;    /* its answer is swallowed */
 };
 
 /* --- the session --------------------------------------------------------------------------------- */
@@ -179,6 +186,7 @@ bool lm_imapc_keep_set(struct lm_imapc_cmd *cmd, struct lm_str text);
 uint32_t lm_imapc_mailbox_mark(struct lm_str utf8);
 bool lm_imapc_alike(const struct lm_imapc_cmd *a, const struct lm_imapc_cmd *b);
 struct lm_imapc_cmd *lm_imapc_collector(const struct lm_imapc *s, unsigned group);
+struct lm_imapc_cmd *lm_imapc_leader(const struct lm_imapc *s, struct lm_imapc_cmd *cmd);
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group);
 

@@ -31,7 +31,7 @@ struct lm_imap_value {
   enum lm_imap_kind kind;
   uint32_t count; /* children of a list or set */
   struct lm_imap_value *next;
-  struct lm_str key; /* name of a field; n is 0 for an element */
+  struct lm_str key; /* name of a field; p is NULL for an element */
   union {
     uint64_t number;
     struct lm_str text;

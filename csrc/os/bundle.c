@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/home.h"
+
 #if defined(__linux__)
 #include <sys/epoll.h>
 #define HAVE_EPOLL 1
@@ -23,6 +25,11 @@ void lm_bundle_open(struct lm_bundle *b) {
 #else
   b->fd = -1;
 #endif
+  b->process = lm_home_process();
+}
+
+bool lm_bundle_is_ours(const struct lm_bundle *b) {
+  return b->process == lm_home_process();
 }
 
 void lm_bundle_close(struct lm_bundle *b) {
@@ -41,7 +48,7 @@ void lm_bundle_watch(const struct lm_bundle *b, int fd, bool readable, bool writ
   memset(&e, 0, sizeof e);
   e.events = (readable ? (uint32_t)EPOLLIN : 0u) | (writable ? (uint32_t)EPOLLOUT : 0u);
   e.data.fd = fd;
-  if (b->fd < 0) return;
+  if (b->fd < 0 || !lm_bundle_is_ours(b)) return;
   if (e.events == 0) {
     epoll_ctl(b->fd, EPOLL_CTL_DEL, fd, &e);
   } else if (epoll_ctl(b->fd, EPOLL_CTL_ADD, fd, &e) != 0) {
@@ -52,7 +59,7 @@ void lm_bundle_watch(const struct lm_bundle *b, int fd, bool readable, bool writ
 int lm_bundle_ready(const struct lm_bundle *b, struct lm_bundle_ready *ready, int most) {
   struct epoll_event events[EVENTS];
   int n, i;
-  if (b->fd < 0) return 0;
+  if (b->fd < 0 || !lm_bundle_is_ours(b)) return 0;
   n = epoll_wait(b->fd, events, most < EVENTS ? most : EVENTS, 0);
   for (i = 0; i < n; i++) {
     ready[i].fd = events[i].data.fd;

@@ -275,6 +275,7 @@ static int any_open(const struct lm_dial *d) {
 
 enum lm_dial_status lm_dial_step(struct lm_dial *d, double now, int *fd_out, bool *write_out,
                                  int *ms_out) {
+  if (!lm_bundle_is_ours(&d->bundle)) return LM_DIAL_REFUSED;
   if (d->won < 0) look(d, now);
   while (d->won < 0 && d->begun < d->count && (d->begun == 0 || now >= d->next)) begin(d, now);
   if (d->won >= 0) return LM_DIAL_CONNECTED;
@@ -296,6 +297,7 @@ const char *lm_dial_address(const struct lm_dial *d) {
 }
 
 const char *lm_dial_why(struct lm_dial *d) {
+  if (!lm_bundle_is_ours(&d->bundle)) return "the connection was begun by another process (fork)";
   snprintf(d->why, sizeof d->why, "cannot connect to %s port %u: %s",
            d->about ? d->about : "any address", d->port, strerror(d->error));
   return d->why;

@@ -20,9 +20,10 @@
 
 enum { ASKED_NOTHING, ASKED_READ, ASKED_READWRITE };
 
-void lm_net_init(struct lm_net *n, int fd) {
+void lm_net_init(struct lm_net *n, int fd, struct lm_home *home) {
   memset(n, 0, sizeof *n);
   n->fd = fd;
+  n->home = lm_home_hold(home);
   n->writable = true;
 }
 
@@ -60,6 +61,7 @@ static long read_into(struct lm_net *n, struct lm_wire *w, size_t *room_out) {
     return got;
   }
   if ((p = lm_wire_room(w, room_out)) == NULL) return 0; /* the wire has failed */
+  if (n->brief && *room_out > LM_NET_BRIEF) *room_out = LM_NET_BRIEF;
   got = lm_net_read(n->fd, p, *room_out);
   if (got > 0) lm_wire_fed(w, (size_t)got);
   return got;
@@ -87,7 +89,8 @@ static bool read_once(struct lm_net *n, struct lm_link *l) {
   return true;
 }
 
-/* Sends until nothing is left or the socket is full; true where bytes moved. */
+/* Sends until nothing is left or the socket is full, once where time is short; true where bytes
+** moved. */
 static bool send_pending(struct lm_net *n, struct lm_link *l) {
   struct lm_wire *w = lm_link_outer(l);
   bool moved = false;
@@ -96,6 +99,7 @@ static bool send_pending(struct lm_net *n, struct lm_link *l) {
     struct lm_str out = lm_wire_output(w);
     long sent;
     if (out.n == 0) break;
+    if (n->brief && out.n > LM_NET_BRIEF) out.n = LM_NET_BRIEF;
     sent = lm_net_write(n->fd, out.p, out.n);
     if (sent < 0) {
       n->writable = false;
@@ -109,6 +113,7 @@ static bool send_pending(struct lm_net *n, struct lm_link *l) {
     n->writable = (size_t)sent == out.n;
     moved = true;
     if (l->filter[0] != NULL) lm_link_turn(l);
+    if (n->brief) break;
   }
   return moved;
 }
@@ -116,6 +121,7 @@ static bool send_pending(struct lm_net *n, struct lm_link *l) {
 enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
   struct lm_wire *w = lm_link_outer(l);
   bool moved;
+  if (!lm_home_is_here(n->home)) return LM_NET_FOREIGN;
   if (n->asked) {
     n->readable = true;
     if (n->asked == ASKED_READWRITE) n->writable = true;
@@ -126,6 +132,7 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
   }
   if (l->filter[0] != NULL) lm_link_turn(l);
   moved = send_pending(n, l);
+  if (moved && n->brief) return LM_NET_MOVED;
   if (n->broken && !w->eof) n->readable = true;
   if (n->readable && !w->eof && read_once(n, l)) moved = true;
   if (moved) return LM_NET_MOVED;
@@ -140,6 +147,7 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
 }
 
 bool lm_net_flush(struct lm_net *n, struct lm_link *l) {
+  if (!lm_home_is_here(n->home)) return true;
   if (l->filter[0] != NULL) lm_link_turn(l);
   send_pending(n, l);
   return n->broken || lm_wire_output(lm_link_outer(l)).n == 0;
@@ -223,4 +231,6 @@ bool lm_net_hostname(char *name, size_t size) {
 void lm_net_close(struct lm_net *n) {
   if (n->fd >= 0) close(n->fd);
   n->fd = -1;
+  lm_home_drop(n->home);
+  n->home = NULL;
 }

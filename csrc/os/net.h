@@ -8,6 +8,7 @@
 #define LM_OS_NET_H
 
 #include "base/link.h"
+#include "os/home.h"
 
 struct lm_net {
   int fd;            /* -1 once closed */
@@ -16,10 +17,13 @@ struct lm_net {
   bool writable;     /* a write may find room */
   bool broken;       /* writing has failed; what is unread may still explain why */
   uint8_t asked;     /* what the last turn asked the caller to wait for */
+  bool brief;        /* the caller counts its time: one short move a turn */
+  bool rested;       /* the caller has just let others run: the next move is due */
   size_t burst;      /* bytes moved since the caller last waited */
   bool told;         /* the session was asked once since the stream ended */
   uint64_t received; /* octets, for whoever counts */
   uint64_t sent;
+  struct lm_home *home; /* whose it is: no other process reads or writes; NULL: anybody's */
 };
 
 enum lm_net_turn {
@@ -27,14 +31,20 @@ enum lm_net_turn {
   LM_NET_READ,      /* wait until readable, then turn again */
   LM_NET_READWRITE, /* wait until readable or writable, then turn again */
   LM_NET_PAUSE,     /* the byte budget of one turn is used up: let others run, then turn again */
-  LM_NET_ENDED      /* the stream has ended, the session has seen it, and nothing will come */
+  LM_NET_ENDED,     /* the stream has ended, the session has seen it, and nothing will come */
+  LM_NET_FOREIGN    /* opened by another process: this one is a child of fork(2) */
 };
 
-enum { LM_NET_BURST = 524288 }; /* how much one session may move before others have their turn */
+enum {
+  LM_NET_BURST = 524288, /* how much one session may move before others have their turn */
+  LM_NET_BRIEF = 65536   /* the most that a brief move reads or sends */
+};
 
-void lm_net_init(struct lm_net *n, int fd);
+/* Takes over `fd`, and holds `home` (NULL is fine). */
+void lm_net_init(struct lm_net *n, int fd, struct lm_home *home);
 
-/* Sends what is pending and reads what has come: at most one read. */
+/* Sends what is pending and reads what has come: at most one read. Where `brief` is set, one read or
+** one write of LM_NET_BRIEF bytes: the longest that it takes is then one step of a TLS handshake. */
 enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l);
 
 /* Sends what can be sent without waiting; true when nothing is left. */
@@ -60,6 +70,7 @@ bool lm_net_name(int fd, bool peer, char *address, size_t size, unsigned *port_o
 /* This host's own name, NUL-terminated; false with errno. */
 bool lm_net_hostname(char *name, size_t size);
 
+/* Idempotent. Nothing is said to the peer; in a child only its own copy of the descriptor goes. */
 void lm_net_close(struct lm_net *n);
 
 #endif

@@ -8,6 +8,7 @@
 #include "os/poll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -15,11 +16,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __linux__
-#include <sys/epoll.h>
+#include "os/home.h"
+
+#if !defined(LM_EPOLL)
+#if defined(__linux__)
 #define LM_EPOLL 1
 #else
 #define LM_EPOLL 0
+#endif
+#endif
+
+#if LM_EPOLL
+#include <sys/epoll.h>
 #endif
 
 enum { BATCH = 256 };
@@ -34,6 +42,8 @@ struct slot {
 
 struct lm_poll {
   int epoll;
+  struct lm_home *home; /* whose epoll instance it is */
+  bool orphans;         /* somebody was parked by the process that we are a child of */
   size_t nslots;
   struct slot *slots;
   size_t nready; /* descriptors to report */
@@ -48,26 +58,55 @@ double lm_now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static bool open_epoll(struct lm_poll *p) {
+#if LM_EPOLL
+  p->epoll = epoll_create1(EPOLL_CLOEXEC);
+  return p->epoll >= 0;
+#else
+  (void)p;
+  return true;
+#endif
+}
+
 struct lm_poll *lm_poll_new(void) {
   struct lm_poll *p = calloc(1, sizeof *p);
   if (p == NULL) return NULL;
   p->epoll = -1;
-#if LM_EPOLL
-  if ((p->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
-    free(p);
-    return NULL;
-  }
-#endif
-  return p;
+  p->home = lm_home_new();
+  if (p->home && open_epoll(p)) return p;
+  lm_poll_free(p);
+  return NULL;
 }
 
 void lm_poll_free(struct lm_poll *p) {
   if (p == NULL) return;
   if (p->epoll >= 0) close(p->epoll);
+  lm_home_drop(p->home);
   free(p->slots);
   free(p->ready);
   free(p->pollfds);
   free(p);
+}
+
+/* The epoll instance is the parent's, and so is all that is registered there. Only a close of ours does
+** nothing to it. */
+static bool make_anew(struct lm_poll *p) {
+  struct lm_home *home = lm_home_new();
+  size_t i;
+  if (home == NULL) return false;
+  if (p->epoll >= 0) close(p->epoll);
+  lm_home_drop(p->home);
+  p->home = home;
+  for (i = 0; i < p->nslots; i++) {
+    uint8_t want = p->slots[i].want;
+    p->slots[i] = (struct slot){p->slots[i].generation + 1, want, want, 0, 0};
+    p->orphans = p->orphans || want;
+  }
+  return open_epoll(p);
+}
+
+static bool at_home(struct lm_poll *p) {
+  return lm_home_is_here(p->home) || make_anew(p);
 }
 
 static struct slot *slot_of(struct lm_poll *p, int fd) {
@@ -96,13 +135,13 @@ static bool watch(struct lm_poll *p, int fd, struct slot *s) {
 }
 #else
 static bool watch(struct lm_poll *p, int fd, struct slot *s) {
-  (void)p, (void)fd, (void)s;
-  return true;
+  (void)p, (void)s;
+  return fcntl(fd, F_GETFD) >= 0; /* as epoll has it: one that is not open is refused at once */
 }
 #endif
 
 enum lm_parked lm_poll_park(struct lm_poll *p, int fd, unsigned want) {
-  struct slot *s = slot_of(p, fd);
+  struct slot *s = at_home(p) ? slot_of(p, fd) : NULL;
   if (s == NULL) return LM_POLL_REFUSED;
   if (!s->registered) {
     if (!watch(p, fd, s)) return LM_POLL_REFUSED;
@@ -122,7 +161,7 @@ void lm_poll_unpark(struct lm_poll *p, int fd) {
 
 void lm_poll_forget(struct lm_poll *p, int fd) {
   struct slot *s;
-  if (fd < 0 || (size_t)fd >= p->nslots) return;
+  if (!at_home(p) || fd < 0 || (size_t)fd >= p->nslots) return;
   s = &p->slots[fd];
 #if LM_EPOLL
   if (s->registered) epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
@@ -187,8 +226,20 @@ static int collect(struct lm_poll *p, int ms) {
 }
 #endif
 
+/* Those whom the parent had parked. */
+static bool report_orphans(struct lm_poll *p) {
+  size_t i;
+  p->orphans = false;
+  for (i = 0; i < p->nslots; i++) {
+    if (p->slots[i].want && !note(p, (int)i, 0)) return false;
+  }
+  return true;
+}
+
 int lm_poll_wait(struct lm_poll *p, int ms) {
   p->nready = 0;
+  if (!at_home(p)) return -1;
+  if (p->orphans) return report_orphans(p) ? (int)p->nready : -1;
   if (collect(p, ms) < 0 && errno != EINTR) return -1;
   return (int)p->nready;
 }

@@ -4,6 +4,8 @@
 ** Made for a scheduler of coroutines: a descriptor is parked with what its coroutine waits for, and
 ** comes back once. With epoll a descriptor is registered once in its life, edge-triggered; an edge
 ** that comes while nobody waits is kept, so parking then answers at once.
+** A child of fork(2) that comes upon its parent's poller gets an empty one in its place; whoever was
+** parked there is reported, and finds out.
 ** Invariant: lm_poll_forget before close(2).
 */
 #ifndef LM_OS_POLL_H

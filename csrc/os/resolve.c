@@ -29,7 +29,6 @@ enum { EVENTS = 8 };
 
 struct lm_resolve {
   ares_channel channel;
-  bool library;  /* ares_library_init succeeded: one cleanup is due */
   bool opened;   /* the channel is there */
   bool answered; /* the callback has run */
   int status;    /* ARES_SUCCESS or why not */
@@ -131,6 +130,20 @@ static void on_answer(void *data, int status, int timeouts, struct ares_addrinfo
   ares_freeaddrinfo(found);
 }
 
+/* --- c-ares itself ---------------------------------------------------------------------------- */
+
+/* Its count of users is guarded by nothing, and states in several threads resolve at the same time; the
+** dynamic loader runs these one after the other. */
+#if defined(__GNUC__)
+__attribute__((constructor)) static void begin_library(void) {
+  ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+__attribute__((destructor)) static void end_library(void) {
+  ares_library_cleanup();
+}
+#endif
+
 /* --- asking ---------------------------------------------------------------------------------- */
 
 static int open_channel(struct lm_resolve *r, const struct lm_resolve_options *o) {
@@ -141,8 +154,6 @@ static int open_channel(struct lm_resolve *r, const struct lm_resolve_options *o
   options.tries = o->tries > 0 ? o->tries : 3;
   options.sock_state_cb = on_socket;
   options.sock_state_cb_data = r;
-  if ((status = ares_library_init(ARES_LIB_INIT_ALL)) != ARES_SUCCESS) return status;
-  r->library = true;
   if ((status = ares_init_options(&r->channel, &options, mask)) != ARES_SUCCESS) return status;
   r->opened = true;
   ares_set_socket_functions(r->channel, &sockets, NULL);
@@ -194,7 +205,6 @@ struct lm_resolve *lm_resolve_new(const char *name, const struct lm_resolve_opti
 void lm_resolve_free(struct lm_resolve *r) {
   if (r == NULL) return;
   if (r->opened) ares_destroy(r->channel);
-  if (r->library) ares_library_cleanup();
   lm_bundle_close(&r->bundle);
   free(r->address);
   free(r);
@@ -246,6 +256,7 @@ enum lm_resolve_status lm_resolve_step(struct lm_resolve *r, int *fd_out, bool *
                                        int *ms_out) {
   ares_socket_t fds[ARES_GETSOCK_MAXNUM];
   int mask;
+  if (!lm_bundle_is_ours(&r->bundle)) return LM_RESOLVE_REFUSED;
   if (!r->answered) process(r);
   if (r->answered) return r->status == ARES_SUCCESS ? LM_RESOLVE_DONE : LM_RESOLVE_REFUSED;
   *fd_out = r->bundle.fd;
@@ -263,6 +274,7 @@ const char *lm_resolve_address(const struct lm_resolve *r, size_t i) {
 }
 
 const char *lm_resolve_why(const struct lm_resolve *r) {
+  if (!lm_bundle_is_ours(&r->bundle)) return "asked by another process (fork)";
   switch (r->status) {
   case ARES_ENOTFOUND: return "no such host";
   case ARES_ENODATA: return "the host has no address";

@@ -16,6 +16,7 @@
 
 struct making {
   const struct lm_tls_options *o;
+  struct lm_tls_context *c;
   SSL_CTX *ctx;
   struct lm_tls_policy *policy;
   struct lm_buf *why;
@@ -86,25 +87,36 @@ static int no_password(char *buf, int size, int writing, void *unused) {
 
 /* --- trust ----------------------------------------------------------------------------------- */
 
-static bool read_trusted(struct making *m, BIO *bio) {
-  X509_STORE *store = SSL_CTX_get_cert_store(m->ctx);
-  size_t n = 0;
-  X509 *cert;
-  while ((cert = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL)) != NULL) {
-    bool added = X509_STORE_add_cert(store, cert) == 1;
-    X509_free(cert);
-    if (!added) return false;
-    n++;
-  }
-  return at_end() && n > 0;
+/* One certificate more; *end_out where there is none. */
+static bool read_trusted(struct lm_tls_context *c, bool *end_out) {
+  X509 *cert = PEM_read_bio_X509_AUX(c->trust, NULL, no_password, NULL);
+  bool added = cert && X509_STORE_add_cert(SSL_CTX_get_cert_store(c->ctx), cert) == 1;
+  *end_out = cert == NULL;
+  X509_free(cert);
+  if (added) c->trusted++;
+  return *end_out ? at_end() && c->trusted > 0 : added;
+}
+
+static bool refuse_trusted(struct lm_tls_context *c, struct lm_str name, struct lm_buf *why) {
+  struct making m = {NULL, c, c->ctx, NULL, why};
+  return refuse_value(&m, "cannot read trusted certificates", name);
 }
 
 static bool set_ca_file(struct making *m) {
-  BIO *bio = source(m->o->ca_file);
-  bool read = bio != NULL && read_trusted(m, bio);
-  BIO_free(bio);
-  if (read) return true;
-  return refuse_value(m, "cannot read trusted certificates", name_of(m->o->ca_file));
+  struct lm_str name = name_of(m->o->ca_file);
+  m->c->trust = source(m->o->ca_file);
+  if (m->c->trust == NULL) return refuse_trusted(m->c, name, m->why);
+  return lm_buf_put(&m->c->trust_name, name.p, name.n);
+}
+
+/* As SSL_CTX_set_default_verify_paths has it, where a file that is missing is none: but that reads
+** the file at once, which is a hundred certificates and many milliseconds. */
+static bool set_default_trust(struct making *m) {
+  const char *path = getenv(X509_get_default_cert_file_env());
+  m->c->trust = BIO_new_file(path ? path : X509_get_default_cert_file(), "r");
+  m->c->trust_default = true;
+  ERR_clear_error();
+  return SSL_CTX_set_default_verify_dir(m->ctx) == 1;
 }
 
 static bool set_ca_path(struct making *m) {
@@ -119,7 +131,7 @@ static bool set_trust(struct making *m) {
   if (m->o->ca_file.n && !set_ca_file(m)) return false;
   if (m->o->ca_path.n && !set_ca_path(m)) return false;
   if (m->o->ca_file.n || m->o->ca_path.n) return true;
-  if (SSL_CTX_set_default_verify_paths(m->ctx) == 1) return true;
+  if (set_default_trust(m)) return true;
   return refuse_value(m, "cannot read the system's trusted certificates", LM_NOSTR);
 }
 
@@ -317,9 +329,32 @@ static bool make(struct making *m) {
          set_trust(m) && set_mark(m) && (set_verify(m), true);
 }
 
+enum lm_tls_step lm_tls_context_step(struct lm_tls_context *c, struct lm_buf *why) {
+  bool end, read;
+  if (c->trust == NULL && !c->refused) return LM_TLS_READY;
+  ERR_clear_error();
+  read = !c->refused && read_trusted(c, &end);
+  if (read && !end) return LM_TLS_MORE;
+  /* the system's own file may end as it likes: what could be read of it is trusted */
+  c->refused = !read && !c->trust_default;
+  if (c->refused) refuse_trusted(c, lm_buf_str(&c->trust_name), why);
+  ERR_clear_error();
+  BIO_free(c->trust);
+  c->trust = NULL;
+  return c->refused ? LM_TLS_REFUSED : LM_TLS_READY;
+}
+
+static bool read_all(struct lm_tls_context *c, struct lm_buf *why) {
+  enum lm_tls_step step;
+  do {
+    step = lm_tls_context_step(c, why);
+  } while (step == LM_TLS_MORE);
+  return step == LM_TLS_READY;
+}
+
 struct lm_tls_context *lm_tls_context_new(const struct lm_tls_options *o, struct lm_buf *why) {
   struct lm_tls_context *c = calloc(1, sizeof *c);
-  struct making m = {o, NULL, NULL, why};
+  struct making m = {o, c, NULL, NULL, why};
   if (c == NULL) return NULL;
   ERR_clear_error();
   c->policy.server = o->server;
@@ -327,7 +362,7 @@ struct lm_tls_context *lm_tls_context_new(const struct lm_tls_options *o, struct
   c->ctx = SSL_CTX_new(o->server ? TLS_server_method() : TLS_client_method());
   m.ctx = c->ctx;
   m.policy = &c->policy;
-  if (c->ctx && make(&m)) return c;
+  if (c->ctx && make(&m) && (o->in_steps || read_all(c, why))) return c;
   if (lm_buf_len(why) == 0) lm_tls_say_error(why);
   lm_tls_context_free(c);
   return NULL;
@@ -335,6 +370,8 @@ struct lm_tls_context *lm_tls_context_new(const struct lm_tls_options *o, struct
 
 void lm_tls_context_free(struct lm_tls_context *c) {
   if (c == NULL) return;
+  BIO_free(c->trust);
+  lm_buf_free(&c->trust_name);
   SSL_CTX_free(c->ctx);
   free(c);
 }

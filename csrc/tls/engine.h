@@ -26,6 +26,11 @@ struct lm_tls_policy {
 
 struct lm_tls_context {
   SSL_CTX *ctx;
+  BIO *trust;               /* trusted certificates that are still to be read, or NULL */
+  struct lm_buf trust_name; /* their file, for the words of a refusal; empty: text */
+  size_t trusted;           /* how many were read */
+  bool trust_default;       /* they are the system's */
+  bool refused;
   struct lm_tls_policy policy;
 };
 

@@ -205,6 +205,7 @@ struct lm_filter *lm_tls_new(const struct lm_tls_context *c, struct lm_str name,
                              struct lm_tls_session *resume, const char **refusal_out) {
   struct lm_tls *t;
   *refusal_out = misuse(&c->policy, name);
+  if (c->trust || c->refused) *refusal_out = "the context's trusted certificates are not read yet";
   if (*refusal_out) return NULL;
   *refusal_out = "out of memory";
   if ((t = calloc(1, sizeof *t)) == NULL) return NULL;

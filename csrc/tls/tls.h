@@ -31,6 +31,7 @@ struct lm_tls_options {
   struct lm_str alpn;        /* protocol names parted by a space; a server refuses all others */
   const struct lm_str *pins; /* base64 of SHA-256 over the leaf's SubjectPublicKeyInfo */
   size_t pins_n;
+  bool in_steps; /* trusted certificates are read by lm_tls_context_step */
 };
 
 struct lm_tls_context;
@@ -39,6 +40,16 @@ struct lm_tls_context;
 ** encrypted key is refused, nobody is asked for a password. Below 1.2 OpenSSL's security level
 ** falls to 0, as it must. */
 struct lm_tls_context *lm_tls_context_new(const struct lm_tls_options *o, struct lm_buf *why);
+
+enum lm_tls_step {
+  LM_TLS_MORE,   /* step again */
+  LM_TLS_READY,  /* the context can be used */
+  LM_TLS_REFUSED /* it never can: the reason was appended to `why` */
+};
+
+/* Reads one trusted certificate of a context made with `in_steps`: a system has some 150 of them, at a
+** quarter of a millisecond each. */
+enum lm_tls_step lm_tls_context_step(struct lm_tls_context *c, struct lm_buf *why);
 
 /* Filters made from it live on. NULL is fine. */
 void lm_tls_context_free(struct lm_tls_context *c);

@@ -153,7 +153,8 @@ end
 --- Puts TLS between the session and its transport; the handshake runs with the next wait.
 -- @treturn boolean true; or nil, err
 function connect.start_tls(pump, o)
-  local ok, err = tls.start(pump.session, o, pump.protocol)
+  local ok, err = tls.start(pump.session, o, pump.protocol, function() pump:rest() end)
+  if pump.failure then return pump:failed() end
   if ok then return true end
   if Err.is(err) then return pump:fail(err) end
   if pump.session:failure() then return pump:broken() end

@@ -28,6 +28,7 @@ local run = require "mail.imap.run"
 local search = require "mail.imap.search"
 local set = require "mail.imap.set"
 local status = require "mail.imap.status"
+local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
 
 local imap = { name = "imap", atom = raw.atom, greet = open.greet, set = set.new }
@@ -200,7 +201,7 @@ end
 
 for _, part in ipairs {
   mailboxes, messages, raw.methods, list.methods, status.methods, namespace.methods, quota.methods, acl.methods,
-  metadata.methods, features.methods, search.methods, query.methods,
+  metadata.methods, features.methods, search.methods, query.methods, urlauth,
 } do
   for name, method in pairs(part) do Session[name] = method end
 end

@@ -5,6 +5,11 @@
 -- a poll(2) of its own, or, where tasks are alive, turns of this loop.
 -- Invariant: a parked task is in exactly one place (a descriptor, an event, or only a timer), and in
 -- the timer heap at most once.
+--
+-- Threads: a Lua state is one thread's at a time, and shares nothing with other states of the process.
+-- Forks: sessions and the poller stay the parent's. In the child a session's calls, and waits that were
+-- under way, return `nil, err` (kind "closed"); closing or collecting it there says nothing to the server
+-- and takes nothing from the parent's loop. The child opens sessions of its own.
 -- @module mail.loop
 
 local core = require "mail.core"
@@ -189,9 +194,14 @@ end
 -- How many tasks that become ready in a turn are run in it too, before descriptors are looked at again.
 local EXTRA = 64
 
--- Runs the tasks that are ready now, and a bounded number of those that become so meanwhile.
+local native = { name = "native", now = now }
+
+-- Runs the tasks that are ready now, and a bounded number of those that become so meanwhile. `stop_at`
+-- stands in the adapter while they run: a task that moves bytes without waiting gives way by it.
 local function run_ready(stop_at)
   local last = tail + EXTRA
+  local outer = native.stop_at -- a turn inside a task's own coroutine has no part in the frame's time
+  native.stop_at = stop_at
   while head <= tail and head <= last do
     local task = queue[head]
     queue[head] = nil
@@ -199,6 +209,7 @@ local function run_ready(stop_at)
     run_task(task)
     if stop_at and now() >= stop_at then break end
   end
+  native.stop_at = outer
   if head > tail then head, tail = 1, 0 end -- small indices stay in the table's array
 end
 
@@ -218,13 +229,20 @@ local function raise_unjoined()
 end
 
 --- One turn: reports what is ready, fires timers, and runs every task that can go on.
--- For a game's frame: `loop.step(0)` never waits.
+-- For a game's frame: `loop.step(0, { budget = 0.002 })` never waits, and ends after two milliseconds.
+-- A session that has more to move then gives way: behind the end of the budget there is at most one
+-- operation of the core (one event, one read or write of 64 KiB with its TLS, one step of a handshake),
+-- and what the task itself does with it until it asks for the next.
+-- A wait in a coroutine that the task made itself is outside of this: it turns the loop from there.
 -- @tparam[opt] number seconds how long it may wait where nothing is ready (nil: as long as it takes)
--- @tparam[opt] table options `budget`: seconds after which no further task is resumed in this turn
+-- @tparam[opt] table options `budget`: seconds for running tasks. One task is resumed in any case, and
+--   gets on by one operation, so that a budget of 0 is slow and no standstill
 -- @treturn number live tasks
 function loop.step(seconds, options)
   local budget = options and options.budget
-  local stop_at = budget and now() + budget
+  if budget and type(budget) ~= "number" then
+    error("mail.loop.step: option 'budget' must be a number, got " .. type(budget), 2)
+  end
   if yielded[1] then
     for i, task in ipairs(yielded) do
       push(task)
@@ -247,6 +265,7 @@ function loop.step(seconds, options)
     local task = waiting[ready_fds[i]]
     if task then wake(task, true) end
   end
+  local stop_at = budget and now() + budget
   if timers > 0 then fire_timers() end
   run_ready(stop_at)
   if not loop.main then raise_unjoined() end
@@ -390,7 +409,7 @@ function loop.run(fn, ...)
   return unpack(main.results, 1, main.results.n)
 end
 
-local native = { name = "native", now = now, spawn = spawn }
+native.spawn = spawn
 
 --- Waits without blocking other tasks.
 -- @tparam number seconds

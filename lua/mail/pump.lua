@@ -103,7 +103,7 @@ function Pump:fail(err)
   tls.remember(self.session)
   if self.conn then
     -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
-    if self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    if not self.session:is_freed() and self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
   for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end
@@ -415,6 +415,17 @@ function Pump:seconds_left()
   return self.leading and self.due and self.due - self.host.now() or nil
 end
 
+--- Lets others run where the time of the running frame is over (`mail.loop.step`); for work that is
+-- done in pieces.
+-- @treturn boolean true where it did
+function Pump:rest()
+  local host = self.host
+  local stop_at = host.stop_at
+  if not stop_at or host.now() < stop_at then return false end
+  host.pause()
+  return true
+end
+
 --- The next event of command `id`.
 -- @tparam number id
 -- @tparam[opt] number deadline absolute, of `host.now()`; nil waits for ever
@@ -422,7 +433,11 @@ end
 -- @return kind and the event's values, or nil, err. After an error the command is abandoned.
 function Pump:wait(id, deadline, patient)
   local queue = self.queues and self.queues[id]
-  if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  if queue and queue.first <= queue.last then
+    if not self:rest() then return pop(self, id, queue) end
+    queue = self.queues and self.queues[id]
+    if queue and queue.first <= queue.last then return pop(self, id, queue) end
+  end
   if self.failure then return self:failed() end
   local stranger = self.host.stranger and self.host.stranger(self.conn)
   if stranger then return expired(self, id, stranger) end

@@ -91,18 +91,34 @@ local function context_key(c)
     pins_key(c.pin_sha256))
 end
 
--- A context of the core for these options: userdata, key; or nil, message.
-local function context(c)
+-- Reads the trusted certificates of a kept context one by one; tasks that wait for the same one take
+-- turns at it.
+local function read_trusted(kept, key, rest)
+  while not kept.ready do
+    local ready, why = kept.context:step()
+    if ready == nil then
+      if contexts.get(key) == kept then contexts.take(key) end
+      return nil, why
+    end
+    kept.ready = ready
+    if rest and not ready then rest() end
+  end
+  return kept.context, key
+end
+
+-- A context of the core for these options: userdata, key; or nil, message. `rest` is called between two
+-- certificates.
+local function context(c, rest)
   local key = context_key(c)
   local kept = contexts.get(key)
-  if kept and os.time() - kept.made < CONTEXT_SECONDS and os.time() >= kept.made then
-    return kept.context, key
+  if not (kept and os.time() - kept.made < CONTEXT_SECONDS and os.time() >= kept.made) then
+    local made, why = core.tls_context(c)
+    if not made then return nil, why end
+    contexts.take(key)
+    kept = { context = made, made = os.time() }
+    contexts.put(key, kept)
   end
-  local made, why = core.tls_context(c)
-  if not made then return nil, why end
-  contexts.take(key)
-  contexts.put(key, { context = made, made = os.time() })
-  return made, key
+  return read_trusted(kept, key, rest)
 end
 
 -- --- options --------------------------------------------------------------------------------------
@@ -136,15 +152,16 @@ end
 -- @tparam table ssl options (API §2)
 -- @tparam string protocol "imap", "pop3", "smtp": names the application protocol to the server
 -- @tparam[opt] string mode "opportunistic": what cannot be verified is accepted unless `verify` is set
+-- @tparam[opt] function rest called between two trusted certificates: to read all of them takes long
 -- @treturn userdata context; and the key of its options; or nil, message
-function tls.context(ssl, protocol, mode)
+function tls.context(ssl, protocol, mode, rest)
   local verify = ssl.verify
   if verify == nil then verify = mode ~= "opportunistic" end
-  return context {
+  return context({
     verify = verify, ca_file = ssl.ca_file, ca_path = ssl.ca_path, cert = ssl.cert, key = ssl.key,
     min_version = ssl.min_version, ciphers = ssl.ciphers, pin_sha256 = ssl.pin_sha256,
-    alpn = alpn_of(ssl, protocol),
-  }
+    alpn = alpn_of(ssl, protocol), in_steps = true,
+  }, rest)
 end
 
 --- The context of a server. `verify = true` demands a certificate from clients (with `ca_file`).
@@ -207,10 +224,11 @@ end
 -- @tparam userdata session
 -- @tparam table o options of the connection: `host`, `port`, `tls`, `ssl`, `user` …
 -- @tparam string protocol "imap", "pop3", "smtp"
+-- @tparam[opt] function rest as for `tls.context`
 -- @treturn boolean true; or nil, message
-function tls.start(session, o, protocol)
+function tls.start(session, o, protocol, rest)
   local ssl = o.ssl or {}
-  local made, options_key = tls.context(ssl, protocol, o.tls)
+  local made, options_key = tls.context(ssl, protocol, o.tls, rest)
   if not made then return nil, options_key end
   local name, why = expected_name(ssl, o)
   if not name then return nil, why end

@@ -27,7 +27,7 @@ local function libraries()
 end
 
 local PROGRAMS = {
-  { "measure" }, { "free_ports" }, { "smtp_sink" }, { "smtp_raw" }, { "pop3_raw" }, { "idle_raw" },
+  { "measure" }, { "free_ports" }, { "smtp_sink" }, { "smtp_raw" }, { "pop3_raw" }, { "idle_raw" }, { "loop_peer" },
   { "imap_raw", "-lssl -lcrypto" }, { "idle_server", "-lssl -lcrypto" },
 }
 local PEER_PROGRAMS = {

@@ -80,7 +80,12 @@ static bool talk(struct lm_imapc *s) {
                   "NIL))) (\"a\" \"b\")) \"M\") ENVELOPE (NIL \"=?utf-8?q?x?=\" ((\"\\\"\" NIL "
                   "\"a\" "
                   "\"b\")) NIL NIL NIL NIL NIL NIL NIL) BODY[header] {2}\r\nab MODSEQ 5 EMAILID "
-                  "(x))\r\n"
+                  "(x) X-GM-LABELS (\\Inbox \"&APw-\") X-GM-MSGID 5 BINARY.SIZE[1] 3 "
+                  "BINARY.SIZE[2] 4 UID 2 "
+                  "INTERNALDATE \"x\" RFC822.SIZE 1e3 (FLAGS ()) BODY[9] )\r\n"
+                  "* 2 FETCH (ENVELOPE (\"d\" \"s\") MODSEQ (-1) X-GM-THRID x) y\r\n"
+                  "* OK [INPROGRESS (\"A4\" 1 2)] x\r\n* NO [MESSAGELIMIT 5 6] x\r\n"
+                  "[COPYUID 5 6 7]\r\n* OK [BADURL \"\\\"\"] x\r\n"
                   "* SEARCH 1 2 (MODSEQ 5)\r\n* THREAD (1 2 (3)(4))\r\n* ESEARCH (TAG \"A4\" "
                   "MAILBOX &APw- UIDVALIDITY 1) UID ALL 1:2 ADDTO (0 1 1 2) PARTIAL (1:2 3)\r\n* "
                   "LIST () \"/\" \"&APw-\"\r\nA4 OK\r\n")) &&
@@ -91,17 +96,20 @@ static bool talk(struct lm_imapc *s) {
                      "/y\r\n* QUOTA \"\" (STORAGE 1 2)\r\n* QUOTAROOT a b c\r\n* QUOTA x\r\n"
                      "* NO [METADATA MAXSIZE 5] x\r\n* NO [REFERRAL a b] x\r\n")) &&
          turn(s, fetch(s, LM_IMAPC_STREAM),
-              LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a))\r\nA5 "
+              LM_STR("* 1 FETCH (UID 1 BODY[] {2}\r\nab BODY[\"x\"] {3}\r\nabc FLAGS (a) X[1] "
+                     "{1}\r\na)\r\nA5 "
                      "OK\r\n")) &&
          idle(s);
 }
 
 /* A run where the n-th allocation fails; false where none did, which must go well. */
 static bool conversation(long n) {
+  struct lm_limits limits = LM_LIMITS_DEFAULT;
   struct lm_imapc *s;
   bool ok, memory;
+  limits.piece = 0;
   fail_at(n);
-  s = lm_imapc_new(NULL);
+  s = lm_imapc_new(&limits);
   ok = s && talk(s);
   fail_never();
   memory = s == NULL || lm_wire_error(lm_imapc_wire(s))->code == LM_E_MEMORY ||

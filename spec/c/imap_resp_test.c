@@ -120,7 +120,8 @@ static const struct {
     {"* 12 FETCH (MODSEQ (0))\r\n", "12 FETCH modseq=0"},
     {"* 12 FETCH (MODSEQ (-1) UID 5)\r\n", "12 FETCH uid=5 modseq=0 defects=1"},
     {"* 12 FETCH (X-GM-MSGID 1278455344230334865 X-GM-LABELS (\\Inbox \"a b\") FOO)\r\n",
-     "12 FETCH other=(x-gm-msgid=1278455344230334865 x-gm-labels=(\\Inbox \"a b\") foo=NIL)"},
+     "12 FETCH other=(gm_msgid=\"1278455344230334865\" "
+     "gm_labels={\"\\Inbox\" \"a b\"} foo=NIL)"},
     {"* 12 FETCH (EMAILID (M6d99) THREADID NIL PREVIEW \"hi\" SAVEDATE NIL)\r\n",
      "12 FETCH other=(emailid=\"M6d99\" preview=\"hi\")"},
     {"* 1 FETCH (BODY[] {3}\r\nabc UID 2)\r\n", "1 FETCH uid=2 body[]=\"abc\""},
@@ -129,7 +130,7 @@ static const struct {
     {"* 1 FETCH (BODY[HEADER.FIELDS (\"Date\" {4}\r\nFrom x)] {2}\r\n\r\n)\r\n",
      "1 FETCH body[HEADER.FIELDS (DATE FROM X)]=\"\\x0D\\x0A\""},
     {"* 1 FETCH (BINARY[1]<3> ~{4}\r\na\001bc BINARY.SIZE[1] 4)\r\n",
-     "1 FETCH binary[1]<3>=\"a\\x01bc\" other=(binary.size[1]=4)"},
+     "1 FETCH binary[1]<3>=\"a\\x01bc\" other=(binary_size=(1=4))"},
     {"* 1 FETCH (BODY[TEXT] {3}\r\n{9} UID 2)\r\n", "1 FETCH uid=2 body[TEXT]=\"{9}\""},
     {"* 1 FETCH (BODY[TEXT] {5}\r\n\r\n{9} UID 2)\r\n",
      "1 FETCH uid=2 body[TEXT]=\"\\x0D\\x0A{9}\""},

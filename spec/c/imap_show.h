@@ -113,6 +113,8 @@ static void show_part(struct show *s, const struct lm_imap_part *part) {
 
 static void show_fetch(struct show *s, const struct lm_imap_fetch *f) {
   const struct lm_imap_section *sec;
+  const struct lm_imap_defect *d;
+  int defects = 0;
   if (f->has & LM_IMAP_HAS_UID) show(s, " uid=%u", f->uid);
   if (f->has & LM_IMAP_HAS_FLAGS) show(s, " flags="), show_value(s, &f->flags);
   if (f->has & LM_IMAP_HAS_DATE) show(s, " date=%lld", (long long)f->date);
@@ -128,7 +130,8 @@ static void show_fetch(struct show *s, const struct lm_imap_fetch *f) {
   }
   if (f->other.count) show(s, " other="), show_value(s, &f->other);
   if (f->raw.count) show(s, " raw="), show_value(s, &f->raw);
-  if (f->defects) show(s, " defects=%u", f->defects);
+  for (d = f->defects; d; d = d->next) defects++;
+  if (defects) show(s, " defects=%d", defects);
 }
 
 static void show_resp(struct show *s, const struct lm_imap_resp *r) {

@@ -43,6 +43,11 @@ static void read_part(const struct lm_imap_part *part) {
 static void read_fetch(const struct lm_imap_fetch *f) {
   const struct lm_imap_section *s;
   const struct lm_imap_address *a;
+  const struct lm_imap_defect *d;
+  for (d = f->defects; d; d = d->next) {
+    read_all(d->item);
+    read_all((struct lm_str){d->expected, strlen(d->expected)});
+  }
   read_value(&f->flags);
   read_value(&f->other);
   read_value(&f->raw);
@@ -78,6 +83,10 @@ static void act(struct lm_imapc *s, unsigned how) {
   if (lm_imapc_pending(s) > 4) return;
   submit(s, LM_STR("SELECT"), 0);
   submit(s, LM_STR("UID FETCH"), how & 4 ? LM_IMAPC_STREAM : 0);
+  if (how & 128) {
+    submit(s, LM_STR("UID FETCH"), how & 4 ? LM_IMAPC_STREAM : 0);
+    lm_imapc_join(s, 3, 2);
+  }
   if (how & 8) lm_imapc_abandon(s, 2);
   lm_imapc_idle(s);
 }

@@ -117,7 +117,7 @@ local function test(luas)
     local build = "build/" .. lua
     if not have(lua) then
       skip("specs under " .. lua, "not on this machine")
-    elseif built("build for " .. lua, i == 1 and "test-build" or "all", "LUA=" .. lua) then
+    elseif built("build for " .. lua, i == 1 and "test-build" or "embed", "LUA=" .. lua) then
       if i == 1 then c_tests(build, "") end
       specs(lua, build, "")
     end

@@ -1,246 +1,316 @@
---- APPEND: putting a message into a mailbox (RFC 9051 §6.3.12).
+--- APPEND and REPLACE: messages into a mailbox, one or many, whole or put together by the server
+-- (RFC 9051 §6.3.12, RFC 3502, RFC 4469, RFC 8508).
 -- @module mail.imap.append
 
-local content = require "mail.content"
+local literal = require "mail.imap.literal"
 local run = require "mail.imap.run"
+local url = require "mail.imap.url"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 
 local append = {}
 
 --- Options of `imap:append`.
-append.OPTIONS = { flags = "table|string?", date = "number|string?", size = "number?", timeout = "number|table?" }
+append.OPTIONS = {
+  flags = "table|string?", date = "number|string?", size = "number?", binary = "boolean?",
+  timeout = "number|table?", progress = "function?",
+}
 
-local PIECE = 65536
+-- Messages of one MULTIAPPEND. All of them are open at once, and all are lost together.
+local TOGETHER = 100
 
-local function unreadable(pump, why)
-  return pump:error("io", "the message cannot be read: " .. tostring(why), { command = "APPEND" })
+-- --- what is sent ---------------------------------------------------------------------------------
+
+-- A command under way: `arguments`, and `streams`, the literals that are handed over, in order.
+local function new_command(call)
+  return { verb = call.verb, arguments = { unpack(call.arguments) }, streams = {}, all = {}, now = 1 }
 end
 
--- Line ends as the server wants them: LF alone becomes CRLF. Called with one piece after the other;
--- `last` is the octet before `text`.
-local function crlf(text, last)
-  local head = ""
-  if text:byte() == 10 then
-    head, text = last == 13 and "\n" or "\r\n", text:sub(2)
+local function put(command, kind, value)
+  local arguments = command.arguments
+  arguments[#arguments + 1] = kind
+  arguments[#arguments + 1] = value
+end
+
+local function put_literal(command, it)
+  command.all[#command.all + 1] = it
+  if not it.text then command.streams[#command.streams + 1] = it end
+  put(command, literal.argument(it))
+end
+
+local function close_all(command)
+  for _, it in ipairs(command.all) do literal.close(it) end
+end
+
+-- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
+local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
+
+-- Flags and date of one message; true, or nil, err.
+local function put_head(pump, command, flags, date)
+  if flags then put(command, "text", flags) end
+  if type(date) == "number" then
+    put(command, "date", date)
+  elseif date and date:find(DATE_TIME) then
+    put(command, "text", '"' .. date .. '"')
+  elseif date then
+    return nil, pump:error("invalid", "bad date '" .. date .. "'")
   end
-  if text:byte() == 10 or text:find("[^\r]\n") then text = text:gsub("\r?\n", "\r\n") end
-  return head == "" and text or head .. text
+  return true
 end
 
--- Puts all that `source` gives, lines in CRLF, down in a temporary file to learn its size.
-local function spool(pump, source)
-  local file, why = io.tmpfile()
-  if not file then return nil, pump:error("io", "no temporary file: " .. tostring(why), { command = "APPEND" }) end
-  local size, last = 0, nil
-  while true do
-    local piece, err = content.pull(source)
-    if not piece and (err ~= nil or source.raised) then
-      file:close()
-      if source.raised then error(err, 0) end
-      return nil, unreadable(pump, err)
-    elseif not piece then
-      file:seek("set", 0)
-      return file, size
+-- CATENATE "(" "URL" SP astring / "TEXT" SP literal … ")"
+local function put_catenate(pump, command, parts, level)
+  if not pump.session:has_capability "CATENATE" then
+    return nil, pump:error("unsupported", "the server lacks CATENATE")
+  end
+  put(command, "text", "CATENATE")
+  put(command, "open", true)
+  for _, part in ipairs(parts) do
+    local address = url.of_part(pump, part)
+    if address then
+      put(command, "text", "URL")
+      put(command, "astring", address)
+    else
+      local options = type(part) == "table" and part.text ~= nil and part or {}
+      local it, err = literal.open(pump, options.text or part, options, "imap:append", level + 1)
+      if not it then return nil, err end
+      put(command, "text", "TEXT")
+      put_literal(command, it)
     end
-    local text = crlf(piece, last)
-    last = piece:byte(-1)
-    size = size + #text
-    local ok
-    ok, err = file:write(text)
-    if not ok then
-      file:close()
-      return nil, pump:error("io", "the temporary file cannot be written: " .. tostring(err), { command = "APPEND" })
-    end
   end
+  put(command, "close", true)
+  return true
 end
 
--- The size of what is left of a file once its lines end in CRLF; nil where it cannot be read twice.
-local function measure(file)
-  local here = file:seek()
-  if not here then return nil end
-  local size, last = 0, nil
-  while true do
-    local piece, why = file:read(PIECE)
-    if not piece then
-      if why then return nil, why end
-      break
-    end
-    size = size + #crlf(piece, last)
-    last = piece:byte(-1)
-  end
-  file:seek("set", here)
-  return size
+-- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
+-- source will bring is not known before it is sent; the form allows for either.
+local function in_utf8(pump, it)
+  if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
+  if not it.text then return true end
+  local first = it.text:find("[\128-\255]")
+  local ends = first and it.text:find("\r\n\r\n", 1, true)
+  return first ~= nil and (not ends or first < ends)
 end
 
--- The literal: { text= }, or { source=, size= } (`crlf`: lines are still to be mended); or nil, err.
--- Raises where `message` is no message.
-local function open(pump, message, options, level)
-  if type(message) == "string" then return { text = crlf(message) } end
-  local size = options.size
-  if not size and io.type(message) == "file" then
-    local why
-    size, why = measure(message)
-    if why then return nil, unreadable(pump, why) end
+-- One message of a command; true, or nil, err.
+local function put_message(pump, command, one, level)
+  local ok, err = put_head(pump, command, one.flags, one.date)
+  if not ok then return nil, err end
+  if one.catenate then return put_catenate(pump, command, one.catenate, level + 1) end
+  local it
+  it, err = literal.open(pump, one.message, one, "imap:append", level + 1)
+  if not it then return nil, err end
+  local utf8 = in_utf8(pump, it)
+  if utf8 then
+    it.eight = true
+    put(command, "text", "UTF8")
+    put(command, "open", true)
   end
-  local mend = not options.size
-  local source, _, first, err = content.open(pump, message, size, "imap:append", level + 1)
-  if not source then
-    if err then err.command = "APPEND" end
-    return nil, err
-  end
-  if not source.held and first ~= "" then source.held = first end -- what was read to open it is not lost
-  source.held_at, source.first = 1, nil
-  if size then return { source = source, size = size, mend = mend } end
-  local file
-  file, size = spool(pump, source)
-  if not file then return nil, size end
-  return { source = content.open(pump, file, size, "imap:append", level + 1), size = size, file = file }
+  put_literal(command, it)
+  if utf8 then put(command, "close", true) end
+  return true
 end
 
--- The next piece of the literal: a string, or nil at the end, or nil, why.
-local function pull(literal)
-  local source = literal.source
-  local piece, why = source.first, nil
-  source.first = nil
-  if not piece or piece == "" then piece, why = content.pull(source) end
-  if not piece or not literal.mend then return piece, why end
-  local text = crlf(piece, literal.last)
-  literal.last = piece:byte(-1)
-  return text
-end
+-- --- sending --------------------------------------------------------------------------------------
 
--- Hands the literal over, piece by piece, as the core asks for it. What has been announced cannot be
+-- Hands a literal over, piece by piece, as the core asks for it. What has been announced cannot be
 -- taken back, so a source that fails ends the session: no half message is ever stored.
-local function give(pump, id, literal)
-  local piece, why = pull(literal)
+local function give(pump, id, command)
+  local it = command.streams[command.now]
+  local piece, why = literal.pull(it)
   if pump.failure then return pump:failed() end
   local session, ok, refusal = pump.session, nil, nil
   if piece then
     ok, refusal = session:content(id, piece)
-  elseif why == nil and not literal.source.raised then
+  elseif why == nil and not it.source.raised then
     ok, refusal = session:content_end(id)
+    command.now = command.now + 1
   end
   if ok then return true end
   pump:abandon(id)
   if not pump.failure then pump:fail(pump:error("closed", "a message broke off")) end
-  if literal.source.raised then error(why, 0) end
-  return nil, unreadable(pump, why or refusal)
+  if it.source.raised then error(why, 0) end
+  if refusal == "NUL in a literal" then return nil, pump:error("invalid", "NUL in a message: see option 'binary'") end
+  return nil, pump:error("io", "the message cannot be read: " .. tostring(why or refusal))
 end
 
 -- The command left whole and was not answered: nobody knows whether the message was stored.
 local function lost(pump, id, err)
   local session = pump.session
-  if err.command == nil then err.command = "APPEND" end
   if session:is_freed() or not session:is_sent(id) then return nil, err end
-  return nil, pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
-    command = "APPEND",
-  })
+  return nil, pump:error("unknown", "the message left whole and was not answered: " .. err.message)
 end
 
 -- Gives what is asked for, if anything is. true, or nil, err.
-local function feed(pump, id, literal)
-  while literal.source and not pump.failure and pump.session:wants_content(id) do
-    local ok, err = give(pump, id, literal)
+local function feed(pump, id, command)
+  while command.streams[command.now] and not pump.failure and pump.session:wants_content(id) do
+    local ok, err = give(pump, id, command)
     if not ok then return nil, err end
     run.push(pump)
   end
   return true
 end
 
-local function finish(pump, id, literal, options)
+-- Untagged data that comes meanwhile: the place of the message, the server's progress, or news. The
+-- place, and true where the call has its time anew.
+local function heard(pump, options, kind, name, number, value, code, code_value, text)
+  if code == "APPENDUID" and type(code_value) == "table" then return code_value end
+  if code == "INPROGRESS" then return nil, run.progress(pump, options, code_value, text) end
+  pump:unsolicited(kind, name, number, value, code, code_value, text)
+end
+
+-- Waits for the end. The place that APPENDUID told, or an empty table; or nil, err.
+local function finish(pump, id, command, options)
   local whole = pump:deadline(options)
-  local deadline = whole
+  local deadline, place = whole, nil
   while true do
-    local ok, err = feed(pump, id, literal)
+    local ok, err = feed(pump, id, command)
     if not ok then return nil, err end
-    local kind, status, code, value, text = pump:wait(id, deadline)
+    local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if not kind then
-      return lost(pump, id, status)
+      return lost(pump, id, a)
     elseif kind == "done" then
-      if status ~= "OK" then return nil, run.refusal(pump, "APPEND", status, code, value, text) end
-      if code ~= "APPENDUID" or not value then return {} end
-      return { uidvalidity = value.uidvalidity, uid = tonumber(value.uids) or value.uids }
+      if a ~= "OK" then return nil, run.refusal(pump, command.verb, a, b, c, d) end
+      return b == "APPENDUID" and c or place or {}
     elseif kind == "go" then
       deadline = pump:piece_deadline(options, whole)
-    elseif kind == "untagged" then
-      pump:unsolicited(kind, status, code, value, text)
+    elseif kind == "untagged" or kind == "fetch" then
+      local here, anew = heard(pump, options, kind, a, b, c, d, e, f)
+      place = here or place
+      if anew then
+        whole = pump:deadline(options)
+        deadline = whole
+      end
     end
   end
 end
 
--- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
-local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
-
--- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
--- source will bring is not known before it is sent; the form allows for either.
-local function in_utf8(pump, literal)
-  if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
-  if not literal.text then return true end
-  local first = literal.text:find("[\128-\255]")
-  local ends = first and literal.text:find("\r\n\r\n", 1, true)
-  return first ~= nil and (not ends or first < ends)
+-- Sends one command with all messages of `list` from `first` to `last`.
+local function send(pump, call, first, last, level)
+  local command = new_command(call)
+  local ok, err = true, nil
+  for i = first, last do
+    if ok then ok, err = put_message(pump, command, call.list[i], level + 1) end
+  end
+  if ok then ok, err = run.begin(pump, command.verb, false, unpack(command.arguments)) end
+  local place
+  if ok then place, err = finish(pump, ok, command, call.options) end
+  close_all(command)
+  if place then return place end
+  if err ~= pump.failure then err.command = err.command or command.verb end
+  return nil, err
 end
 
--- The command's typed arguments; or nil, err.
-local function arguments_of(pump, call, literal)
-  local out = { "mailbox", call.mailbox }
-  local function put(kind, value)
-    out[#out + 1] = kind
-    out[#out + 1] = value
+-- --- results --------------------------------------------------------------------------------------
+
+-- The UIDs of `n` messages in their order, from "3,5:7"; nil where they are not as many.
+local function expand(uids, n)
+  local list = {}
+  for lo, hi in (tostring(uids) .. ","):gmatch "(%d+):?(%d*)," do
+    local from, to = tonumber(lo), tonumber(hi ~= "" and hi or lo)
+    if from > to then from, to = to, from end
+    if #list + to - from + 1 > n then return nil end
+    for uid = from, to do list[#list + 1] = uid end
   end
-  local date = call.options.date
-  if call.flags then put("text", call.flags) end
-  if type(date) == "number" then
-    put("date", date)
-  elseif date and date:find(DATE_TIME) then
-    put("text", '"' .. date .. '"')
-  elseif date then
-    return nil, pump:error("invalid", "bad date '" .. date .. "'", { command = "APPEND" })
-  end
-  if in_utf8(pump, literal) then
-    put("text", "UTF8")
-    put("open", true)
-    if literal.text then put("literal8", literal.text) else put("stream8", literal.size) end
-    put("close", true)
-  elseif literal.text then
-    put("literal", literal.text)
-  else
-    put("stream", literal.size)
-  end
-  return out
+  return #list == n and list or nil
 end
 
-local function send(pump, call, literal)
-  local arguments, err = arguments_of(pump, call, literal)
-  if not arguments then return nil, err end
-  local id
-  id, err = run.begin(pump, "APPEND", false, unpack(arguments))
-  if not id then return nil, err end
-  return finish(pump, id, literal, call.options)
+local function limit_of(session)
+  for name in pairs(session:capability_set()) do
+    local n = name:match "^MESSAGELIMIT=(%d+)$" or name:match "^SAVELIMIT=(%d+)$"
+    if n then return tonumber(n) end
+  end
+  return TOGETHER
 end
 
---- Appends one message.
+-- Many messages: as many in a command as the server takes.
+local function send_all(pump, call, level)
+  local step = 1
+  if pump.session:has_capability "MULTIAPPEND" then step = math.max(1, math.min(TOGETHER, limit_of(pump.session))) end
+  local result, told = { uids = {} }, true
+  for first = 1, #call.list, step do
+    local last = math.min(first + step - 1, #call.list)
+    local place, err = send(pump, call, first, last, level + 1)
+    if not place then
+      if err ~= pump.failure then
+        err.appended, err.first, err.last, err.uids = first - 1, first, last, told and result.uids or nil
+      end
+      return nil, err
+    end
+    local uids = place.uids and expand(place.uids, last - first + 1)
+    told = told and uids ~= nil
+    result.uidvalidity = place.uidvalidity
+    for _, uid in ipairs(uids or {}) do result.uids[#result.uids + 1] = uid end
+  end
+  if not told then result.uids = nil end
+  return result
+end
+
+-- --- the calls ------------------------------------------------------------------------------------
+
+-- One entry of a call: a message, or `{message=, …}`, or `{catenate=, …}`.
+local function entry(pump, one, options, what, level)
+  local own = {}
+  local wrapped = type(one) == "table" and not literal.is_message(one) and (one.message ~= nil or one.catenate ~= nil)
+  if wrapped then own = one end
+  local message = one
+  if wrapped then message = one.message end
+  if not own.catenate and not literal.is_message(message) then
+    error(("imap:%s: the message must be a string, an open file, a source function or a message, got %s")
+      :format(what, io.type(message) or type(message)), level + 1)
+  end
+  if own.catenate then url.check_parts(own.catenate, what, level + 1) end
+  local flags, err = own.flags or options.flags, nil
+  if flags then flags, err = run.flags(pump, flags, what, level + 1) end
+  if err then return nil, err end
+  local binary = own.binary
+  if binary == nil then binary = options.binary end
+  return {
+    message = message, catenate = own.catenate, flags = flags, date = own.date or options.date,
+    size = own.size or (not wrapped and options.size or nil), binary = binary,
+  }
+end
+
+--- Raises where `message` is not one that can be appended.
+function append.check(pump, message, what, level)
+  local one, err = entry(pump, message, {}, what, level + 1)
+  return one, err
+end
+
+local function is_many(message)
+  return type(message) == "table" and not literal.is_message(message) and message.message == nil
+    and message.catenate == nil and message[1] ~= nil
+end
+
+--- Appends one message or many.
 -- @tparam table pump
--- @tparam table call `mailbox` (UTF-8), `flags` (as text, or nil), and the user's `options`: `date`
---   (seconds since 1970, or a date-time as the standard writes it), `size` of a source in octets,
---   `timeout`
+-- @tparam table call `verb`, `arguments` in front of the messages, and the user's `options`: `flags`,
+--   `date` (seconds since 1970, or a date-time as the standard writes it), `size` of a source in
+--   octets, `binary`, `timeout`, `progress`
 -- @param message a string, an open file, a source function or a mail.message: lines may end in LF,
 --   and are stored with CRLF. A source whose `size` is given is sent octet for octet; one without is
---   put down in a temporary file first, since IMAP tells the size before the message.
+--   put down in a temporary file first, since IMAP tells the size before the message. Or
+--   `{catenate={…}}`; or an array of these, or of `{message=, flags=, date=, size=, binary=}`.
 -- @tparam number level whose line is blamed where `message` is none
--- @treturn table `{uidvalidity=, uid=}`, empty where the server does not tell (UIDPLUS); or nil, err:
---   `err.response_code` "TRYCREATE" where the mailbox is not there; kind "unknown" where the
---   connection died after the last octet; kind "io" where the message cannot be read (the session is
---   closed then, if it was being sent)
+-- @treturn table `{uidvalidity=, uid=}`, `{uidvalidity=, uids={…}}` of an array, empty where the server
+--   does not tell (UIDPLUS); or nil, err: `err.response_code` "TRYCREATE" where the mailbox is not there;
+--   kind "unknown" where the connection died after the last octet; kind "io" where the message cannot
+--   be read (the session is closed then, if it was being sent). Of an array `err.appended` tells how
+--   many were stored, `err.uids` where, and `err.first` to `err.last` are those that were not.
 function append.run(pump, call, message, level)
+  local what = call.verb:lower():gsub("^uid ", "")
+  local many = call.many and is_many(message)
+  call.list = {}
+  for i = 1, many and #message or 1 do
+    local one, err = entry(pump, many and message[i] or message, call.options, what, level + 1)
+    if not one then return nil, err end
+    call.list[i] = one
+  end
   if pump.failure then return nil, pump.failure end
-  local literal, err = open(pump, message, call.options, level + 1)
-  if not literal then return nil, err end
-  local result
-  result, err = send(pump, call, literal)
-  if literal.file then literal.file:close() end
-  return result, err
+  if many then return send_all(pump, call, level + 1) end
+  local place, err = send(pump, call, 1, 1, level + 1)
+  if not place then return nil, err end
+  return { uidvalidity = place.uidvalidity, uid = tonumber(place.uids) or place.uids }
 end
 
 return append

@@ -28,8 +28,12 @@ function makers.METADATA(_, value)
 end
 function makers.FLAGS(_, value) return { type = "mailbox_flags", flags = value } end
 
--- An untagged status line: an alert, or a word that a handler may want.
+-- An untagged status line: an alert, a report of progress, or a word that a handler may want.
 local function status_event(name, code, value, text)
+  if code == "INPROGRESS" then
+    value = type(value) == "table" and value or {}
+    return { type = "progress", done = value.done, goal = value.goal, tag = value.tag, text = text }
+  end
   if code == "ALERT" then return { type = "alert", text = text } end
   return { type = "status", status = name, code = code, value = value, text = text }
 end

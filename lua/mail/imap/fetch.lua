@@ -1,66 +1,32 @@
 --- FETCH: messages while they arrive (RFC 9051 §6.4.5).
 --
--- A long set is cut into commands that every server's line limit allows. Messages are handed on one
--- by one, so the memory does not depend on how many there are.
+-- Messages are handed on one by one, so the memory does not depend on how many there are. Where their
+-- octets are asked for, a set goes out in windows: leaving the loop early costs the next command no
+-- more than the window that is under way, and the next one is asked for before the present one ends.
+-- Windows begin small and follow what the messages weigh. All commands of a loop are joined (see
+-- csrc/imap/client.h): what comes for any of them is told under the id of the oldest.
 -- @module mail.imap.fetch
 
 local core = require "mail.core"
+local items = require "mail.imap.items"
 local iterator = require "mail.iterator"
+local pieces = require "mail.imap.pieces"
 local run = require "mail.imap.run"
 local sets = require "mail.imap.set"
+local undone = require "mail.imap.undone"
 local want = require "mail.want"
 
 local fetch = {}
 
-local ITEMS = {
-  uid = "UID", flags = "FLAGS", internaldate = "INTERNALDATE", size = "RFC822.SIZE", envelope = "ENVELOPE",
-  bodystructure = "BODYSTRUCTURE", modseq = "MODSEQ", emailid = "EMAILID", threadid = "THREADID",
-  savedate = "SAVEDATE", preview = "PREVIEW", headers = "BODY.PEEK[HEADER]", body = "BODY.PEEK[]",
-}
-
--- Items that stand for several, and stand alone (RFC 9051 §6.4.5).
-local MACROS = { ALL = true, FAST = true, FULL = true }
-
 -- What a flag change that nobody asked for may consist of.
 local FLAG_FIELDS = { seq = true, uid = true, flags = true, modseq = true }
-
--- How many commands are on their way at once. With two, the messages of the second would pile up:
--- servers answer a FETCH only when they have begun the next one.
-local AHEAD = 1
 
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
-  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", batch = "number?",
-  timeout = "number|table?",
+  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", lazy = "boolean?",
+  batch = "number?", timeout = "number|table?", progress = "function?",
 }
-
--- "FLAGS" from "flags"; whatever the standard writes goes as it stands.
-local function item_text(item, level)
-  if type(item) ~= "string" then error("imap:fetch: an item must be a string, got " .. type(item), level + 1) end
-  local known = ITEMS[item:lower()]
-  if known then return known end
-  if item:find("[%c\128-\255]") or item == "" then error("imap:fetch: bad item '" .. item .. "'", level + 1) end
-  return item
-end
-
--- The items as one argument, and whether more than flags is asked for.
-local function item_list(items, level)
-  if type(items) == "string" then items = { items } end
-  if type(items) ~= "table" or #items == 0 then
-    error("imap:fetch: an array of items expected, got " .. type(items), level + 1)
-  end
-  local out, seen, rich, headers = {}, {}, false, false
-  for _, item in ipairs(items) do
-    local text = item_text(item, level + 1)
-    if not seen[text] then out[#out + 1] = text end
-    seen[text] = true
-    rich = rich or not (text == "UID" or text == "FLAGS" or text == "MODSEQ")
-    headers = headers or item == "headers"
-  end
-  if #out == 1 and not MACROS[out[1]:upper()] then return "(" .. out[1] .. ")", rich, headers end
-  return #out == 1 and out[1] or "(" .. table.concat(out, " ") .. ")", rich, headers
-end
 
 -- "(CHANGEDSINCE 7 PARTIAL 1:50)", or nil.
 local function modifiers(options)
@@ -70,36 +36,73 @@ local function modifiers(options)
   return #list > 0 and "(" .. table.concat(list, " ") .. ")" or nil
 end
 
-local function begin(state)
-  local pump = state.pump
+-- --- windows ----------------------------------------------------------------------------------------
+
+-- How many numbers the first window spans.
+local FIRST = 16
+
+-- A window that weighs less is followed by one of twice the span, one of more than four times that by
+-- one of half.
+local LIGHT = 524288
+
+-- Learns from a window that is done.
+local function weigh(state)
+  local span, octets = state.span, state.octets
+  state.octets = 0
+  if not span then return end
+  if octets == 0 then
+    span = span * 8
+  elseif octets < LIGHT then
+    span = span * 2
+  elseif octets > 4 * LIGHT then
+    span = math.ceil(span / 2)
+  end
+  state.span = span
+end
+
+-- Asks for one piece. One up to "*" brings the last message although its number may be below all of the
+-- piece: it is not joined, so that this can be told. A window that is done again without BINARY
+-- (`again`) is alone: its messages are read another way.
+local function ask(state, piece, again)
+  local pump, text = state.pump, again and state.undone or state.items
   local id
-  local err = state.next_piece > 1 and run.moved_on(pump, state.place, state.verb)
+  local err = state.second and run.moved_on(pump, state.place, state.verb)
   if err then return nil, err end
-  id, err = run.begin(pump, state.verb, state.stream, "set", state.pieces[state.next_piece], "text",
-    state.items)
+  id, err = run.begin(pump, state.verb, state.stream and not again, "set", piece, "text", text)
   if not id then return nil, err end
-  state.next_piece = state.next_piece + 1
-  state.ids[#state.ids + 1] = id
+  local last = state.windows[#state.windows]
+  local floor = state.span and state.second and pieces.is_open(piece) and pieces.floor(piece) or nil
+  if last and not again and not last.again and not floor then pump.session:join(id, last.id) end
+  state.windows[#state.windows + 1] = { id = id, piece = piece, again = again, floor = floor }
+  state.second = true
   pump:stream(id)
   return true
 end
 
--- Keeps AHEAD commands on their way.
+-- How many messages the next command may name.
+local function room(state)
+  local span, batch = state.span, state.batch
+  return span and batch and math.min(span, batch) or span or batch
+end
+
+-- Keeps one command on its way, two once the answers of the first have begun to come. A window with
+-- BINARY may have to be done again, so nothing is beside it.
 local function fill(state)
-  while #state.ids < AHEAD and state.next_piece <= #state.pieces do
-    local ok, err = begin(state)
+  while #state.windows < (state.begun and not state.undone and 2 or 1) and state.pieces:more() do
+    local ok, err = ask(state, state.pieces:next(room(state)), state.always_undone)
     if not ok then return nil, err end
+    if state.begun then run.push(state.pump) end
   end
   return true
 end
 
 local function finish(state)
-  for _, id in ipairs(state.ids) do
-    state.pump:stream_end(id)
-    state.pump:abandon(id)
+  for _, window in ipairs(state.windows) do
+    state.pump:stream_end(window.id)
+    state.pump:abandon(window.id)
   end
-  state.ids = {}
-  state.pieces = {}
+  state.windows = {}
+  state.pieces = pieces.of ""
 end
 
 -- True where `message` is a change of flags that came in between, not an answer.
@@ -146,20 +149,59 @@ local function take_message(state, message)
   return known
 end
 
--- Bodies that came as quoted strings go into the sink too.
-local function pour_quoted(state, message)
-  for _, field in ipairs { "body", "binary" } do
-    local sections = message[field]
-    message[field] = nil
-    for section, bytes in pairs(sections or {}) do
-      state.message, state.section = message, section
-      local ok, err = true, nil
-      if bytes ~= "" then ok, err = pour(state, bytes) end
-      if not ok then return nil, err end
-    end
+-- Bodies that came whole go into the sink too.
+local function pour_whole(state, message, field)
+  local sections = message[field]
+  if not sections then return true end
+  message[field] = nil
+  local streamed = message.streamed or {}
+  message.streamed = streamed
+  for section, bytes in pairs(sections) do
+    streamed[section] = #bytes
+    state.message, state.section = message, section
+    local ok, err = true, nil
+    if bytes ~= "" then ok, err = pour(state, bytes) end
+    if not ok then return nil, err end
   end
   state.message = nil
   return true
+end
+
+-- --- messages ---------------------------------------------------------------------------------------
+
+local function weight(sections)
+  local n = 0
+  for _, bytes in next, sections do n = n + #bytes end
+  return n
+end
+
+-- Keeps a message that came without a part until it is known whether there is such a part.
+local function keep_partial(state, message)
+  local name = message[state.by]
+  if not name or state.windows[1].again or not undone.is_partial(message, state.asked) then return false end
+  state.partial[name] = message
+  state.waiting[#state.waiting + 1] = message
+  return true
+end
+
+-- True where the message has been yielded: by a window that is done again.
+local function is_repeated(state, message)
+  local name = message[state.by]
+  if not name then return false end
+  if state.windows[1].again and state.yielded[name] then return true end
+  state.yielded[name] = true
+  return false
+end
+
+-- What is done to every message before it is yielded: it, or nil, err.
+local function ready(state, message)
+  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
+  if state.sink then
+    local ok, err = pour_whole(state, message, "body")
+    if ok then ok, err = pour_whole(state, message, "binary") end
+    if not ok then return nil, err end
+  end
+  return message
 end
 
 -- A message, or nil where it was no answer.
@@ -169,41 +211,107 @@ local function arrived(state, message)
     state.pump:unsolicited("fetch", message)
     return nil
   end
-  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
-  if state.sink then
-    local ok, err = pour_quoted(state, message)
-    if not ok then return nil, err end
+  if message.body then state.octets = state.octets + weight(message.body) end
+  if message.binary then state.octets = state.octets + weight(message.binary) end
+  local window = state.windows[1]
+  if window.floor and message.uid and message.uid < window.floor then return nil end
+  if state.undone and (keep_partial(state, message) or is_repeated(state, message)) then return nil end
+  if window.again then
+    undone.finish(message, state.asked)
+    local partial = state.partial[message[state.by]]
+    if partial then message = undone.complete(partial, message) end
+    state.partial[message[state.by]] = nil
   end
-  return message
+  return ready(state, message)
 end
 
-local handlers = {}
-
-function handlers.fetch(state, message) return arrived(state, message) end
-
-function handlers.body(state, message, section)
-  state.message, state.section = take_message(state, message), section
+-- What the server did not do of a window: all below the UID, or the number, that it came down to
+-- (RFC 9738 §3.1). nil where that cannot be told.
+local function left_of(state, window, value)
+  local down_to = state.by == "uid" and type(value) == "table" and value.uid or state.lowest
+  local left = down_to and pieces.clip(window.piece, nil, down_to - 1)
+  return left ~= window.piece and left or nil
 end
 
-function handlers.data(state, bytes)
-  local ok, err = pour(state, bytes)
-  return nil, not ok and err or nil
+-- A window is over: what came without a part has no such part.
+local function release(state)
+  for _, message in ipairs(state.waiting) do
+    if state.partial[message[state.by]] then state.late[#state.late + 1] = message end
+  end
+  state.partial, state.waiting, state.yielded = {}, {}, {}
 end
 
-function handlers.untagged(state, ...) state.pump:unsolicited("untagged", ...) end
-
-function handlers.done(state, status, code, value, text)
-  state.pump:stream_end(table.remove(state.ids, 1))
-  if status == "OK" then return end
+local function refuse(state, status, code, value, text)
   finish(state)
   return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
 end
 
+local handlers = {}
+
+function handlers.fetch(state, message)
+  state.begun = true
+  local name, lowest = message[state.by], state.lowest
+  if name and (not lowest or name < lowest) then state.lowest = name end
+  return arrived(state, message)
+end
+
+function handlers.body(state, message, section)
+  state.begun = true
+  state.message, state.section = take_message(state, message), section
+end
+
+function handlers.data(state, bytes)
+  state.octets = state.octets + #bytes
+  local ok, err = pour(state, bytes)
+  return nil, not ok and err or nil
+end
+
+function handlers.untagged(state, name, number, data, code, value, text)
+  if code == "INPROGRESS" then
+    if run.progress(state.pump, state.options, value, text) then state.renewed = true end
+  elseif code == "MESSAGELIMIT" then
+    state.limited = value
+  else
+    state.pump:unsolicited("untagged", name, number, data, code, value, text)
+  end
+end
+
+-- True where the server may have stopped at a part that it cannot decode: it says so (UNKNOWN-CTE), or, as
+-- Cyrus 3.6, it leaves that part out and all messages behind it.
+local function not_decoded(state, window, status, code)
+  if not state.undone or window.again then return false end
+  return code == "UNKNOWN-CTE" or (status == "OK" and #state.waiting > 0)
+end
+
+function handlers.done(state, status, code, value, text)
+  local window = table.remove(state.windows, 1)
+  local limited = code == "MESSAGELIMIT" and value or state.limited
+  state.pump:stream_end(window.id)
+  if status == "OK" and limited then
+    local left = left_of(state, window, limited)
+    if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
+    state.pieces:push(left)
+  elseif not_decoded(state, window, status, code) then
+    local left = pieces.without(window.piece, state.yielded)
+    local ok, err = left == "" or nil, nil
+    if not ok then ok, err = ask(state, left, true) end
+    if not ok then return nil, err end
+  elseif status ~= "OK" then
+    return refuse(state, status, code, value, text)
+  end
+  weigh(state)
+  state.begun, state.filled, state.lowest, state.limited = false, false, nil, nil
+  if state.undone and #state.windows == 0 then release(state) end
+end
+
 -- The command whose answers come next: its id; nil at the end; or nil, err.
 local function current_command(state)
-  if state.ids[1] then return state.ids[1] end
+  local window = state.windows[1]
+  if window and (state.filled or not state.begun) then return window.id end
   local ok, err = fill(state)
-  if ok then return state.ids[1] end
+  state.filled = state.begun
+  window = state.windows[1]
+  if ok then return window and window.id end
   finish(state)
   return nil, err
 end
@@ -215,6 +323,7 @@ local function next_message(state)
   local now = pump.host.now
   local deadline = now() + (gap or state.patience)
   while true do
+    if state.late and state.late[1] then return ready(state, table.remove(state.late, 1)) end
     local id, err = current_command(state)
     if not id then return nil, err end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
@@ -226,7 +335,9 @@ local function next_message(state)
     local message
     message, err = handlers[kind](state, a, b, c, d, e, f)
     if message or err then return message, err end
-    if gap then deadline = now() + gap end
+    if gap or state.renewed then
+      deadline, state.renewed = now() + (gap or state.patience), nil
+    end
   end
 end
 
@@ -234,21 +345,49 @@ local Messages = iterator.class(next_message, finish)
 
 local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 
+-- How the set is cut. Windows only of UIDs: a number may be another message's by the time of the next
+-- window. And only of what has octets: flags of a mailbox are best asked for at once.
+local function plan(state, set)
+  local box, options = state.pump.mailbox, state.options
+  local windows = state.asked.bodies and state.by == "uid" and not options.changed_since and not options.partial
+    and not set:find "%$"
+  state.pieces = pieces.of(set, windows and box and box.uidnext or nil)
+  state.span = windows and FIRST or nil
+  state.batch = options.batch and math.max(1, math.floor(options.batch))
+end
+
+local function can_binary(session)
+  return not session:capabilities_known() or session:has_capability "BINARY" or session:has_capability "IMAP4REV2"
+end
+
+-- What is sent, and what is sent in its place where BINARY fails.
+local function spell(state)
+  local asked, more = state.asked, modifiers(state.options)
+  more = more and " " .. more or ""
+  state.items = items.argument(asked.texts) .. more
+  if #asked.binary == 0 then return end
+  state.undone = items.argument(undone.texts(asked)) .. more
+  state.always_undone = not can_binary(state.pump.session)
+  state.yielded, state.partial, state.waiting, state.late = {}, {}, {}, {}
+end
+
 --- Begins a fetch.
 -- @tparam table pump
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
--- @tparam table items names of API §5 or items as the standard writes them
+-- @tparam table list names of API §5 or items as the standard writes them
 -- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
 --   `message` being what came before them; a section is whole when its message is yielded; returning
 --   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), `partial` "1:50" or
---   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `timeout`
+--   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `lazy`: a preview
+--   only where it is at hand; `progress` function(report), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
--- @return an iterator over messages; or nil, err
-function fetch.start(pump, set, items, options, level)
+-- @return an iterator over messages; or nil, err. Of a server that does a part of a command only
+--   (RFC 9738) the rest is asked for by itself; "BINARY[n]" of one that cannot decode is decoded here,
+--   the part held in memory meanwhile.
+function fetch.start(pump, set, list, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
-  local text, rich, headers = item_list(items, level + 1)
-  local more = modifiers(options)
+  local asked = items.read(list, options.lazy, level + 1)
   local canonical, why = sets.text(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
   if options.partial and not options.partial:find(PARTIAL) then
@@ -257,22 +396,25 @@ function fetch.start(pump, set, items, options, level)
   if pump.failure then return nil, pump.failure end
   local misplaced = sets.refused(pump, set, options.seq, "fetch", level)
   if misplaced then return nil, misplaced end
-  if options.partial and not pump.session:has_capability("PARTIAL") then
-    return nil, pump:error("unsupported", "the server lacks PARTIAL", { command = "FETCH" })
+  local lacking = items.lacking(pump.session, asked)
+  if options.partial and not pump.session:has_capability "PARTIAL" then lacking = "PARTIAL" end
+  if lacking then
+    return nil, pump:error("unsupported", "the server lacks " .. lacking, { command = "FETCH" })
   end
-  local pieces = run.pieces(canonical, options.batch)
-  if options.partial and #pieces > 1 then
+  if options.partial and #run.pieces(canonical, options.batch) > 1 then
     return nil, pump:error("limit", "PARTIAL counts in one command, and the set is too long for one", {
       command = "FETCH",
     })
   end
   local state = {
-    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", items = more and text .. " " .. more or text,
-    rich = rich, headers = headers,
-    place = run.place(pump), pieces = pieces, next_piece = 1, ids = {}, options = options,
+    pump = pump, verb = options.seq and "FETCH" or "UID FETCH", by = options.seq and "seq" or "uid",
+    asked = asked, rich = asked.rich, headers = asked.headers, windows = {},
+    place = run.place(pump), octets = 0, options = options,
     sink = options.sink, stream = options.sink ~= nil,
     gap = pump:gap(options), patience = pump:patience(options),
   }
+  plan(state, canonical)
+  spell(state)
   local ok, err = fill(state)
   if not ok then
     finish(state)

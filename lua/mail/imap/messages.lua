@@ -8,6 +8,7 @@
 local append = require "mail.imap.append"
 local events = require "mail.imap.events"
 local fetch = require "mail.imap.fetch"
+local pieces = require "mail.imap.pieces"
 local run = require "mail.imap.run"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
@@ -15,7 +16,7 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- Methods of the session.
 local messages = {}
 
-local SEQ = { seq = "boolean?", batch = "number?", timeout = "number|table?" }
+local SEQ = { seq = "boolean?", batch = "number?", timeout = "number|table?", progress = "function?" }
 
 local function uid_verb(verb, options)
   return options and options.seq and verb or "UID " .. verb
@@ -41,17 +42,48 @@ end
 
 local STORE = {
   unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?",
+  progress = "function?",
 }
 local SIGNS = { add = "+", remove = "-", flags = "" }
+local LABEL_SIGNS = { add_labels = "+", remove_labels = "-", labels = "" }
 
--- The flags, and how they are meant; raises at the caller of the method that calls.
+-- The flags or labels, how they are meant, and whether they are labels; raises at the caller of the
+-- method that calls.
 local function store_change(change)
-  local name, flags
-  if type(change) == "table" then name, flags = next(change) end
-  if not SIGNS[name] or next(change, name) ~= nil then
-    error("imap:store: one of { add = … }, { remove = … }, { flags = … } expected", 3)
+  local name, list
+  if type(change) == "table" then name, list = next(change) end
+  local sign = SIGNS[name] or LABEL_SIGNS[name]
+  if not sign or next(change, name) ~= nil then
+    error("imap:store: one of { add = … }, { remove = … }, { flags = … }, { add_labels = … }, "
+      .. "{ remove_labels = … }, { labels = … } expected", 3)
   end
-  return flags, SIGNS[name]
+  return list, sign, LABEL_SIGNS[name] ~= nil
+end
+
+-- Labels as typed arguments: system labels ("\\Important") stand as they are, others go as names of
+-- mailboxes do. Raises at the caller of the method that calls.
+local function label_arguments(pump, labels)
+  local out = { "open", true }
+  if type(labels) == "string" then labels = { labels } end
+  if type(labels) ~= "table" then error("imap:store: an array of labels expected, got " .. type(labels), 3) end
+  for _, label in ipairs(labels) do
+    if type(label) ~= "string" then error("imap:store: a label must be a string, got " .. type(label), 3) end
+    local system = label:find "^\\%a+$"
+    if not system and (label == "" or label:find "[%c]") then
+      return nil, pump:error("invalid", "bad label '" .. label .. "'", { command = "STORE" })
+    end
+    out[#out + 1], out[#out + 2] = system and "text" or "mailbox", label
+  end
+  out[#out + 1], out[#out + 2] = "close", true
+  return out
+end
+
+-- What of a piece is still to do: all below the UID that the server came down to (RFC 9738 §3.1), ""
+-- for nothing. A COPY is refused as a whole, so the upper part goes first. nil where it cannot be told.
+local function left_of(piece, value, options)
+  local uid = type(value) == "table" and value.uid
+  if not uid or (options and options.seq) then return nil end
+  return pieces.clip(piece, nil, uid - 1), pieces.clip(piece, uid)
 end
 
 local function reversed(list)
@@ -60,18 +92,46 @@ local function reversed(list)
   return out
 end
 
--- Runs a command for each piece of a set, one after the other. `each(code, value)` gets what each
--- tagged answer said. Sequence numbers go from the highest down, since those of what goes away move
--- the others. Nothing is sent once another mailbox is open: the numbers name others there.
+-- What was done before `piece` failed, and what is left: `list` has the next one last.
+local function failed(err, done, piece, list)
+  local all, at = done, #done + 1
+  all[at] = piece
+  for i = #list, 1, -1 do all[#all + 1] = list[i] end
+  return nil, run.halfway(err, all, at)
+end
+
+-- What a server that did a part, or refused the whole, left to do: pushed to `list`. False where that
+-- cannot be told.
+local function push_rest(list, piece, value, options, refused)
+  local left, upper = left_of(piece, value, options)
+  if not left or left == piece or (refused and (left == "" or upper == "")) then return false end
+  if left ~= "" then list[#list + 1] = left end
+  if refused then list[#list + 1] = upper end
+  return true
+end
+
+-- Runs a command for each piece of a set, one after the other, and again for what the server left out.
+-- `each(code, value)` gets what each tagged answer said. Sequence numbers go from the highest down,
+-- since those of what goes away move the others. Nothing is sent once another mailbox is open: the
+-- numbers name others there.
 local function in_pieces(pump, options, set, each, collect, verb, ...)
-  local pieces, place = run.pieces(set, options and options.batch), run.place(pump)
-  if options and options.seq then pieces = reversed(pieces) end
-  for i, piece in ipairs(pieces) do
-    local err = i > 1 and run.moved_on(pump, place, verb)
-    if err then return nil, run.halfway(err, pieces, i) end
-    local ok, code, value = run.call(pump, options, collect, verb, "set", piece, ...)
-    if not ok then return nil, run.halfway(code, pieces, i) end
-    if each then each(code, value) end
+  local list, place, done, sent = run.pieces(set, options and options.batch), run.place(pump), {}, false
+  if not (options and options.seq) then list = reversed(list) end
+  while #list > 0 do
+    local piece = table.remove(list)
+    local err = sent and run.moved_on(pump, place, verb)
+    sent = true
+    if err then return failed(err, done, piece, list) end
+    local ok, code, value, text = run.call(pump, options, collect, verb, "set", piece, ...)
+    if not ok then err, code, value = code, code.response_code, code.response_value end
+    if code == "MESSAGELIMIT" and push_rest(list, piece, value, options, not ok) then
+      err = nil
+    elseif code == "MESSAGELIMIT" and ok then
+      err = run.refusal(pump, verb, "NO", code, value, text)
+    end
+    if err then return failed(err, done, piece, list) end
+    if ok then done[#done + 1] = piece end
+    if ok and each then each(code, value) end
   end
   return true
 end
@@ -81,12 +141,12 @@ local function joined(a, b)
   return a or b
 end
 
-local function store(pump, set, options, text)
+local function store(pump, set, options, text, ...)
   local modified
   local before = options.unchanged_since and ("(UNCHANGEDSINCE %.0f) "):format(options.unchanged_since) or ""
   local ok, err = in_pieces(pump, options, set, function(code, value)
     if code == "MODIFIED" then modified = joined(modified, value) end
-  end, nil, uid_verb("STORE", options), "text", before .. text)
+  end, nil, uid_verb("STORE", options), "text", before .. text, ...)
   if not ok then return nil, err end
   return { modified = modified }
 end
@@ -98,22 +158,31 @@ local function keeps_nothing(pump)
   return pump:error("rejected", "the mailbox is open read-only", { command = "STORE", response_code = "READ-ONLY" })
 end
 
---- Changes flags (RFC 9051 §6.4.6).
+--- Changes flags (RFC 9051 §6.4.6), or labels of Gmail (X-GM-EXT-1).
 -- @param set
--- @tparam table change `{add={…}}`, `{remove={…}}` or `{flags={…}}`
+-- @tparam table change `{add={…}}`, `{remove={…}}` or `{flags={…}}`; of labels, in UTF-8,
+--   `{add_labels={…}}`, `{remove_labels={…}}` or `{labels={…}}`
 -- @tparam[opt] table options `silent`: do not tell the new flags; `unchanged_since`: leave messages
---   alone that changed after this modification sequence (RFC 7162); `seq`, `timeout`
+--   alone that changed after this modification sequence (RFC 7162); `seq`, `timeout`, `progress`
 -- @treturn table `{modified=set}` of those left alone, nil where there are none; or nil, err
 function messages:store(set, change, options)
   run.options(options, "store", STORE)
   local canonical = run.set(set, "store")
-  local flags, sign = store_change(change)
+  local list, sign, labels = store_change(change)
   local pump = run.pump(self, "store")
-  local list, err = run.flags(pump, flags, "store")
-  err = err or run.misplaced(pump, set, options, "store") or keeps_nothing(pump)
+  local arguments, text, err, lacking = {} -- luacheck: ignore 221
+  if labels then
+    arguments, err = label_arguments(pump, list)
+    lacking = not pump.failure and not pump.session:has_capability "X-GM-EXT-1"
+      and pump:error("unsupported", "the server lacks X-GM-EXT-1", { command = "STORE" })
+  else
+    text, err = run.flags(pump, list, "store")
+  end
+  err = pump.failure or lacking or err or run.misplaced(pump, set, options, "store") or keeps_nothing(pump)
   if err then return nil, err end
   options = options or {}
-  return store(pump, canonical, options, sign .. "FLAGS" .. (options.silent and ".SILENT" or "") .. " " .. list)
+  local item = sign .. (labels and "X-GM-LABELS" or "FLAGS") .. (options.silent and ".SILENT" or "")
+  return store(pump, canonical, options, text and item .. " " .. text or item, unpack(arguments))
 end
 
 -- COPY or MOVE; what COPYUID said, wherever it stood.
@@ -219,22 +288,79 @@ function messages:expunge(set, options)
   return nil, err
 end
 
---- Puts a message into a mailbox.
+--- Puts a message into a mailbox, or many.
 -- @tparam string mailbox UTF-8
--- @param message a string, an open file, a source function or a mail.message
--- @tparam[opt] table options `flags`, `date`, `size`, `timeout`; see `mail.imap.append`
--- @treturn table `{uidvalidity=, uid=}`; or nil, err
+-- @param message a string, an open file, a source function or a mail.message; or `{ catenate = {
+--   "text", { url = … }, { uid = 7, section = "1" }, … } }`, put together by the server (RFC 4469); or
+--   an array of these, or of `{ message = …, flags = …, date = … }` (RFC 3502, else one by one)
+-- @tparam[opt] table options `flags`, `date`, `size`, `binary`, `timeout`, `progress`; see `mail.imap.append`
+-- @treturn table `{uidvalidity=, uid=}`, of an array `{uidvalidity=, uids={…}}`; or nil, err
 function messages:append(mailbox, message, options)
   run.text(mailbox, "append", "a mailbox")
   run.options(options, "append", append.OPTIONS)
   local pump = run.pump(self, "append")
-  local flags, err
-  if options and options.flags then
-    flags, err = run.flags(pump, options.flags, "append")
-    if not flags then return nil, err end
+  local result, err = append.run(pump, {
+    verb = "APPEND", arguments = { "mailbox", mailbox }, options = options or {}, many = true,
+  }, message, 2)
+  return result, err
+end
+
+local REPLACE = { seq = "boolean?" }
+for name, kind in pairs(append.OPTIONS) do REPLACE[name] = kind end
+
+-- Without REPLACE: the new message first, so that at no time there is none.
+local function replace_by_append(pump, uid, call, message, level)
+  local options = { timeout = call.options.timeout }
+  local there, err = fetch.start(pump, uid, { "uid" }, options, level + 1)
+  if there then there, err = fetch.all(there) end
+  if there and not there[1] then
+    err = pump:error("rejected", "no message has UID " .. uid, { command = "REPLACE", response_code = "NONEXISTENT" })
   end
+  if err then return nil, err end
+  call.verb = "APPEND"
   local result
-  result, err = append.run(pump, { mailbox = mailbox, flags = flags, options = options or {} }, message, 2)
+  result, err = append.run(pump, call, message, level + 1)
+  if not result then return nil, err end
+  local ok
+  ok, err = store(pump, uid, options, "+FLAGS.SILENT (\\Deleted)")
+  result.expunged = can(pump, "UIDPLUS")
+  if ok and result.expunged then ok, err = in_pieces(pump, options, uid, nil, nil, "UID EXPUNGE") end
+  if ok then return result end
+  if err ~= pump.failure then err.appended, err.uid, err.uidvalidity = 1, result.uid, result.uidvalidity end
+  return nil, err
+end
+
+--- Replaces a message of the selected mailbox (RFC 8508), or APPEND, STORE and UID EXPUNGE in this
+-- order: whatever fails, one of the two is there.
+-- @tparam number uid
+-- @tparam string mailbox where the new one goes, UTF-8
+-- @param message as of `append`, but one
+-- @tparam[opt] table options as of `append`, and `seq`
+-- @treturn table `{uidvalidity=, uid=}` of the new message; `expunged` is false where the old one had
+--   to stay, marked \Deleted (a server without REPLACE and UIDPLUS); or nil, err: `err.appended` is 1
+--   where the new one was stored and the old one could not be taken away
+function messages:replace(uid, mailbox, message, options)
+  if type(uid) ~= "number" or uid < 1 or uid % 1 ~= 0 or uid > 4294967295 then
+    error("imap:replace: the number of one message expected, got " .. tostring(uid), 2)
+  end
+  run.text(mailbox, "replace", "a mailbox")
+  run.options(options, "replace", REPLACE)
+  local pump = run.pump(self, "replace")
+  local number = ("%.0f"):format(uid)
+  append.check(pump, message, "replace", 2)
+  local call = { verb = uid_verb("REPLACE", options), options = options or {}, arguments = { "mailbox", mailbox } }
+  local result, err
+  if pump.failure then
+    return nil, pump.failure
+  elseif pump.session:has_capability "REPLACE" then
+    table.insert(call.arguments, 1, number)
+    table.insert(call.arguments, 1, "set")
+    result, err = append.run(pump, call, message, 2)
+  elseif call.options.seq then
+    err = pump:error("unsupported", "the server lacks REPLACE; give a UID", { command = "REPLACE" })
+  else
+    result, err = replace_by_append(pump, number, call, message, 2)
+  end
   return result, err
 end
 

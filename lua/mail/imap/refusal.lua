@@ -1,7 +1,7 @@
 --- What a server says with NO, BAD or BYE, as the fields of an error (RFC 5530, RFC 9051 §7.1).
 --
--- `response_code` is the code, in upper case; `response_value` its arguments: a number (MESSAGELIMIT,
--- HIGHESTMODSEQ, APPENDLIMIT), a set in the standard's form (MODIFIED), an array (REFERRAL, BADEVENT,
+-- `response_code` is the code, in upper case; `response_value` its arguments: a number (HIGHESTMODSEQ,
+-- APPENDLIMIT), `{limit=, uid=}` (MESSAGELIMIT), a set in the standard's form (MODIFIED), an array (REFERRAL, BADEVENT,
 -- BADCHARSET), a table (METADATA and ANNOTATE: `maxsize=`, `longentries=`, `toomany=`, `noprivate=`, `toobig=`;
 -- APPENDUID, COPYUID), or the text as it came (BADURL and what nobody knows).
 -- Beside these: `retry_after` (seconds, where the server suggests them), `referral` and `referrals` (URLs; never

@@ -16,7 +16,7 @@ local run = { unpack = table.unpack or unpack } -- luacheck: ignore
 
 -- --- arguments ------------------------------------------------------------------------------------
 
-local TIME = { timeout = "number|table?" }
+local TIME = { timeout = "number|table?", progress = "function?" }
 
 --- Checks the options of a call; nil is fine. `spec` as of `mail.want`, default: `timeout` alone.
 function run.options(options, what, spec)
@@ -127,14 +127,15 @@ end
 local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
 
 --- "(\\Seen work)" from an array of flags or one flag; or nil, err. Raises where they are neither.
-function run.flags(pump, flags, what)
+function run.flags(pump, flags, what, level)
+  level = level or 2
   if type(flags) == "string" then flags = { flags } end
   if type(flags) ~= "table" then
-    error(("imap:%s: an array of flags expected, got %s"):format(what, type(flags)), 3)
+    error(("imap:%s: an array of flags expected, got %s"):format(what, type(flags)), level + 1)
   end
   for _, flag in ipairs(flags) do
     if type(flag) ~= "string" then
-      error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), 3)
+      error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), level + 1)
     elseif not flag:find(FLAG) then
       return nil, pump:error("invalid", "bad flag '" .. flag .. "'", { command = what:upper() })
     end
@@ -170,6 +171,15 @@ function run.news(pump, name, number, value, code, code_value, text)
   return events.unsolicited(pump, "untagged", name, number, value, code, code_value, text)
 end
 
+--- Tells how far the server is (RFC 9585): the call's own `progress`, and the handlers of "progress".
+-- @treturn boolean true where that function wants the call to have its time anew
+function run.progress(pump, options, value, text)
+  local report = { type = "progress", text = text }
+  if type(value) == "table" then report.done, report.goal, report.tag = value.done, value.goal, value.tag end
+  events.dispatch(pump, report)
+  return options ~= nil and options.progress ~= nil and options.progress(report) == true
+end
+
 --- Sends what is new, although whoever reads for this session sleeps until the server speaks.
 function run.push(pump)
   pump.session:push()
@@ -188,11 +198,24 @@ function run.begin(pump, verb, stream, ...)
   return nil, err
 end
 
+-- Untagged data of a command that is not the caller's business: what is left to do, or nil; and the
+-- deadline.
+local function notice(pump, options, deadline, code, value, text)
+  if code == "INPROGRESS" then
+    return nil, run.progress(pump, options, value, text) and pump:deadline(options) or deadline
+  end
+  return value, deadline
+end
+
+local NOTICES = { INPROGRESS = true, MESSAGELIMIT = true }
+
 --- Waits for the end of a command. `collect(name, number, value, code, code_value, text)` gets the
 -- untagged data of it; without, that goes to the handlers.
--- @return true and the tagged answer's code, value, text; or nil, err
+-- @return true and the tagged answer's code, value, text; or nil, err. A code MESSAGELIMIT that came
+--   untagged (RFC 9738 §3.1) is told as if it had been tagged.
 function run.finish(pump, id, command, options, collect, deadline)
   deadline = deadline or pump:deadline(options)
+  local limited
   local alerts = pump.alert_count or 0
   while true do
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
@@ -201,10 +224,15 @@ function run.finish(pump, id, command, options, collect, deadline)
       return nil, a
     elseif kind == "done" then
       if b == "ALERT" then events.dispatch(pump, { type = "alert", text = d }) end
+      if a == "OK" and limited then return true, "MESSAGELIMIT", limited, d end
       if a == "OK" then return true, b, c, d end
       local err = run.refusal(pump, command, a, b, c, d)
       if (pump.alert_count or 0) > alerts then err.alert = pump.alerts[#pump.alerts] end
       return nil, err
+    elseif kind == "untagged" and NOTICES[d] then
+      local left
+      left, deadline = notice(pump, options, deadline, d, e, f)
+      limited = left or limited
     elseif kind == "untagged" then
       if collect then collect(a, b, c, d, e, f) else events.unsolicited(pump, kind, a, b, c, d, e, f) end
     elseif kind == "fetch" then

@@ -103,6 +103,15 @@ end
 
 -- --- running --------------------------------------------------------------------------------------
 
+-- "UID SEARCH" "RETURN (…)" "CHARSET x" criteria.
+local function search_arguments(words, charset, returns)
+  local out = {}
+  if returns then out[1], out[2] = "text", returns end
+  if charset then out[#out + 1], out[#out + 2] = "text", "CHARSET " .. charset end
+  for i = 1, #words do out[#out + 1] = words[i] end
+  return out
+end
+
 -- Sends one command and waits. A search whose result "$" stands for changes what "$" means, also where
 -- it fails (RFC 5182 §2.1).
 local function ask(pump, options, want, found, verb, list, arguments)
@@ -111,15 +120,36 @@ local function ask(pump, options, want, found, verb, list, arguments)
   local box, follower = set.box(pump), nil
   if want.update then follower = context.open(pump, id, { seq = options.seq, sorted = want.sorted }) end
   if want.save then pump.saving = (pump.saving or 0) + 1 end
-  local ok
-  ok, err = run.finish(pump, id, verb, options, answers.collector(pump, found, list, options.seq))
+  local ok, value
+  ok, err, value = run.finish(pump, id, verb, options, answers.collector(pump, found, list, options.seq))
   if want.save then
     pump.saving = pump.saving > 1 and pump.saving - 1 or nil
     pump.unsaved = not ok and box or nil
   end
   found.context = follower
   if not ok and follower then context.drop(follower) end
-  return ok, err
+  return ok, err, value
+end
+
+local function alone(want) return want.save or want.partial or want.update or want.relevancy end
+
+-- The same, and again for what is below the UID that the server came down to (RFC 9738 §3.1), until all
+-- is searched.
+local function ask_all(pump, options, want, found, verb, words, charset, returns)
+  local below
+  while true do
+    local arguments = search_arguments(words, charset, returns)
+    if below then arguments[#arguments + 1], arguments[#arguments + 2] = "text", ("UID 1:%.0f"):format(below) end
+    local ok, code, value = ask(pump, options, want, found, verb, "SEARCH", arguments)
+    if not ok then return nil, code end
+    if code ~= "MESSAGELIMIT" then return true end
+    local uid = type(value) == "table" and value.uid
+    if not uid or (below and uid > below) or alone(want) then
+      return nil, run.refusal(pump, verb, "NO", code, value, "a part of the mailbox was searched")
+    end
+    if uid <= 1 then return true end
+    below = uid - 1
+  end
 end
 
 -- The criteria as one or more argument lists: a long set of UIDs at the top is asked for in pieces, whose
@@ -140,15 +170,6 @@ local function split(what, level)
   return lists
 end
 
--- "UID SEARCH" "RETURN (…)" "CHARSET x" criteria.
-local function search_arguments(words, charset, returns)
-  local out = {}
-  if returns then out[1], out[2] = "text", returns end
-  if charset then out[#out + 1], out[#out + 2] = "text", "CHARSET " .. charset end
-  for i = 1, #words do out[#out + 1] = words[i] end
-  return out
-end
-
 local function refers(arguments)
   for _, one in ipairs(arguments.sets or {}) do
     if one.value == "$" then return true end
@@ -160,7 +181,7 @@ end
 local function gather(pump, lists, options, want, returns)
   local found, verb = answers.new(set.box(pump)), options.seq and "SEARCH" or "UID SEARCH"
   local place = run.place(pump)
-  if #lists > 1 and (want.save or want.partial or want.update or want.relevancy) then
+  if #lists > 1 and alone(want) then
     return nil, pump:error("limit", "the set of UIDs is too long for one command, and this result cannot be joined", {
       command = verb,
     })
@@ -170,7 +191,7 @@ local function gather(pump, lists, options, want, returns)
     local ok, err = charsets.run(pump, arguments, again, function(words, charset)
       local moved = i > 1 and run.moved_on(pump, place, verb)
       if moved then return nil, moved end
-      return ask(pump, options, want, found, verb, "SEARCH", search_arguments(words, charset, returns))
+      return ask_all(pump, options, want, found, verb, words, charset, returns)
     end)
     if not ok then return nil, err end
   end

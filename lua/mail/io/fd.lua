@@ -97,20 +97,22 @@ function fd.complete(host)
   function host.connect(name, port, options, deadline)
     return connect(host, name, port, options, deadline)
   end
-  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can.
+  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can, or, in
+  -- a frame of limited time, until `stop_at`.
   function host.next(conn, session)
-    return conn:next(session)
+    return conn:next(session, host.stop_at)
   end
   -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
   function host.await(conn, what, timeout)
     if what == "end" then return nil, "the connection has ended" end
+    if what == "foreign" then return nil, "the connection belongs to the process that opened it, not to its fork" end
     if what ~= "pause" then return host.wait(conn:fd(), what, timeout) end
     host.pause()
     return true
   end
   -- Sends without waiting; what is left is sent by whoever reads.
   function host.flush(conn, session)
-    if not conn:flush(session) then host.nudge(conn:fd()) end
+    if not conn:flush(session, host.stop_at) then host.nudge(conn:fd()) end
   end
   function host.close(conn)
     local socket = conn:fd()

@@ -52,7 +52,7 @@ local function send(conn, session, timeout)
   return moved
 end
 
-local function await(conn, _, timeout)
+local function await(conn, timeout)
   local session = conn.session
   if send(conn, session, timeout) or session:is_freed() then return true end
   local bytes, why = conn.transport:read(timeout)
@@ -69,9 +69,11 @@ local function await(conn, _, timeout)
   return broken(conn, session, why)
 end
 
-local function next_event(conn, session)
-  conn.session = session
-  return session:next()
+-- True where the frame's time is over (see mail.loop.step), unless it has just let others run.
+local function must_rest(host, conn)
+  local stop_at = host.stop_at
+  conn.rested = stop_at and not conn.rested and host.now() >= stop_at
+  return conn.rested
 end
 
 local function close(conn)
@@ -82,7 +84,17 @@ end
 
 -- What a pump calls, for connections that are transport objects.
 local function put(host)
-  host.next, host.await, host.flush, host.close = next_event, await, send, close
+  host.flush, host.close = send, close
+  function host.next(conn, session)
+    conn.session = session
+    if must_rest(host, conn) then return "wait", "pause" end
+    return session:next()
+  end
+  function host.await(conn, what, timeout)
+    if what ~= "pause" then return await(conn, timeout) end
+    host.pause()
+    return true
+  end
   return host
 end
 

@@ -1,0 +1,146 @@
+--- BINARY[...] of a server that cannot give it: the part as it is stored, its transfer encoding undone
+-- here (RFC 3516 §4.3: UNKNOWN-CTE; or no BINARY at all).
+--
+-- The body structure says how a part is encoded. One that says nothing we know stays in `m.body` as it
+-- came, and is a defect of the message.
+-- @module mail.imap.undone
+
+local undone = {}
+
+-- --- transfer encodings -----------------------------------------------------------------------------
+
+local DIGITS = {}
+for i = 0, 63 do
+  DIGITS[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):byte(i + 1)] = i
+end
+
+-- Four digits, or fewer at the end, as octets.
+local function quad(text)
+  local a, b, c, d = text:byte(1, 4)
+  a, b = DIGITS[a] or 0, DIGITS[b] or 0
+  local n = a * 262144 + b * 4096 + (DIGITS[c] or 0) * 64 + (DIGITS[d] or 0)
+  local first = math.floor(n / 65536)
+  if not c then return string.char(first) end
+  local second = math.floor(n / 256) % 256
+  if not d then return string.char(first, second) end
+  return string.char(first, second, n % 256)
+end
+
+-- What is no digit is passed over, a padding in the middle too (RFC 2045 §6.8).
+local function base64(text)
+  text = text:gsub("[^%w+/]+", "")
+  if #text % 4 == 1 then text = text:sub(1, -2) end
+  return (text:gsub("..?.?.?", quad))
+end
+
+local function hex(digits) return string.char(tonumber(digits, 16)) end
+
+-- RFC 2045 §6.7; "=" before anything else stands for itself.
+local function quoted_printable(text)
+  text = text:gsub("[ \t]+(\r?\n)", "%1"):gsub("[ \t]+$", ""):gsub("=\r?\n", "")
+  return (text:gsub("=(%x%x)", hex))
+end
+
+local function same(text) return text end
+
+local DECODERS = {
+  base64 = base64, ["quoted-printable"] = quoted_printable, ["7bit"] = same, ["8bit"] = same, binary = same,
+}
+
+-- --- items ------------------------------------------------------------------------------------------
+
+--- What to ask for in place of BINARY items: an array of items.
+function undone.texts(asked)
+  local out, wants = {}, { BODYSTRUCTURE = true }
+  for _, text in ipairs(asked.texts) do
+    local name = text:upper()
+    if not name:find "^BINARY" then out[#out + 1] = text end
+    wants[name] = nil
+  end
+  if wants.BODYSTRUCTURE then table.insert(out, 1, "BODYSTRUCTURE") end
+  local seen = {}
+  for _, binary in ipairs(asked.binary) do
+    local text = (binary.peek and "BODY.PEEK[" or "BODY[") .. binary.section .. "]"
+    if not seen[text] then out[#out + 1] = text end
+    seen[text] = true
+  end
+  return out
+end
+
+local function find_part(part, section)
+  if part.section == section then return part end
+  for _, child in ipairs(part.parts or {}) do
+    local found = find_part(child, section)
+    if found then return found end
+  end
+end
+
+local function cut(text, binary)
+  return binary.from and text:sub(binary.from + 1, binary.from + binary.count) or text
+end
+
+local function asked_for(asked, name)
+  for _, text in ipairs(asked.texts) do
+    if text:upper():gsub("%.PEEK", "") == name then return true end
+  end
+  return false
+end
+
+local function give_up(message, binary, encoding)
+  message.defects = message.defects or {}
+  table.insert(message.defects, {
+    item = "BINARY[" .. binary.section .. "]", reason = "UNKNOWN-CTE: encoding '" .. encoding .. "'",
+  })
+end
+
+--- True where the server left out a part that was asked for: one that is not there, or one that it
+-- cannot decode, which it says when it ends the command.
+function undone.is_partial(message, asked)
+  local binary, size, streamed = message.binary or {}, message.binary_size or {}, message.streamed or {}
+  for _, one in ipairs(asked.binary) do
+    local there = one.size and size[one.section]
+    if not one.size then there = binary[one.section] or streamed[one.section] end
+    if not there then return true end
+  end
+  return false
+end
+
+--- Puts what was fetched by `texts` into a message that had come in part. What a sink has got of it is
+-- not given again.
+function undone.complete(partial, message)
+  for section in pairs(partial.streamed or {}) do
+    if message.binary then message.binary[section] = nil end
+  end
+  for name, value in pairs(message) do partial[name] = value end
+  return partial
+end
+
+--- Makes `m.binary` of what was fetched by `texts`.
+function undone.finish(message, asked)
+  local body = message.body or {}
+  local bare = {}
+  for _, binary in ipairs(asked.binary) do
+    local text, section = body[binary.section], binary.section
+    local part = text and section ~= "" and message.bodystructure and find_part(message.bodystructure, section)
+    local encoding = part and part.encoding or "7bit"
+    local decode = DECODERS[encoding]
+    if text and not decode then
+      give_up(message, binary, encoding)
+    elseif text and binary.size then
+      message.binary_size = message.binary_size or {}
+      message.binary_size[section] = #decode(text)
+      bare[section] = not asked_for(asked, "BODY[" .. section .. "]")
+    elseif text then
+      message.binary = message.binary or {}
+      message.binary[section] = cut(decode(text), binary)
+      bare[section] = not asked_for(asked, "BODY[" .. section .. "]")
+    end
+  end
+  for section in pairs(bare) do
+    if bare[section] then body[section] = nil end
+  end
+  if message.body and next(body) == nil then message.body = nil end
+  if not asked_for(asked, "BODYSTRUCTURE") then message.bodystructure = nil end
+end
+
+return undone
