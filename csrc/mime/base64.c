@@ -1,14 +1,14 @@
 /*
-** base64.c: the inner loops of base64, in plain C and for vectors of 16 and 32 octets.
+** base64.c: base64 for transfer.h: the machine that forgives, and the inner loops in plain C.
 **
-** Decoding looks at 32 characters at a time: each is checked against the sets that its two halves
-** allow, moved to its value by an offset that its upper half tells, and four values of six bits are
-** joined to three octets. A line end inside of them costs nothing: what stands before it is kept, and
-** the next step begins behind it. Lines of 76 columns take three steps.
+** Whole quanta go through lm_base64_decode_run. Where it stops, single characters are looked at until
+** a quantum begins again, so garbage costs time but never more than a step for each octet.
 */
 #include "mime/base64.h"
 
-#include "mime/vector.h"
+#include <string.h>
+
+#include "mime/codec.h"
 
 const unsigned char lm_base64_values[256] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
@@ -58,126 +58,25 @@ static void encode_plain(const char *p, size_t n, char *out) {
   }
 }
 
-/* --- vectors ------------------------------------------------------------------------------------ */
+/* --- levels ------------------------------------------------------------------------------------- */
 
-#if LM_X86
-
-/* By the lower half of a character: one bit for each kind of upper half with which it is no letter. */
-#define LOW                                                                                        \
-  0x15, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x13, 0x1a, 0x1b, 0x1b, 0x1b, 0x1a
-/* By the upper half: its kind. */
-#define HIGH                                                                                       \
-  0x10, 0x10, 0x01, 0x02, 0x04, 0x08, 0x04, 0x08, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10
-/* By the upper half, less one for the slash: what makes the value of the character. */
-#define MOVE 0, 16, 19, 4, -65, -65, -71, -71, 0, 0, 0, 0, 0, 0, 0, 0
-/* Three octets of each four, the last one first. */
-#define JOIN 2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1
-
-/* One step of 16 characters: 12 octets to `out` (16 are written); how many characters at the front
-** are letters. */
-LM_SSSE3 static unsigned decode_16(const char *p, char *out) {
-  const __m128i half = _mm_set1_epi8(0x0f);
-  __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-  __m128i high = _mm_and_si128(_mm_srli_epi32(v, 4), half), low = _mm_and_si128(v, half);
-  __m128i bad = _mm_and_si128(_mm_shuffle_epi8(_mm_setr_epi8(LOW), low),
-                              _mm_shuffle_epi8(_mm_setr_epi8(HIGH), high));
-  __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('/'));
-  __m128i value = _mm_add_epi8(v, _mm_shuffle_epi8(_mm_setr_epi8(MOVE), _mm_add_epi8(high, slash)));
-  __m128i pairs = _mm_maddubs_epi16(value, _mm_set1_epi32(0x01400140));
-  __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00011000));
-  unsigned good = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128()));
-  _mm_storeu_si128((__m128i *)(void *)out, _mm_shuffle_epi8(fours, _mm_setr_epi8(JOIN)));
-  return (unsigned)__builtin_ctz(~good | 0x10000u);
-}
-
-LM_AVX2 static unsigned decode_32(const char *p, char *out) {
-  const __m256i half = _mm256_set1_epi8(0x0f);
-  __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-  __m256i high = _mm256_and_si256(_mm256_srli_epi32(v, 4), half), low = _mm256_and_si256(v, half);
-  __m256i bad = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_setr_epi8(LOW, LOW), low),
-                                 _mm256_shuffle_epi8(_mm256_setr_epi8(HIGH, HIGH), high));
-  __m256i slash = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('/'));
-  __m256i value = _mm256_add_epi8(
-      v, _mm256_shuffle_epi8(_mm256_setr_epi8(MOVE, MOVE), _mm256_add_epi8(high, slash)));
-  __m256i pairs = _mm256_maddubs_epi16(value, _mm256_set1_epi32(0x01400140));
-  __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x00011000));
-  unsigned bad_bits =
-      ~(unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bad, _mm256_setzero_si256()));
-  fours = _mm256_shuffle_epi8(fours, _mm256_setr_epi8(JOIN, JOIN));
-  fours = _mm256_permutevar8x32_epi32(fours, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7));
-  _mm256_storeu_si256((__m256i *)(void *)out, fours);
-  return bad_bits ? (unsigned)__builtin_ctz(bad_bits) : 32;
-}
-
-/* Steps over lines while there are 32 characters; stops where neither a letter nor a line end is. */
-#define DECODE_LINES(name, level, step, width)                                                     \
-  level static size_t name(const char *p, size_t n, char *out, size_t *written_out) {              \
-    size_t i = 0;                                                                                  \
-    char *from = out;                                                                              \
-    while (n - i >= 34) {                                                                          \
-      unsigned good = step(p + i, out);                                                            \
-      i += good & ~3u;                                                                             \
-      out += (good >> 2) * 3;                                                                      \
-      if (good == width) continue;                                                                 \
-      if (good & 3) break;                                                                         \
-      if (p[i] == '\r' && p[i + 1] == '\n')                                                        \
-        i += 2;                                                                                    \
-      else if (p[i] == '\n')                                                                       \
-        i++;                                                                                       \
-      else                                                                                         \
-        break;                                                                                     \
-    }                                                                                              \
-    *written_out = (size_t)(out - from);                                                           \
-    return i;                                                                                      \
-  }
-
-DECODE_LINES(decode_ssse3, LM_SSSE3, decode_16, 16)
-DECODE_LINES(decode_avx2, LM_AVX2, decode_32, 32)
-
-/* 24 octets to 32 characters: six bits each, then the offset of the range that the value is in. */
-LM_AVX2 static void encode_24(const char *p, char *out) {
-  __m128i left = _mm_loadu_si128((const __m128i *)(const void *)p);
-  __m128i right = _mm_loadu_si128((const __m128i *)(const void *)(p + 12));
-  __m256i v = _mm256_set_m128i(right, left), a, b, value, range;
-  v = _mm256_shuffle_epi8(v, _mm256_setr_epi8(1, 0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10, 1,
-                                              0, 2, 1, 4, 3, 5, 4, 7, 6, 8, 7, 10, 9, 11, 10));
-  a = _mm256_mulhi_epu16(_mm256_and_si256(v, _mm256_set1_epi32(0x0fc0fc00)),
-                         _mm256_set1_epi32(0x04000040));
-  b = _mm256_mullo_epi16(_mm256_and_si256(v, _mm256_set1_epi32(0x003f03f0)),
-                         _mm256_set1_epi32(0x01000010));
-  value = _mm256_or_si256(a, b);
-  range = _mm256_subs_epu8(value, _mm256_set1_epi8(51));
-  range = _mm256_sub_epi8(range, _mm256_cmpgt_epi8(value, _mm256_set1_epi8(25)));
-  range = _mm256_shuffle_epi8(_mm256_setr_epi8(65, 71, -4, -4, -4, -4, -4, -4, -4, -4, -4, -4, -19,
-                                               -16, 0, 0, 65, 71, -4, -4, -4, -4, -4, -4, -4, -4,
-                                               -4, -4, -19, -16, 0, 0),
-                              range);
-  _mm256_storeu_si256((__m256i *)(void *)out, _mm256_add_epi8(value, range));
-}
-
-/* The last read of a step reaches four octets beyond it. */
-LM_AVX2 static size_t encode_avx2(const char *p, size_t n, char *out) {
-  size_t i = 0;
-  for (; n - i >= 28; i += 24, out += 32) encode_24(p + i, out);
-  return i;
-}
-#endif
-
-/* --- what is called ----------------------------------------------------------------------------- */
-
-static size_t decode_vectors(const char *p, size_t n, char *out, size_t *written_out) {
+static size_t decode_vectors(enum lm_vector level, struct lm_str s, char *out,
+                             size_t *written_out) {
   *written_out = 0;
+  switch (level) {
 #if LM_X86
-  if (n >= 34 && LM_HAS_AVX2()) return decode_avx2(p, n, out, written_out);
-  if (n >= 34 && LM_HAS_SSSE3()) return decode_ssse3(p, n, out, written_out);
-#else
-  (void)p, (void)n, (void)out;
+  case LM_VECTOR_AVX2: return lm_base64_decode_avx2(s.p, s.n, out, written_out);
+  case LM_VECTOR_SSSE3: return lm_base64_decode_ssse3(s.p, s.n, out, written_out);
 #endif
-  return 0;
+#if LM_NEON
+  case LM_VECTOR_NEON: return lm_base64_decode_neon(s.p, s.n, out, written_out);
+#endif
+  default: return 0;
+  }
 }
 
-size_t lm_base64_decode_run(struct lm_str s, char *out, size_t *written_out) {
-  size_t written, i = decode_vectors(s.p, s.n, out, &written);
+size_t lm_base64_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out) {
+  size_t written, i = decode_vectors(level, s, out, &written);
   for (;;) {
     size_t n = decode_plain(s.p + i, s.n - i, out + written);
     i += n;
@@ -193,10 +92,177 @@ size_t lm_base64_decode_run(struct lm_str s, char *out, size_t *written_out) {
   return i;
 }
 
-void lm_base64_encode_run(const char *p, size_t n, char *out) {
-  size_t i = 0;
+static size_t encode_vectors(enum lm_vector level, const char *p, size_t n, char *out) {
+  switch (level) {
 #if LM_X86
-  if (n >= 28 && LM_HAS_AVX2()) i = encode_avx2(p, n, out);
+  case LM_VECTOR_AVX2: return lm_base64_encode_avx2(p, n, out);
+  case LM_VECTOR_SSSE3: return lm_base64_encode_ssse3(p, n, out);
 #endif
+#if LM_NEON
+  case LM_VECTOR_NEON: return lm_base64_encode_neon(p, n, out);
+#endif
+  default: (void)p, (void)n, (void)out; return 0;
+  }
+}
+
+void lm_base64_encode_run(enum lm_vector level, const char *p, size_t n, char *out) {
+  size_t i = encode_vectors(level, p, n, out);
   encode_plain(p + i, n - i, out + i / 3 * 4);
+}
+
+static size_t line_vectors(enum lm_vector level, const char *p, size_t lines, char *out) {
+#if LM_X86
+  if (level == LM_VECTOR_AVX2) return lm_base64_lines_avx2(p, lines, out);
+  if (level == LM_VECTOR_SSSE3) return lm_base64_lines_ssse3(p, lines, out);
+#else
+  (void)level, (void)p, (void)lines, (void)out;
+#endif
+  return 0;
+}
+
+void lm_base64_encode_lines(enum lm_vector level, const char *p, size_t lines, char *out) {
+  size_t i = line_vectors(level, p, lines, out);
+  for (; i < lines; i++) {
+    char *line = out + i * 78;
+    lm_base64_encode_run(level, p + i * LM_BASE64_LINE, LM_BASE64_LINE, line);
+    line[76] = '\r';
+    line[77] = '\n';
+  }
+}
+
+/* --- decoding ----------------------------------------------------------------------------------- */
+
+/* `state`: how many `=` are still due, and whether the last quantum was padded. */
+enum { DUE = 3, PADDED = 4 };
+
+/* The octets of a quantum of `n` characters, 2 to 4. */
+static char *put_quantum(char *out, const char *values, unsigned n) {
+  unsigned v = 0, i;
+  for (i = 0; i < 4; i++) v = v << 6 | (i < n ? (unsigned char)values[i] : 0);
+  *out++ = (char)(v >> 16);
+  if (n > 2) *out++ = (char)(v >> 8);
+  if (n > 3) *out++ = (char)v;
+  return out;
+}
+
+static char *letter(struct lm_decoder *d, char *out, unsigned char value) {
+  if (d->state) { /* text behind padding: two files in a row, or a mailer that pads each line */
+    d->defects++;
+    d->state = 0;
+  }
+  d->held[d->held_n++] = (char)value;
+  if (d->held_n < 4) return out;
+  d->held_n = 0;
+  return put_quantum(out, d->held, 4);
+}
+
+static char *padding(struct lm_decoder *d, char *out) {
+  if (d->held_n >= 2) {
+    out = put_quantum(out, d->held, d->held_n);
+    d->state = (uint8_t)(PADDED | (d->held_n == 2));
+  } else if (d->held_n == 0 && (d->state & DUE)) {
+    d->state--;
+  } else {
+    d->defects++;
+    if (d->held_n) d->state = PADDED;
+  }
+  d->held_n = 0;
+  return out;
+}
+
+bool lm_base64_put(struct lm_decoder *d, struct lm_buf *out, struct lm_str piece) {
+  size_t i = 0;
+  char *from = lm_buf_room(out, piece.n / 4 * 3 + 3 + LM_BASE64_SLACK), *to = from;
+  if (from == NULL) return false;
+  while (i < piece.n) {
+    unsigned char value;
+    if (d->held_n == 0 && d->state == 0) {
+      size_t written;
+      i += lm_base64_decode_run(d->level, (struct lm_str){piece.p + i, piece.n - i}, to, &written);
+      to += written;
+      if (i == piece.n) break;
+    }
+    value = lm_base64_values[(unsigned char)piece.p[i]];
+    if (value < 64)
+      to = letter(d, to, value);
+    else if (piece.p[i] == '=')
+      to = padding(d, to);
+    else if (piece.p[i] == '\0' || !strchr("\r\n \t", piece.p[i]))
+      d->defects++;
+    i++;
+  }
+  lm_buf_added(out, (size_t)(to - from));
+  return true;
+}
+
+bool lm_base64_end(struct lm_decoder *d, struct lm_buf *out) {
+  char tail[3];
+  char *to = tail;
+  if (d->held_n >= 2) to = put_quantum(tail, d->held, d->held_n);
+  if (d->held_n || (d->state & DUE)) d->defects++;
+  d->held_n = 0;
+  d->state = 0;
+  return lm_buf_put(out, tail, (size_t)(to - tail));
+}
+
+/* --- encoding ----------------------------------------------------------------------------------- */
+
+/* A line is held until it is whole. */
+static bool held_line(struct lm_encoder *e, struct lm_buf *out, struct lm_str *piece) {
+  size_t n = LM_BASE64_LINE - (size_t)e->held_n;
+  char *to;
+  if (n > piece->n) n = piece->n;
+  memcpy(e->held + e->held_n, piece->p, n);
+  e->held_n = (uint8_t)(e->held_n + n);
+  *piece = (struct lm_str){piece->p + n, piece->n - n};
+  if (e->held_n < LM_BASE64_LINE) return true;
+  to = lm_buf_room(out, 78 + LM_BASE64_SLACK);
+  if (to == NULL) return false;
+  lm_base64_encode_lines(e->level, e->held, 1, to);
+  lm_buf_added(out, 78);
+  e->held_n = 0;
+  return true;
+}
+
+bool lm_base64_write(struct lm_encoder *e, struct lm_buf *out, struct lm_str piece) {
+  size_t lines;
+  char *to;
+  if (piece.n == 0) return true;
+  if (e->held_n && !held_line(e, out, &piece)) return false;
+  lines = piece.n / LM_BASE64_LINE;
+  if (lines) {
+    to = lm_buf_room(out, lines * 78 + LM_BASE64_SLACK);
+    if (to == NULL) return false;
+    lm_base64_encode_lines(e->level, piece.p, lines, to);
+    lm_buf_added(out, lines * 78);
+    piece = (struct lm_str){piece.p + lines * LM_BASE64_LINE, piece.n - lines * LM_BASE64_LINE};
+  }
+  return piece.n == 0 || held_line(e, out, &piece);
+}
+
+bool lm_base64_finish(struct lm_encoder *e, struct lm_buf *out) {
+  size_t whole = e->held_n / 3u * 3u, rest = e->held_n - whole;
+  char *from, *to;
+  if (e->held_n == 0) return true;
+  from = to = lm_buf_room(out, 78 + LM_BASE64_SLACK);
+  if (from == NULL) return false;
+  encode_plain(e->held, whole, to);
+  to += whole / 3 * 4;
+  if (rest) {
+    char last[3] = {e->held[whole], rest > 1 ? e->held[whole + 1] : '\0', '\0'};
+    encode_plain(last, 3, to);
+    to[3] = '=';
+    if (rest == 1) to[2] = '=';
+    to += 4;
+  }
+  *to++ = '\r';
+  *to++ = '\n';
+  lm_buf_added(out, (size_t)(to - from));
+  e->held_n = 0;
+  return true;
+}
+
+uint64_t lm_base64_length(uint64_t n) {
+  uint64_t characters = n / 3 * 4 + (n % 3 ? 4 : 0);
+  return characters + (characters / 76 + (characters % 76 ? 1 : 0)) * 2;
 }

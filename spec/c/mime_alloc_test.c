@@ -6,6 +6,7 @@
 #include "mime/charset.h"
 #include "mime/idn.h"
 #include "mime/recipients.h"
+#include "mime/transfer.h"
 #include "mime/word2047.h"
 #include "check.h"
 #include "fail.h"
@@ -63,6 +64,47 @@ static bool recipients(struct lm_arena *a) {
   return ok;
 }
 
+/* One encoding there and back, in pieces that are held and joined. */
+static bool transfer(enum lm_transfer how, struct lm_buf *coded, struct lm_buf *plain) {
+  struct lm_encoder e;
+  struct lm_decoder d;
+  struct lm_str text =
+      LM_STR("a = b \t\r\n\xC3\xBC, and so on until a line of base64 is full, at 57 ");
+  unsigned i;
+  lm_encoder_init(&e, how, true);
+  lm_decoder_init(&d, how);
+  for (i = 0; i < 40; i++) {
+    if (!lm_encoder_put(&e, coded, text)) return false;
+  }
+  if (!lm_encoder_end(&e, coded)) return false;
+  text = lm_buf_str(coded);
+  return lm_decoder_put(&d, plain, (struct lm_str){text.p, 777}) &&
+         lm_decoder_put(&d, plain, (struct lm_str){text.p + 777, text.n - 777}) &&
+         lm_decoder_put(&d, plain, LM_STR("= ")) && lm_decoder_end(&d, plain);
+}
+
+static bool transfers(struct lm_arena *a) {
+  static const enum lm_transfer all[] = {LM_TRANSFER_BASE64, LM_TRANSFER_QP, LM_TRANSFER_IDENTITY};
+  struct lm_decoder uu;
+  bool ok = true;
+  size_t i;
+  (void)a;
+  for (i = 0; ok && i < 3; i++) {
+    struct lm_buf coded = {NULL, 0, 0, 0}, plain = {NULL, 0, 0, 0};
+    ok = transfer(all[i], &coded, &plain);
+    lm_buf_free(&coded);
+    lm_buf_free(&plain);
+  }
+  if (ok) {
+    struct lm_buf plain = {NULL, 0, 0, 0};
+    lm_decoder_init(&uu, LM_TRANSFER_UU);
+    ok = lm_decoder_put(&uu, &plain, LM_STR("begin 644 f\n#0V%T\n`\nend\n")) &&
+         lm_decoder_end(&uu, &plain);
+    lm_buf_free(&plain);
+  }
+  return ok;
+}
+
 /* Lets the first allocation fail, then the second, and so on, until all goes well. */
 static void torture(bool (*run)(struct lm_arena *), const char *name) {
   long nth;
@@ -89,5 +131,6 @@ int main(void) {
   torture(list, "list");
   torture(envelope, "envelope");
   torture(recipients, "recipients");
+  torture(transfers, "transfers");
   return check_end();
 }
