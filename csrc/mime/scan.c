@@ -3,8 +3,6 @@
 */
 #include "mime/scan.h"
 
-#include "mime/vector.h"
-
 /* --- plain C ------------------------------------------------------------------------------------ */
 
 static const char *line_end_plain(const char *p, const char *end) {
@@ -93,22 +91,29 @@ static const char *hyphens_sse2(const char *p, const char *end) {
 
 /* --- what is called ----------------------------------------------------------------------------- */
 
-const char *lm_scan_line_end(const char *p, const char *end) {
+const char *lm_scan_line_end_with(enum lm_vector level, const char *p, const char *end) {
 #if LM_X86
-  if (end - p < 64) return line_end_sse2(p, end);
-  if (LM_HAS_AVX2()) return line_end_avx2(p, end);
-  return line_end_sse2(p, end);
-#else
-  return line_end_plain(p, end);
+  if (level == LM_VECTOR_AVX2) return line_end_avx2(p, end);
+  if (level == LM_VECTOR_SSSE3) return line_end_sse2(p, end);
 #endif
+  (void)level;
+  return line_end_plain(p, end);
+}
+
+const char *lm_scan_hyphens_with(enum lm_vector level, const char *p, const char *end) {
+  if (end - p < 3) return end;
+#if LM_X86
+  if (level == LM_VECTOR_AVX2) return hyphens_avx2(p, end);
+  if (level == LM_VECTOR_SSSE3) return hyphens_sse2(p, end);
+#endif
+  (void)level;
+  return hyphens_plain(p, end);
+}
+
+const char *lm_scan_line_end(const char *p, const char *end) {
+  return lm_scan_line_end_with(lm_vector_best(), p, end);
 }
 
 const char *lm_scan_hyphens(const char *p, const char *end) {
-  if (end - p < 3) return end;
-#if LM_X86
-  if (LM_HAS_AVX2()) return hyphens_avx2(p, end);
-  return hyphens_sse2(p, end);
-#else
-  return hyphens_plain(p, end);
-#endif
+  return lm_scan_hyphens_with(lm_vector_best(), p, end);
 }

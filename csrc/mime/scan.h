@@ -10,6 +10,7 @@
 #define LM_MIME_SCAN_H
 
 #include "base/lm.h"
+#include "mime/vector.h"
 
 /* The first CR or LF from `p` on; `end` where there is none. */
 const char *lm_scan_line_end(const char *p, const char *end);
@@ -17,6 +18,10 @@ const char *lm_scan_line_end(const char *p, const char *end);
 /* The first "--" from `p` on behind a CR or LF; `end` where there is none. The octet before `p` is
 ** not looked at: what stands at `p` itself is never found. */
 const char *lm_scan_hyphens(const char *p, const char *end);
+
+/* The same at one level of vector code; for tests. */
+const char *lm_scan_line_end_with(enum lm_vector level, const char *p, const char *end);
+const char *lm_scan_hyphens_with(enum lm_vector level, const char *p, const char *end);
 
 /* What follows the line end at `p`; `p` itself where none stands there. */
 static inline const char *lm_scan_next_line(const char *p, const char *end) {

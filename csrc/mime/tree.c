@@ -127,3 +127,8 @@ void lm_tree_media(const struct lm_part *part, struct lm_media *out) {
   else
     *out = (struct lm_media){LM_STR("text"), LM_STR("plain")};
 }
+
+const struct lm_part *lm_tree_behind(const struct lm_tree *t, const struct lm_part *part) {
+  while (part->next == LM_NO_PART && part->parent != LM_NO_PART) part = &t->parts[part->parent];
+  return part->next == LM_NO_PART ? t->parts + t->count : &t->parts[part->next];
+}

@@ -52,6 +52,9 @@ bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_li
 
 void lm_tree_free(struct lm_tree *t);
 
+/* One past the last of the parts that `part` holds, itself included. */
+const struct lm_part *lm_tree_behind(const struct lm_tree *t, const struct lm_part *part);
+
 /* What a part is: its media type, or the default for its place (RFC 2046 §5.1.5). */
 struct lm_media;
 void lm_tree_media(const struct lm_part *part, struct lm_media *out);
