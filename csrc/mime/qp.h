@@ -18,8 +18,9 @@ enum {
 ** were used. */
 size_t lm_qp_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out);
 
-/* Encodes from the front of `s` what is clear by itself, in lines of at most 75 characters and the `=` of a soft line break. `text`: LF and CRLF are line ends. *to and *column
-** move on. Stops where white space ends a line or `s` itself. Returns how many octets were used. */
+/* Encodes from the front of `s` what is clear by itself, in lines of at most 75 characters and the `=`
+** of a soft line break. `text`: LF and CRLF are line ends. *to and *column move on. Stops where white
+** space ends a line or `s` itself. Returns how many octets were used. */
 size_t lm_qp_encode_run(enum lm_vector level, struct lm_str s, bool text, char **to,
                         size_t *column);
 

@@ -1,6 +1,7 @@
-/* Transfer encodings in memory that stays in the caches: ours at each level of vectors, and OpenSSL's.
+/* Transfer encodings in memory that stays in the caches: ours at each level of vectors, OpenSSL's, and
+** GMime's where CODEC_GMIME is defined.
 **
-**   codec what=base64-decode|base64-encode|qp-decode|qp-encode  by=best|ssse3|plain|openssl|memcpy  n=MB
+**   codec what=base64-decode|base64-encode|qp-decode|qp-encode  by=best|ssse3|plain|openssl|gmime|memcpy  n=MB
 **
 ** The text is 48 KiB of octets, encoded in CRLF lines; what is counted is the octets read. QP text is
 ** that of a letter in a western language: about one octet in thirty is escaped.
@@ -9,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef CODEC_GMIME
+#include <gmime/gmime.h>
+#endif
 
 #include "bench.h"
 #include "mime/transfer.h"
@@ -74,9 +79,31 @@ static void openssl(struct job *j) {
   EVP_ENCODE_CTX_free(ctx);
 }
 
+#ifdef CODEC_GMIME
+static void gmime(struct job *j) {
+  GMimeEncoding e;
+  GMimeContentEncoding how =
+      j->qp ? GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE : GMIME_CONTENT_ENCODING_BASE64;
+  size_t n;
+  if (j->decode)
+    g_mime_encoding_init_decode(&e, how);
+  else
+    g_mime_encoding_init_encode(&e, how);
+  n = g_mime_encoding_step(&e, j->in.p, j->in.n, j->room);
+  g_mime_encoding_flush(&e, "", 0, j->room + n);
+}
+#else
+static void gmime(struct job *j) {
+  (void)j;
+  bench_die("built without GMime");
+}
+#endif
+
 static void turn(struct job *j) {
   if (strcmp(j->by, "openssl") == 0)
     openssl(j);
+  else if (strcmp(j->by, "gmime") == 0)
+    gmime(j);
   else if (strcmp(j->by, "memcpy") == 0)
     memcpy(j->room, j->in.p, j->in.n);
   else if (j->decode)
