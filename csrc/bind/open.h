@@ -8,16 +8,17 @@
 
 #include "bind/compat.h"
 
-void lm_open_mime(lua_State *L);   /* l_mime.c: addresses, encoded words, charsets, dates */
-void lm_open_box(lua_State *L);    /* l_box.c: what all sessions share */
-void lm_open_want(lua_State *L);   /* l_want.c: option tables */
-void lm_open_os(lua_State *L);     /* l_os.c: poller, connections, clock */
-void lm_open_dial(lua_State *L);   /* l_dial.c: resolver, dial */
-void lm_open_tls(lua_State *L);    /* l_tls.c: TLS contexts */
-void lm_open_sasl(lua_State *L);   /* l_sasl.c: one SASL exchange */
-void lm_open_pop3c(lua_State *L);  /* l_pop3c.c: POP3 client sessions */
-void lm_open_smtpc(lua_State *L);  /* l_smtpc.c: SMTP client sessions */
-void lm_open_imapc(lua_State *L);  /* l_imapc.c: IMAP client sessions, sets, mailbox names */
-void lm_open_uidset(lua_State *L); /* l_uidset.c: sets of message numbers as ranges */
+void lm_open_mime(lua_State *L);    /* l_mime.c: addresses, encoded words, charsets, dates */
+void lm_open_compose(lua_State *L); /* l_compose.c: header fields, transfer encodings */
+void lm_open_box(lua_State *L);     /* l_box.c: what all sessions share */
+void lm_open_want(lua_State *L);    /* l_want.c: option tables */
+void lm_open_os(lua_State *L);      /* l_os.c: poller, connections, clock */
+void lm_open_dial(lua_State *L);    /* l_dial.c: resolver, dial */
+void lm_open_tls(lua_State *L);     /* l_tls.c: TLS contexts */
+void lm_open_sasl(lua_State *L);    /* l_sasl.c: one SASL exchange */
+void lm_open_pop3c(lua_State *L);   /* l_pop3c.c: POP3 client sessions */
+void lm_open_smtpc(lua_State *L);   /* l_smtpc.c: SMTP client sessions */
+void lm_open_imapc(lua_State *L);   /* l_imapc.c: IMAP client sessions, sets, mailbox names */
+void lm_open_uidset(lua_State *L);  /* l_uidset.c: sets of message numbers as ranges */
 
 #endif
