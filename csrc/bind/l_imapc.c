@@ -309,6 +309,12 @@ static int idle_end(lua_State *L) {
   return 0;
 }
 
+/* unnumbered(on): message numbers may change at any time; commands that use them are refused */
+static int unnumbered(lua_State *L) {
+  lm_imapc_unnumbered(self(L), lua_toboolean(L, 2));
+  return 0;
+}
+
 /* capability_set() -> {NAME = true}; empty where they are not known */
 static int capability_set(lua_State *L) {
   struct lm_cursor c = lm_cursor(lm_imapc_capabilities(self(L)));
@@ -377,6 +383,7 @@ static const luaL_Reg methods[] = {
     {"wants_content", wants_content},
     {"idle_rearm", idle_rearm},
     {"idle_end", idle_end},
+    {"unnumbered", unnumbered},
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},

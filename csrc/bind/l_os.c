@@ -90,6 +90,15 @@ static int wait(lua_State *L) {
   return 1;
 }
 
+/* fd() -> the descriptor that is readable while wait() has something to report | nil: this system
+** has none */
+static int poller_fd(lua_State *L) {
+  int fd = lm_poll_fd(poller(L));
+  if (fd < 0) return 0;
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
 static int poller_gc(lua_State *L) {
   struct lm_poll **p = lm_checkself(L);
   lm_poll_free(*p);
@@ -309,8 +318,8 @@ static int hostname(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg poller_methods[] = {
-    {"park", park}, {"unpark", unpark}, {"forget", forget}, {"wait", wait}, {NULL, NULL}};
+static const luaL_Reg poller_methods[] = {{"park", park}, {"unpark", unpark}, {"forget", forget},
+                                          {"wait", wait}, {"fd", poller_fd},  {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
 static const luaL_Reg conn_methods[] = {
     {"next", conn_next},   {"flush", flush},      {"recv", conn_recv}, {"send", conn_send},

@@ -539,7 +539,7 @@ static int count_fields(const struct lm_imap_fetch *f) {
 
 static void push_message(struct to t, const struct lm_imap_fetch *f) {
   lua_createtable(t.L, 0, count_fields(f));
-  put_number(t, K_SEQ, f->seq);
+  if (f->seq) put_number(t, K_SEQ, f->seq);
   if (f->has & LM_IMAP_HAS_UID) put_number(t, K_UID, f->uid);
   if (f->has & LM_IMAP_HAS_FLAGS) {
     key(t, K_FLAGS);
@@ -556,7 +556,11 @@ static void push_message(struct to t, const struct lm_imap_fetch *f) {
     set(t);
   }
   if (f->has & LM_IMAP_HAS_SIZE) put_number(t, K_SIZE, f->size);
-  if (f->has & LM_IMAP_HAS_MODSEQ) put_number(t, K_MODSEQ, f->modseq);
+  if (f->has & LM_IMAP_HAS_MODSEQ) {
+    key(t, K_MODSEQ);
+    push_number(t.L, f->modseq);
+    set(t);
+  }
   put_trees(t, f);
   if (f->sections) {
     put_sections(t, K_BODY, f, false);

@@ -58,8 +58,9 @@ static struct lm_imapc_cmd *by_tag(const struct lm_imapc *s, const struct lm_ima
   return cmd && cmd->phase == PHASE_SENT ? lm_imapc_leader(s, cmd) : NULL;
 }
 
-static bool is_enabled(struct lm_str name) {
-  return lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+static void enabled(struct lm_imapc *s, struct lm_str name) {
+  s->utf8 |= lm_str_eq(name, LM_STR("UTF8=ACCEPT")) || lm_str_eq(name, LM_STR("IMAP4REV2"));
+  s->uidonly |= lm_str_eq(name, LM_STR("UIDONLY"));
 }
 
 /* ENABLED that answers no ENABLE changes nothing: names would be read and written in another form. */
@@ -75,7 +76,7 @@ static void learn(struct lm_imapc *s, const struct lm_imap_resp *resp) {
     lm_imapc_set_caps(s, &resp->code_value);
   }
   if (resp->group != LM_IMAP_G_ENABLED || !asked_to_enable(s)) return;
-  for (v = resp->value.u.list.first; v; v = v->next) s->utf8 |= is_enabled(v->u.text);
+  for (v = resp->value.u.list.first; v; v = v->next) enabled(s, v->u.text);
 }
 
 enum lm_status lm_imapc_about_fetch(struct lm_imapc *s, struct lm_imap_resp *resp, uint32_t id,
@@ -108,6 +109,7 @@ static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
     return lm_imapc_fail(s, LM_E_LIMIT, "untagged");
   }
   learn(s, resp);
+  if (group_of(resp) == LM_IMAP_G_EXPUNGE) lm_imapc_numbers_moved(s);
   cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
   id = cmd ? cmd->id : nobody(s);
@@ -209,7 +211,7 @@ static void logged_in(struct lm_imapc *s) {
 /* All is as before the login (RFC 8437 §3), and what was said to the one who was in is void. */
 static void logged_out(struct lm_imapc *s) {
   if (!s->caps_renewed) lm_imapc_forget_caps(s);
-  s->utf8 = false;
+  s->utf8 = s->uidonly = s->notify = s->unnumbered = false;
   lm_imapc_enter(s, IMAPC_NOT_AUTHENTICATED);
 }
 
@@ -225,6 +227,7 @@ static enum lm_imapc_kind take_effect(struct lm_imapc *s, enum lm_imapc_effect e
     lm_imapc_enter(s, IMAPC_LOGOUT);
     s->over = true;
     break;
+  case EFFECT_NOTIFY: s->notify = true; break;
   case EFFECT_UNAUTHENTICATE: logged_out(s); break;
   case EFFECT_STARTTLS: s->hold = true; return LM_IMAPC_STARTTLS;
   case EFFECT_COMPRESS: s->hold = true; return LM_IMAPC_COMPRESS;

@@ -139,14 +139,27 @@ static bool names(const struct lm_imapc_cmd *cmd, const struct lm_imap_resp *res
   return (f->has & LM_IMAP_HAS_UID) && contains(&cmd->set, f->uid);
 }
 
-/* Of several commands that wait for such data, the one that the response names; else the oldest. */
+/* Data that names a message or mailbox which the command did not ask for is news. What names nothing,
+** and names of mailboxes that servers write in their own way, go to the one who waits. */
+static bool is_foreign(const struct lm_imapc *s, const struct lm_imapc_cmd *cmd,
+                       const struct lm_imap_resp *resp) {
+  const struct lm_imap_fetch *f = resp->fetch;
+  if (f == NULL) {
+    return s->notify && resp->group == LM_IMAP_G_STATUS && !(cmd->verb->collects & LM_IMAP_G_LIST);
+  }
+  if (by_number(cmd)) return f->seq && !contains(&cmd->set, f->seq);
+  return (f->has & LM_IMAP_HAS_UID) && f->uid && !contains(&cmd->set, f->uid);
+}
+
+/* Of the commands that wait for such data, the one that the response names; else the oldest, unless
+** it names something else. */
 struct lm_imapc_cmd *lm_imapc_owner(const struct lm_imapc *s, const struct lm_imap_resp *resp,
                                     unsigned group) {
   struct lm_imapc_cmd *first = lm_imapc_collector(s, group), *cmd = first;
   bool named = resp->fetch || ((group & G_OF_A_MAILBOX) && resp->value.kind == LM_VALUE_LIST);
-  if (first == NULL || !named || first == s->last) return first;
+  if (first == NULL || !named) return first;
   for (; cmd && in_flight(cmd); cmd = cmd->next) {
     if ((cmd->verb->collects & group) && names(cmd, resp)) return lm_imapc_leader(s, cmd);
   }
-  return first;
+  return is_foreign(s, first, resp) ? NULL : first;
 }

@@ -67,7 +67,7 @@ void lm_imapc_secured(struct lm_imapc *s) {
   s->hold = false;
   if (s->state == IMAPC_NOT_AUTHENTICATED) {
     lm_imapc_forget_caps(s);
-    s->utf8 = false;
+    s->utf8 = s->uidonly = s->notify = s->unnumbered = false;
   }
 }
 

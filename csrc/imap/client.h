@@ -148,6 +148,10 @@ uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str pa
 ** empty challenge by itself. */
 uint32_t lm_imapc_authenticate(struct lm_imapc *s, struct lm_str mechanism, struct lm_str initial);
 
+/* Message numbers may change at any time from now on (NOTIFY with SELECTED and MessageExpunge, RFC
+** 5465 §5.3): commands that name messages by number are refused, as after ENABLE UIDONLY. */
+void lm_imapc_unnumbered(struct lm_imapc *s, bool on);
+
 /* Answers LM_IMAPC_ASK with octets (base64 is done here); always masked and wiped. */
 bool lm_imapc_answer(struct lm_imapc *s, uint32_t id, struct lm_str bytes);
 

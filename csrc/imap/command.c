@@ -88,6 +88,7 @@ static const struct lm_imapc_verb verbs[] = {
   {LM_NAME("RESETKEY"),       IN_AUTH,     0,           LM_IMAP_G_CODE,                         EFFECT_NONE},
   {LM_NAME("GETJMAPACCESS"),  IN_AUTH,     0,           LM_IMAP_G_OTHER,                        EFFECT_NONE},
   {LM_NAME("ENABLE"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_ENABLED,                      EFFECT_NONE},
+  {LM_NAME("NOTIFY"),         IN_AUTH,     CMD_ALONE,   LM_IMAP_G_STATUS,                       EFFECT_NOTIFY},
   {LM_NAME("COMPRESS"),       IN_AUTH,     ALONE,       0,                                      EFFECT_COMPRESS},
   {LM_NAME("LANGUAGE"),       IN_ANY,      CMD_ALONE,   LM_IMAP_G_OTHER,                        EFFECT_NONE},
   {LM_NAME("UNAUTHENTICATE"), IN_AUTH,     ALONE,       0,                                      EFFECT_UNAUTHENTICATE},
@@ -140,6 +141,16 @@ struct lm_imapc_cmd *lm_imapc_find(const struct lm_imapc *s, uint32_t id) {
   return cmd;
 }
 
+void lm_imapc_unnumbered(struct lm_imapc *s, bool on) {
+  s->unnumbered = on;
+}
+
+/* An EXPUNGE has come: commands that wait and were made with the old numbers must not go out. */
+void lm_imapc_numbers_moved(struct lm_imapc *s) {
+  struct lm_imapc_cmd *cmd;
+  for (cmd = s->send; cmd; cmd = cmd->next) cmd->moved |= cmd->phase == PHASE_QUEUED;
+}
+
 /* --- begin ------------------------------------------------------------------------------------------ */
 
 bool lm_imapc_tag_prefix(struct lm_imapc *s, struct lm_str prefix) {
@@ -185,6 +196,9 @@ static const char *why_not(const struct lm_imapc *s, const struct lm_imapc_verb 
   if (s->state == IMAPC_LOGOUT || s->over) return "session is over";
   if (!is_verb(name)) return "command is no atom";
   if (LM_IS(name, "IDLE")) return "IDLE is a mode, not a command";
+  if ((verb->flags & CMD_BY_SEQ) && (s->uidonly || s->unnumbered)) {
+    return "message numbers mean nothing now (UIDONLY or NOTIFY): use UIDs";
+  }
   if (verb->effect == EFFECT_LOGIN && (s->known & KNOWS_NO_LOGIN)) {
     return "the server forbids LOGIN (LOGINDISABLED)";
   }
@@ -250,7 +264,10 @@ void lm_imapc_set(struct lm_imapc *s, struct lm_str set) {
     return;
   }
   lm_imapc_text(s, set);
-  if (s->building && !s->refusal) need(s, lm_imapc_keep_set(s->building, set));
+  if (s->building == NULL || s->refusal) return;
+  need(s, lm_imapc_keep_set(s->building, set));
+  s->building->numbers |= (s->building->verb->flags & CMD_BY_SEQ) && !lm_str_eq(set, LM_STR("$")) &&
+                          !lm_str_eq(set, LM_STR("1:*"));
 }
 
 void lm_imapc_open(struct lm_imapc *s) {

@@ -2,6 +2,9 @@
 ** ext_condstore.c: CONDSTORE and QRESYNC (RFC 7162): MODSEQ, HIGHESTMODSEQ, MODIFIED, VANISHED.
 */
 #include "imap/ext.h"
+
+#include <string.h>
+
 #include "imap/scan.h"
 
 /* "MODSEQ" SP "(" permsg-modsequence ")"; 0 passes, and below 0 counts as 0 with a defect:
@@ -18,6 +21,13 @@ static bool item_modseq(struct lm_cursor *c, struct lm_imap_fetch *f) {
          lm_cursor_fail(c, LM_E_MEMORY, "room for a defect");
 }
 
+/* known-uids = sequence-set without "*" (RFC 7162 §7): what "*" names has never vanished. */
+static bool known_uids(struct lm_cursor *c, struct lm_imap_value *out) {
+  if (!lm_imap_set_value(c, out)) return false;
+  if (memchr(out->u.text.p, '*', out->u.text.n) == NULL) return true;
+  return lm_cursor_fail(c, LM_E_PROTOCOL, "known-uids without \"*\"");
+}
+
 /* "VANISHED" [SP "(EARLIER)"] SP known-uids */
 static bool data_vanished(struct lm_cursor *c, const struct lm_imap_how *how,
                           struct lm_imap_value *out) {
@@ -32,7 +42,7 @@ static bool data_vanished(struct lm_cursor *c, const struct lm_imap_how *how,
     if (!lm_imap_add_true(c, out, LM_STR("earlier"))) return false;
   }
   uids = lm_imap_child(c, out, LM_STR("uids"));
-  return uids && lm_imap_set_value(c, uids);
+  return uids && known_uids(c, uids);
 }
 
 static const struct lm_imap_item items[] = {{LM_NAME("MODSEQ"), item_modseq}, {{NULL, 0}, NULL}};

@@ -39,7 +39,7 @@ struct lm_imap_defect {
 };
 
 struct lm_imap_fetch {
-  uint32_t seq;
+  uint32_t seq; /* 0: the answer named it by UID only (UIDFETCH) */
   uint32_t uid;
   uint32_t wrapped; /* parentheses open around items that should have none */
   unsigned has;     /* LM_IMAP_HAS_* */

@@ -75,6 +75,10 @@ static bool is_number(struct lm_str w) {
   return w.n > 0;
 }
 
+static bool is_fetch(struct lm_str w) {
+  return LM_IS(w, "FETCH") || LM_IS(w, "UIDFETCH");
+}
+
 static enum lm_frame_state classify(struct lm_str line) {
   struct lm_str tag = word(&line), w = word(&line);
   bool untagged = tag.n == 1 && tag.p[0] == '*';
@@ -82,7 +86,7 @@ static enum lm_frame_state classify(struct lm_str line) {
   if (is_status(w)) return code ? LM_FRAME_CODE : LM_FRAME_TEXT;
   if (!untagged) return LM_FRAME_TEXT;            /* "+" resp-text, or no response at all */
   if (w.n && w.p[0] == '[') return LM_FRAME_CODE; /* Exchange: "* [COPYUID ...]" */
-  if (is_number(w) && LM_IS(word(&line), "FETCH")) return LM_FRAME_FETCH;
+  if (is_number(w) && is_fetch(word(&line))) return LM_FRAME_FETCH;
   return LM_FRAME_DATA;
 }
 

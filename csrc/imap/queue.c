@@ -126,6 +126,25 @@ static enum lm_status go(struct lm_imapc *s, struct lm_imapc_cmd *cmd, struct lm
   return LM_EVENT;
 }
 
+/* A command whose numbers name other messages by now is answered here, and never sent. The words are
+** those of a server that refuses for the same reason (RFC 5530). */
+static enum lm_status answer_moved(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
+                                   struct lm_imapc_event *ev) {
+  struct lm_imap_resp *resp;
+  if (ev == NULL) return LM_WAIT;
+  if ((resp = lm_arena_zero(&s->arena, sizeof *resp)) == NULL) {
+    return lm_imapc_fail(s, LM_E_MEMORY, "room for an answer");
+  }
+  resp->kind = LM_IMAP_TAGGED;
+  resp->status = LM_IMAP_NO;
+  resp->name = lm_imap_status_name(LM_IMAP_NO);
+  resp->code = LM_STR("EXPUNGEISSUED");
+  resp->text = LM_STR("messages went away before the command was sent: its numbers name others");
+  *ev = (struct lm_imapc_event){.kind = LM_IMAPC_DONE, .id = cmd->id, .resp = resp};
+  lm_imapc_remove(s, cmd);
+  return LM_EVENT;
+}
+
 enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
   if (s->hold || s->state == IMAPC_GREETING || s->over) return LM_WAIT;
   if (!lm_imapc_idle_write(s)) return lm_wire_failed(&s->wire) ? LM_FAIL : LM_WAIT;
@@ -133,6 +152,7 @@ enum lm_status lm_imapc_write(struct lm_imapc *s, struct lm_imapc_event *ev) {
     struct lm_imapc_cmd *cmd = s->send;
     if (cmd->phase == PHASE_QUEUED) {
       if (!may_start(s, cmd)) return LM_WAIT;
+      if (cmd->moved && cmd->numbers) return answer_moved(s, cmd, ev);
       cmd->phase = PHASE_WRITING;
     }
     if (cmd->phase == PHASE_WAIT) return LM_WAIT;

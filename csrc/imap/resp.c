@@ -129,6 +129,17 @@ static bool fetch(struct lm_cursor *c, struct lm_imap_resp *out) {
   return lm_imap_sp(c) && fetched(c, out, lm_imap_fetch(c, out->fetch));
 }
 
+/* "*" SP uniqueid SP "UIDFETCH" SP msg-att (RFC 9586 §3.3): the number is the UID, and there is no
+** message number. */
+static bool uidfetch(struct lm_cursor *c, struct lm_imap_resp *out) {
+  bool ok = fetch(c, out);
+  if (out->fetch == NULL) return ok;
+  out->fetch->seq = 0;
+  out->fetch->uid = out->number;
+  out->fetch->has |= LM_IMAP_HAS_UID;
+  return ok;
+}
+
 bool lm_imap_resp_resume(struct lm_cursor *c, struct lm_imap_resp *out) {
   return fetched(c, out, lm_imap_fetch_resume(c, out->fetch));
 }
@@ -181,6 +192,7 @@ static bool untagged(struct lm_cursor *c, const struct lm_imap_how *how, struct 
   if (name.n == 0) return lm_cursor_fail(c, LM_E_PROTOCOL, "name of a response");
   if (out->has_number) {
     if (LM_IS(name, "FETCH")) return fetch(c, out);
+    if (LM_IS(name, "UIDFETCH")) return uidfetch(c, out);
   } else if ((status = status_of(name)) != LM_IMAP_NO_STATUS) {
     return status_response(c, out, status);
   }

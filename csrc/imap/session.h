@@ -29,6 +29,7 @@ enum lm_imapc_effect {
   EFFECT_SELECT,
   EFFECT_CLOSE,
   EFFECT_LOGOUT,
+  EFFECT_NOTIFY,
   EFFECT_STARTTLS,
   EFFECT_COMPRESS,
   EFFECT_UNAUTHENTICATE
@@ -89,6 +90,8 @@ struct lm_imapc_cmd {
   enum lm_imapc_phase phase;
   unsigned options; /* enum lm_imapc_option */
   bool returns;     /* SEARCH with RETURN: its answer, ESEARCH, names its tag */
+  bool numbers;     /* names messages by their numbers */
+  bool moved;       /* messages went away before it was sent: its numbers mean others now */
   bool has_initial;
   bool content_text; /* no NUL in those octets */
   bool asked;        /* a challenge waits for its answer */
@@ -142,6 +145,9 @@ struct lm_imapc {
   bool prefix_fixed; /* a tag was used */
   bool caps_renewed; /* since the login was sent */
   bool utf8;         /* UTF8=ACCEPT or IMAP4rev2 is enabled */
+  bool uidonly;      /* UIDONLY is enabled */
+  bool unnumbered;   /* the caller says: numbers may change at any time (NOTIFY) */
+  bool notify;       /* NOTIFY was accepted: STATUS comes unasked */
   bool hold;         /* a layer change: read nothing, write nothing */
   bool over;         /* LOGOUT was answered */
 };
@@ -158,6 +164,7 @@ enum lm_status lm_imapc_fail_seen(struct lm_imapc *s, const char *expected, stru
 /* command.c */
 void lm_imapc_cmd_free(struct lm_imapc_cmd *cmd);
 uint32_t lm_imapc_refuse(struct lm_imapc *s, const char *why);
+void lm_imapc_numbers_moved(struct lm_imapc *s);
 bool lm_imapc_put_tag(struct lm_imapc *s, struct lm_buf *b, uint32_t id);
 struct lm_imapc_cmd *lm_imapc_find(const struct lm_imapc *s, uint32_t id);
 void lm_imapc_set_caps(struct lm_imapc *s, const struct lm_imap_value *set);

@@ -7,14 +7,21 @@
 #include "base/lm.h"
 #include "mime/vector.h"
 
-enum { LM_QP_SLACK = 32 }; /* octets that may be written behind the result */
+enum {
+  LM_QP_SLACK = 64, /* octets that may be written behind the result */
+  LM_QP_WIDTH = 75  /* characters of a line, without a soft line break */
+};
 
-/* Copies octets that decoding leaves as they are; stops before `=`, before white space that CR, LF or
-** the end of the text follows, and at the end. Returns how many; room for n and the slack. */
-size_t lm_qp_copy_plain(enum lm_vector level, const char *p, size_t n, char *out);
+/* Decodes from the front of `s` what is clear by itself: octets that stand for themselves, escapes, and
+** soft line breaks of three octets. Stops before any other `=`, before white space that CR, LF or the
+** end of the text follows, and at the end. Room for s.n octets and the slack. Returns how many octets
+** were used. */
+size_t lm_qp_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out);
 
-/* Copies octets that encoding leaves as they are: space, tab, and 33 to 126 save `=`. Returns how
-** many; room for n and the slack. */
-size_t lm_qp_copy_safe(enum lm_vector level, const char *p, size_t n, char *out);
+/* Encodes from the front of `s` what is clear by itself, in lines of at most 75 characters and the `=`
+** of a soft line break. `text`: LF and CRLF are line ends. *to and *column move on. Stops where white
+** space ends a line or `s` itself. Returns how many octets were used. */
+size_t lm_qp_encode_run(enum lm_vector level, struct lm_str s, bool text, char **to,
+                        size_t *column);
 
 #endif

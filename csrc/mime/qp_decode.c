@@ -7,6 +7,7 @@
 */
 #include <string.h>
 
+#include "base/chars.h"
 #include "mime/codec.h"
 #include "mime/qp.h"
 
@@ -18,18 +19,10 @@ struct run {
   enum lm_vector level;
   const char *p;
   size_t n, i;
-  size_t start; /* of the octets that were copied as they stand, and may be taken back */
   char *out;
   bool last; /* nothing follows */
   size_t defects;
 };
-
-static unsigned hex(char c) {
-  if (c >= '0' && c <= '9') return (unsigned)(c - '0');
-  if (c >= 'A' && c <= 'F') return (unsigned)(c - 'A' + 10);
-  if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a' + 10);
-  return 16;
-}
 
 static bool keep_equals(struct run *r) {
   *r->out++ = '=';
@@ -43,7 +36,8 @@ static bool passed(struct run *r, size_t to) {
   return true;
 }
 
-/* A soft line break, or what is no escape; false where it takes more text to know. */
+/* A soft line break with white space or without CR, or what is no escape; false where it takes more
+** text to know. */
 static bool odd_escape(struct run *r) {
   size_t k = r->i + 1, run = 0;
   bool more = !r->last;
@@ -55,30 +49,15 @@ static bool odd_escape(struct run *r) {
     if (k + 1 == r->n) return more ? false : passed(r, k + 1);
     if (r->p[k + 1] == '\n') return passed(r, k + 2);
   }
-  if (more && run == 0 && k + 1 == r->n && hex(r->p[k]) < 16) return false;
+  if (more && run == 0 && k + 1 == r->n && lm_is(r->p[k], LM_HEX)) return false;
   return keep_equals(r);
 }
 
-/* Escapes, one after the other. */
-static bool escapes(struct run *r) {
-  while (r->i < r->n && r->p[r->i] == '=') {
-    unsigned high = r->n - r->i >= 3 ? hex(r->p[r->i + 1]) : 16;
-    unsigned low = high < 16 ? hex(r->p[r->i + 2]) : 16;
-    if (low < 16) {
-      *r->out++ = (char)(high << 4 | low);
-      r->i += 3;
-    } else if (!odd_escape(r)) {
-      return false;
-    }
-  }
-  r->start = r->i;
-  return true;
-}
-
-/* How much of the run of white space that ends at r->i waits for its line to end. */
+/* How much of the run of white space that ends at r->i waits for its line to end. What precedes the
+** run, an escape too, ends in something else; so all of it was copied as it stands. */
 static size_t trailing(const struct run *r) {
   size_t first = r->i;
-  while (first > r->start && (r->p[first - 1] == ' ' || r->p[first - 1] == '\t')) first--;
+  while (first > 0 && (r->p[first - 1] == ' ' || r->p[first - 1] == '\t')) first--;
   return (r->i + 1 - first) % (RUN + 1);
 }
 
@@ -107,7 +86,7 @@ static bool blank(struct run *r) {
     r->i -= wait - 1;
     return false;
   }
-  r->start = ++r->i;
+  r->i++;
   return true;
 }
 
@@ -115,17 +94,18 @@ static bool blank(struct run *r) {
 static void decode(struct run *r) {
   bool go = true;
   while (go && r->i < r->n) {
-    size_t n = lm_qp_copy_plain(r->level, r->p + r->i, r->n - r->i, r->out);
-    r->i += n;
-    r->out += n;
+    struct lm_str rest = {r->p + r->i, r->n - r->i};
+    size_t written;
+    r->i += lm_qp_decode_run(r->level, rest, r->out, &written);
+    r->out += written;
     if (r->i == r->n) break;
-    go = r->p[r->i] == '=' ? escapes(r) : blank(r);
+    go = r->p[r->i] == '=' ? odd_escape(r) : blank(r);
   }
 }
 
 /* How much of `text` was used; SIZE_MAX where memory is short. */
 static size_t decode_text(struct lm_decoder *d, struct lm_buf *out, struct lm_str text, bool last) {
-  struct run r = {d->level, text.p, text.n, 0, 0, NULL, last, 0};
+  struct run r = {d->level, text.p, text.n, 0, NULL, last, 0};
   char *to = r.out = lm_buf_room(out, text.n + LM_QP_SLACK);
   if (to == NULL) return SIZE_MAX;
   decode(&r);

@@ -9,7 +9,7 @@
 #include "mime/qp.h"
 
 /* What is encoded at a time; bounds the room that the worst case needs. */
-enum { WIDTH = 75, SLICE = 16384, ROOM = SLICE * 3 + SLICE * 3 / 72 * 3 + 16 };
+enum { WIDTH = LM_QP_WIDTH, SLICE = 16384, ROOM = SLICE * 3 + SLICE * 3 / 72 * 3 + 16 };
 
 struct run {
   struct lm_encoder *e;
@@ -47,23 +47,18 @@ static bool is_line_end(const struct lm_encoder *e, char c) {
   return e->text && (c == '\r' || c == '\n');
 }
 
-/* Octets that stand for themselves, as many as fit into the line. The last one waits where it is
-** white space and nothing of the text follows. */
-static size_t safe(struct run *r, struct lm_str s) {
+/* An octet that stands for itself. White space waits where nothing of the text follows, or a line
+** end. */
+static void safe(struct run *r, struct lm_str s) {
   struct lm_encoder *e = r->e;
-  size_t n;
   if (e->column == WIDTH) soft_break(r);
-  n = WIDTH - e->column < s.n ? WIDTH - e->column : s.n;
-  n = lm_qp_copy_safe(e->level, s.p, n, r->out);
-  r->out += n;
-  e->column += n;
-  if (n && e->text && lm_is(s.p[n - 1], LM_SPACE) && (n == s.n || is_line_end(e, s.p[n]))) {
-    r->out--;
-    e->column--;
-    e->held[0] = s.p[n - 1];
+  if (e->text && lm_is(s.p[0], LM_SPACE) && (s.n == 1 || is_line_end(e, s.p[1]))) {
+    e->held[0] = s.p[0];
     e->held_n = 1;
+    return;
   }
-  return n;
+  *r->out++ = s.p[0];
+  e->column++;
 }
 
 /* White space of which it is now known what follows. */
@@ -80,27 +75,35 @@ static void release(struct run *r, bool ends) {
   e->column++;
 }
 
+/* Whatever one octet stands for, or two where it is CRLF; how many were used. */
+static size_t encode_one(struct run *r, struct lm_str s) {
+  struct lm_encoder *e = r->e;
+  char c = s.p[0];
+  release(r, is_line_end(e, c));
+  if (is_line_end(e, c)) {
+    bool crlf = c == '\r' && s.n > 1 && s.p[1] == '\n';
+    line_end(r, c);
+    if (s.n > 1) e->after_cr = false;
+    return crlf ? 2 : 1;
+  }
+  if (lm_is(c, LM_PRINT | LM_SPACE) && c != '=')
+    safe(r, s);
+  else
+    escape(r, c);
+  return 1;
+}
+
+/* The vectors do what they can between two octets that they leave alone. */
 static void encode(struct run *r, struct lm_str s) {
   struct lm_encoder *e = r->e;
   size_t i = 0;
   if (e->after_cr && s.p[0] == '\n') i = 1;
   e->after_cr = false;
   while (i < s.n) {
-    char c = s.p[i];
-    release(r, is_line_end(e, c));
-    if (is_line_end(e, c)) {
-      line_end(r, c);
-      i++;
-      if (e->after_cr && i < s.n) {
-        i += s.p[i] == '\n';
-        e->after_cr = false;
-      }
-    } else if (lm_is(c, LM_PRINT | LM_SPACE) && c != '=') {
-      i += safe(r, (struct lm_str){s.p + i, s.n - i});
-    } else {
-      escape(r, c);
-      i++;
-    }
+    struct lm_str rest = {s.p + i, s.n - i};
+    size_t n = e->held_n ? 0 : lm_qp_encode_run(e->level, rest, e->text, &r->out, &e->column);
+    i += n;
+    if (n == 0) i += encode_one(r, rest);
   }
 }
 

@@ -251,6 +251,10 @@ int lm_poll_take(struct lm_poll *p, int i) {
   return fd;
 }
 
+int lm_poll_fd(const struct lm_poll *p) {
+  return p->epoll;
+}
+
 int lm_poll_one(int fd, unsigned want, int ms) {
   struct pollfd one = {fd, 0, 0};
   int n;

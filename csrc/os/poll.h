@@ -43,6 +43,10 @@ int lm_poll_wait(struct lm_poll *p, int ms);
 /* The i-th of them, valid until the next wait; -1 where it was unparked or forgotten since. */
 int lm_poll_take(struct lm_poll *p, int i);
 
+/* The one descriptor that is readable while lm_poll_wait has something to report, for somebody
+** else's loop; -1 where there is none (poll(2)). */
+int lm_poll_fd(const struct lm_poll *p);
+
 /* Waits for one descriptor alone, without a poller: 1 ready, 0 timeout, -1 failure. */
 int lm_poll_one(int fd, unsigned want, int ms);
 

@@ -67,6 +67,10 @@ end
 -- @treturn table `{from=, to=}`; the message without Bcc or nil; the new head; or nil, nil, nil, err
 function envelope.from_message(pump, options, message, source, head)
   local text = message
+  if source and type(options.message) == "table" and options.message.is_composed then
+    local own = options.message:envelope() -- Bcc is in it, and stands nowhere in the text
+    return { from = options.from or own.from, to = options.to or own.to }, nil, head
+  end
   if source then
     local why
     text, why = whole_header(source, head)

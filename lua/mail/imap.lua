@@ -14,11 +14,13 @@ local connect = require "mail.connect"
 local core = require "mail.core"
 local events = require "mail.imap.events"
 local features = require "mail.imap.features"
+local idle = require "mail.imap.idle"
 local list = require "mail.imap.list"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
 local metadata = require "mail.imap.metadata"
 local namespace = require "mail.imap.namespace"
+local notify = require "mail.imap.notify"
 local open = require "mail.imap.open"
 local query = require "mail.imap.query"
 local quota = require "mail.imap.quota"
@@ -26,10 +28,12 @@ local raw = require "mail.imap.raw"
 local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
 local search = require "mail.imap.search"
+local select_mailbox = require "mail.imap.select"
 local set = require "mail.imap.set"
 local status = require "mail.imap.status"
 local urlauth = require "mail.imap.urlauth"
 local want = require "mail.want"
+local watch = require "mail.imap.watch"
 
 local imap = { name = "imap", atom = raw.atom, greet = open.greet, set = set.new }
 
@@ -76,6 +80,29 @@ function imap.connect(options)
   features.check(o, "imap.connect", 2)
   auth.check(o.mechanism, open.PSEUDO, "imap.connect", 2)
   return connect.open(imap, o)
+end
+
+--- Watches a mailbox, whatever becomes of the connection: an iterator over what happens in it.
+--
+-- Events: `{type="new", uid=, flags=, modseq=, …items}`; `{type="changed", uid=, flags=, modseq=}`; `{type="vanished",
+-- uids=set}`; `{type="reset", uidvalidity=}`: the mailbox was made anew, all that was told is void, and its messages
+-- come as new. Each is told once, over restarts too, where `it:state()` is saved after each event and given as
+-- `since`. A lost connection is made again after 1 s, then 2 s, … 300 s; a login that is refused for good, and other
+-- errors that no new try can mend, end it.
+-- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
+--   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
+--   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
+--   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
+--   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
+--   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
+--   `backoff` `{min=1, max=300}`
+-- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
+function imap.watch(options)
+  local o = connect.options(options, "imap", watch.OPTIONS)
+  auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
+  local it, none, nothing, closing = watch.start(o, function() return connect.open(imap, o) end)
+  return it, none, nothing, closing
 end
 
 -- --- the session ----------------------------------------------------------------------------------
@@ -186,22 +213,24 @@ function Session:on(kind, fn)
   return events.on(run.pump(self, "on"), kind, fn)
 end
 
---- Waits for news of the selected mailbox.
+--- Waits for news of the selected mailbox: by IDLE, else by NOTIFY where `imap:notify` asked for it, else by NOOP.
 -- @tparam[opt] table options `timeout`: seconds after which the loop ends by itself; `rearm`: seconds
---   after which IDLE is sent anew (1680); `poll`: seconds between two NOOPs where the server has no
---   IDLE (30)
+--   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
+--   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
+--   has no IDLE (30)
 -- @return an iterator over events (API §5); or nil, err
 function Session:idle(options)
-  run.options(options, "idle", events.IDLE)
-  local it, err, none, closing = events.idle(run.pump(self, "idle"), options or {})
+  run.options(options, "idle", idle.OPTIONS)
+  local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
   return it, err, none, closing
 end
 
 -- --- the class ------------------------------------------------------------------------------------
 
 for _, part in ipairs {
-  mailboxes, messages, raw.methods, list.methods, status.methods, namespace.methods, quota.methods, acl.methods,
-  metadata.methods, features.methods, search.methods, query.methods, urlauth,
+  select_mailbox.methods, mailboxes, messages, notify.methods, raw.methods, list.methods, status.methods,
+  namespace.methods, quota.methods, acl.methods, metadata.methods, features.methods, search.methods, query.methods,
+  urlauth,
 } do
   for name, method in pairs(part) do Session[name] = method end
 end

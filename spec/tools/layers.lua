@@ -22,7 +22,7 @@ local LOOPS = { luv = 1, uv = 1, cqueues = 1, copas = 1, socket = 1, lgi = 1, ev
 -- What a pure object may leave to the C library: memory, strings, conversion, and the checks of the compiler.
 local PURE_SYMBOLS = { "^lm_", "^mem%a+$", "^__mem%a+_chk$", "^str%a+$", "^malloc$", "^calloc$", "^realloc$",
   "^free$", "^iconv", "^idn2_", "^deflate", "^inflate", "^u8_", "^u32_", "^uc_", "^uninorm_",
-  "^__assert_fail$", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
+  "^__assert_fail$", "^__cpu_", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
   "^__stack_chk_fail$", "^_GLOBAL_OFFSET_TABLE_$", "^__isoc%d+_strto", "^explicit_bzero$", "^__explicit_bzero_chk$" }
 
 local breaches

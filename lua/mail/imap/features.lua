@@ -278,7 +278,7 @@ function features.methods:unauthenticate(options)
   end
   local ok, err = run.call(pump, options, nil, "UNAUTHENTICATE")
   if not ok then return nil, err end
-  pump.mailbox, pump.enabled, pump.referral = nil, nil, nil
+  pump.mailbox, pump.enabled, pump.referral, pump.notify = nil, nil, nil, nil
   if self:capabilities_known() then return true end
   ok, err = run.call(pump, options, nil, "CAPABILITY")
   if not ok then return nil, err end

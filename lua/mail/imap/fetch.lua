@@ -8,6 +8,7 @@
 -- @module mail.imap.fetch
 
 local core = require "mail.core"
+local enable = require "mail.imap.enable"
 local items = require "mail.imap.items"
 local iterator = require "mail.iterator"
 local pieces = require "mail.imap.pieces"
@@ -24,14 +25,15 @@ local FLAG_FIELDS = { seq = true, uid = true, flags = true, modseq = true }
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local OPTIONS = {
-  seq = "boolean?", sink = "function?", changed_since = "number?", partial = "string?", lazy = "boolean?",
-  batch = "number?", timeout = "number|table?", progress = "function?",
+  seq = "boolean?", sink = "function?", changed_since = "number|string?", vanished = "boolean?", partial = "string?",
+  lazy = "boolean?", batch = "number?", timeout = "number|table?", progress = "function?",
 }
 
--- "(CHANGEDSINCE 7 PARTIAL 1:50)", or nil.
+-- "(CHANGEDSINCE 7 VANISHED PARTIAL 1:50)", or nil.
 local function modifiers(options)
   local list = {}
-  if options.changed_since then list[1] = ("CHANGEDSINCE %.0f"):format(options.changed_since) end
+  if options.changed_since then list[1] = "CHANGEDSINCE " .. run.modseq(options.changed_since) end
+  if options.vanished then list[2] = "VANISHED" end
   if options.partial then list[#list + 1] = "PARTIAL " .. options.partial end
   return #list > 0 and "(" .. table.concat(list, " ") .. ")" or nil
 end
@@ -271,6 +273,8 @@ function handlers.untagged(state, name, number, data, code, value, text)
     if run.progress(state.pump, state.options, value, text) then state.renewed = true end
   elseif code == "MESSAGELIMIT" then
     state.limited = value
+  elseif name == "VANISHED" and state.options.vanished and data.earlier then
+    state.vanished = state.vanished and state.vanished .. "," .. data.uids or data.uids
   else
     state.pump:unsolicited("untagged", name, number, data, code, value, text)
   end
@@ -287,6 +291,10 @@ function handlers.done(state, status, code, value, text)
   local window = table.remove(state.windows, 1)
   local limited = code == "MESSAGELIMIT" and value or state.limited
   state.pump:stream_end(window.id)
+  if code == "HIGHESTMODSEQ" then
+    state.highestmodseq = value
+    if state.pump.mailbox then state.pump.mailbox.highestmodseq = value end
+  end
   if status == "OK" and limited then
     local left = left_of(state, window, limited)
     if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
@@ -377,9 +385,10 @@ end
 -- @tparam table list names of API §5 or items as the standard writes them
 -- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
 --   `message` being what came before them; a section is whole when its message is yielded; returning
---   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), `partial` "1:50" or
---   "-50:-1" of the set (RFC 9394; kind "unsupported" where the server lacks it), `lazy`: a preview
---   only where it is at hand; `progress` function(report), `timeout`
+--   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), and with it
+--   `vanished`: UIDs of the set that are gone since then are in the iterator's field `vanished`, a set (RFC 7162
+--   §3.2.6; switches QRESYNC on); `partial` "1:50" or "-50:-1" of the set (RFC 9394; kind "unsupported" where the
+--   server lacks it), `lazy`: a preview only where it is at hand; `progress` function(report), `timeout`
 -- @tparam number level whose line is blamed for wrong arguments
 -- @return an iterator over messages; or nil, err. Of a server that does a part of a command only
 --   (RFC 9738) the rest is asked for by itself; "BINARY[n]" of one that cannot decode is decoded here,
@@ -387,6 +396,10 @@ end
 function fetch.start(pump, set, list, options, level)
   options = options or {}
   want(options, OPTIONS, "imap:fetch", level)
+  if options.vanished and (options.seq or not options.changed_since) then
+    error("imap:fetch: option 'vanished' needs 'changed_since', and UIDs", level + 1)
+  end
+  if options.changed_since then run.modseq(options.changed_since, "imap:fetch: option 'changed_since'", level + 1) end
   local asked = items.read(list, options.lazy, level + 1)
   local canonical, why = sets.text(set)
   if not canonical then error("imap:fetch: bad set: " .. tostring(why), level + 1) end
@@ -415,7 +428,10 @@ function fetch.start(pump, set, list, options, level)
   }
   plan(state, canonical)
   spell(state)
-  local ok, err = fill(state)
+  local ok, err = true, nil
+  if options.vanished then ok, err = enable.ensure(pump, "QRESYNC", options) end
+  if not ok then return nil, err end
+  ok, err = fill(state)
   if not ok then
     finish(state)
     return nil, err
@@ -432,6 +448,7 @@ function fetch.all(it)
     local message, err = it:next()
     if not message then
       if err then return nil, err end
+      all.vanished = it.vanished
       return all
     end
     all[#all + 1] = message

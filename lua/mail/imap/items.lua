@@ -20,7 +20,7 @@ local NEEDS = {
 -- Items that stand for several, and stand alone (RFC 9051 §6.4.5).
 local MACROS = { ALL = true, FAST = true, FULL = true }
 
--- "FLAGS" from "flags"; whatever the standard writes goes as it stands.
+-- "FLAGS" from "flags"; whatever the standard writes goes as it stands. Raises where it is no item.
 local function item_text(item, level)
   if type(item) ~= "string" then error("imap:fetch: an item must be a string, got " .. type(item), level + 1) end
   local known = NAMES[item:lower()]
@@ -28,6 +28,8 @@ local function item_text(item, level)
   if item:find("[%c\128-\255]") or item == "" then error("imap:fetch: bad item '" .. item .. "'", level + 1) end
   return item
 end
+
+items.text = item_text
 
 -- What BINARY[1.2], BINARY.PEEK[1.2]<0.100> or BINARY.SIZE[1.2] asks for.
 local function binary_of(text)
@@ -44,6 +46,7 @@ end
 --- The items of a call. Raises where they are none.
 -- @tparam table|string list names of API §5, or items as the standard writes them
 -- @tparam[opt] boolean lazy the server may leave out a preview that is not at hand (RFC 8970 §3.1)
+-- @tparam number level whose line is blamed
 -- @treturn table `texts` (in order, each once), `rich` (more than flags is asked for), `headers`,
 --   `bodies` (octets of messages are asked for), `binary` (array of `{section=, peek=, size=, from=, count=}`)
 function items.read(list, lazy, level)

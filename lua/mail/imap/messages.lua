@@ -41,7 +41,8 @@ function messages:fetch_all(set, items, options)
 end
 
 local STORE = {
-  unchanged_since = "number?", silent = "boolean?", seq = "boolean?", batch = "number?", timeout = "number|table?",
+  unchanged_since = "number|string?", silent = "boolean?", seq = "boolean?", batch = "number?",
+  timeout = "number|table?",
   progress = "function?",
 }
 local SIGNS = { add = "+", remove = "-", flags = "" }
@@ -141,14 +142,39 @@ local function joined(a, b)
   return a or b
 end
 
+-- Mod-sequences that the answer tells are kept, and the flags are news like others'.
+local function gather_modseqs(pump, modseqs)
+  return function(name, number, value, ...)
+    if name ~= "FETCH" then return events.unsolicited(pump, "untagged", name, number, value, ...) end
+    if value.uid and value.modseq then modseqs[value.uid] = value.modseq end
+    events.unsolicited(pump, "fetch", value)
+  end
+end
+
+-- A conditional STORE may be refused for some and be done for others: that is no failure of the call. Each piece is
+-- a run of its own, so that one refusal leaves the others their turn.
 local function store(pump, set, options, text, ...)
-  local modified
-  local before = options.unchanged_since and ("(UNCHANGEDSINCE %.0f) "):format(options.unchanged_since) or ""
-  local ok, err = in_pieces(pump, options, set, function(code, value)
-    if code == "MODIFIED" then modified = joined(modified, value) end
-  end, nil, uid_verb("STORE", options), "text", before .. text, ...)
-  if not ok then return nil, err end
-  return { modified = modified }
+  local result, verb = {}, uid_verb("STORE", options)
+  local function said(code, value)
+    if code == "MODIFIED" then result.modified = joined(result.modified, value) end
+  end
+  if not options.unchanged_since then
+    local ok, err = in_pieces(pump, options, set, said, nil, verb, "text", text, ...)
+    if not ok then return nil, err end
+    return result
+  end
+  result.modseqs = {}
+  text = ("(UNCHANGEDSINCE %s) %s"):format(run.modseq(options.unchanged_since), text)
+  local collect = gather_modseqs(pump, result.modseqs)
+  for _, piece in ipairs(run.pieces(set, options.batch)) do
+    local ok, err = in_pieces(pump, options, piece, said, collect, verb, "text", text, ...)
+    if not ok and err.response_code ~= "MODIFIED" then return nil, err end
+    if not ok then
+      said("MODIFIED", err.response_value)
+      result.refused = err
+    end
+  end
+  return result
 end
 
 -- What was opened with EXAMINE keeps nothing; servers take a STORE there and ignore it.
@@ -164,11 +190,15 @@ end
 --   `{add_labels={…}}`, `{remove_labels={…}}` or `{labels={…}}`
 -- @tparam[opt] table options `silent`: do not tell the new flags; `unchanged_since`: leave messages
 --   alone that changed after this modification sequence (RFC 7162); `seq`, `timeout`, `progress`
--- @treturn table `{modified=set}` of those left alone, nil where there are none; or nil, err
+-- @treturn table `{modified=set}` of those left alone, nil where there are none; with `unchanged_since` also
+--   `modseqs`, UID → modification sequence as the server tells them, and `refused`, the error where the server said NO
+--   to some; or nil, err
 function messages:store(set, change, options)
   run.options(options, "store", STORE)
   local canonical = run.set(set, "store")
   local list, sign, labels = store_change(change)
+  local since = options and options.unchanged_since
+  if since then run.modseq(since, "imap:store: option 'unchanged_since'", 2) end
   local pump = run.pump(self, "store")
   local arguments, text, err, lacking = {} -- luacheck: ignore 221
   if labels then

@@ -38,6 +38,19 @@ function run.set(value, what)
   return canonical
 end
 
+--- A mod-sequence as digits: a number, or digits where it is above 2^53 (RFC 7162 §7: up to 63 bits).
+-- @tparam number|string value
+-- @tparam string what the words of the error that is raised where it is none
+-- @tparam number level whose line is blamed then
+-- @treturn string
+function run.modseq(value, what, level)
+  if type(value) == "number" and value >= 0 and value % 1 == 0 and value <= 2 ^ 53 then
+    return ("%.0f"):format(value)
+  end
+  if type(value) == "string" and value:find("^%d+$") and #value <= 19 then return value end
+  error(("%s: a mod-sequence is a whole number, or its digits"):format(what), level + 1)
+end
+
 --- Why a set must not be used now: it was found elsewhere, or is "$" and the server does not know that.
 -- Raises where numbers of one kind are used as the other.
 -- @treturn ?table err
@@ -225,6 +238,7 @@ function run.finish(pump, id, command, options, collect, deadline)
     elseif kind == "done" then
       if b == "ALERT" then events.dispatch(pump, { type = "alert", text = d }) end
       if a == "OK" and limited then return true, "MESSAGELIMIT", limited, d end
+      if b == "HIGHESTMODSEQ" and pump.mailbox then pump.mailbox.highestmodseq = c end -- of EXPUNGE, STORE, FETCH
       if a == "OK" then return true, b, c, d end
       local err = run.refusal(pump, command, a, b, c, d)
       if (pump.alert_count or 0) > alerts then err.alert = pump.alerts[#pump.alerts] end

@@ -11,11 +11,12 @@ local adapter = require "mail.io.adapter"
 local fd = {}
 
 -- Drives an object of the core that answers step() with "wait", descriptor, what, seconds until it
--- is "done" or "fail". Returns its answer behind "done", or nil, error.
-local function drive(host, step, deadline, kind, where)
+-- is "done" or "fail". Returns its answer behind "done", or nil, error. The wait is given the object, which
+-- owns the descriptor: a loop that lets go of that later than the wait ends holds the object as long.
+local function drive(host, object, deadline, kind, where)
   local known
   while true do
-    local answer, a, what, seconds = step()
+    local answer, a, what, seconds = object:step(host.now())
     if answer == "wait" and a and a ~= known then
       host.forget(a) -- a new descriptor, whatever the loop knew under its number
       known = a
@@ -29,7 +30,7 @@ local function drive(host, step, deadline, kind, where)
     if left <= 0 then return nil, Err.new { kind = "timeout", message = where .. ": no connection in time" } end
     if not seconds or seconds > left then seconds = left end
     local ok, why = true, nil
-    if a then ok, why = host.wait(a, what, seconds) else host.sleep(seconds) end
+    if a then ok, why = host.wait(a, what, seconds, object) else host.sleep(seconds) end
     if ok ~= true and why ~= "timeout" then
       if Err.is(why) then return nil, why end
       if type(why) ~= "string" then adapter.broken(host, adapter.words(ok, why)) end
@@ -58,25 +59,42 @@ local function guard(host, conn)
   return value
 end
 
--- Resolves `name` and connects to the first address that answers.
--- @tparam table host the adapter
+--- Resolves a name by the core's own resolver.
+-- @tparam table host `wait`, `forget`, `now`, `sleep` of an adapter
+-- @tparam string name host name or address literal
+-- @tparam table options dns_servers
+-- @tparam number deadline
+-- @treturn {string,...} addresses; or nil, err
+function fd.resolve(host, name, options, deadline)
+  local resolver = core.resolver(name, { servers = options.dns_servers })
+  local addresses, err = drive(host, resolver, deadline, "dns", name)
+  finish(host, resolver)
+  return addresses, err
+end
+
+--- Resolves `name` and connects to the first address that answers (RFC 8305).
+-- @tparam table host as for `fd.resolve`
 -- @tparam string name host name or address literal
 -- @tparam number port
 -- @tparam table options local_address, dns_servers
 -- @tparam number deadline
--- @treturn conn, and a value that must live as long as that; or nil, err
-local function connect(host, name, port, options, deadline)
-  local refusal = adapter.refusal(host)
-  if refusal then return nil, refusal end
-  local resolver = core.resolver(name, { servers = options.dns_servers })
-  local addresses, err = drive(host, function() return resolver:step() end, deadline, "dns", name)
-  finish(host, resolver)
+-- @treturn number the connected socket, the caller's; or nil, err
+function fd.dial(host, name, port, options, deadline)
+  local addresses, err = fd.resolve(host, name, options, deadline)
   if not addresses then return nil, err end
   local dial = core.dial(addresses, port, { local_address = options.local_address })
   local socket
-  socket, err = drive(host, function() return dial:step(host.now()) end, deadline, "connect",
+  socket, err = drive(host, dial, deadline, "connect",
     ("%s:%d"):format(name, port))
   finish(host, dial)
+  return socket, err
+end
+
+-- A connection, and a value that must live as long as that; or nil, err.
+local function connect(host, name, port, options, deadline)
+  local refusal = adapter.refusal(host)
+  if refusal then return nil, refusal end
+  local socket, err = fd.dial(host, name, port, options, deadline)
   if not socket then return nil, err end
   -- Its number may be that of a connection which was collected without being closed.
   host.forget(socket)
