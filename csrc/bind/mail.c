@@ -20,11 +20,8 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_want(L);
   lm_open_os(L);
   lm_open_mime(L);
-<<<<<<< HEAD
   lm_open_message(L);
-=======
   lm_open_compose(L);
->>>>>>> codec
   lm_open_dial(L);
   lm_open_tls(L);
   lm_open_sasl(L);
