@@ -72,7 +72,7 @@ static size_t *find_limit(struct lm_mime_limits *l, const char *name) {
 }
 
 /* The table of limits at `i`; nil: the defaults. */
-static void checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
+void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
   *out = (struct lm_mime_limits)LM_MIME_LIMITS_DEFAULT;
   if (lua_isnoneornil(L, i)) return;
   luaL_checktype(L, i, LUA_TTABLE);
@@ -104,7 +104,7 @@ static int message_parse(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
   struct lm_mime_limits limits;
   struct lm_message *m;
-  checkmimelimits(L, 2, &limits);
+  lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
   lua_createtable(L, 1, 0);
@@ -119,7 +119,7 @@ static int message_file(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   struct lm_mime_limits limits;
   struct lm_message *m;
-  checkmimelimits(L, 2, &limits);
+  lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
   if (lm_file_read(&m->file, path)) return read_tree(L, m, m->file.text);
@@ -131,7 +131,7 @@ static int message_file(lua_State *L) {
 /* message_new(limits or nil) -> an empty message, for put() and finish() */
 static int message_new(lua_State *L) {
   struct lm_mime_limits limits;
-  checkmimelimits(L, 1, &limits);
+  lm_checkmimelimits(L, 1, &limits);
   fresh(L)->limits = limits;
   return 1;
 }
@@ -430,34 +430,6 @@ static int span(lua_State *L) {
   return 3;
 }
 
-/* --- what is wrong ---------------------------------------------------------------------------------- */
-
-/* defects() -> array of {what=, offset= from 1 on} of the structure, how many there were */
-static int defects(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  size_t i;
-  lua_newtable(L);
-  for (i = 0; i < m->tree.defects_n; i++) {
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, m->tree.defects[i].why);
-    lua_setfield(L, -2, "what");
-    lm_push_u64(L, m->tree.defects[i].offset + 1);
-    lua_setfield(L, -2, "offset");
-    lua_rawseti(L, -2, (int)i + 1);
-  }
-  lm_push_u64(L, m->tree.defects_all);
-  return 2;
-}
-
-/* content_defects(i) -> how many octets of the content break its transfer encoding */
-static int content_defects(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  size_t n;
-  decoded(L, m, lm_checkpart(L, m), &n);
-  lm_push_u64(L, n);
-  return 1;
-}
-
 /* count() -> parts in all, octets in all */
 static int count(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
@@ -517,9 +489,9 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"epilogue", epilogue},
                                            {"sub", sub},
                                            {"span", span},
-                                           {"defects", defects},
+                                           {"check", lm_message_check},
                                            {"count", count},
-                                           {"content_defects", content_defects},
+
                                            {NULL, NULL}};
 
 static const luaL_Reg makers[] = {{"message_parse", message_parse},

@@ -36,7 +36,13 @@ static inline struct lm_str lm_message_sub(const struct lm_message *m, size_t fr
   return (struct lm_str){m->tree.text.p + from, to - from};
 }
 
+/* A table of limits at `i` (nil: the defaults); an unknown name is an argument error. */
+void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out);
+
 /* Methods over header fields. */
 extern const luaL_Reg lm_field_methods[];
+
+/* check() -> array of {what=, offset= from 1 on, field=} of all that is wrong, how many there were */
+int lm_message_check(lua_State *L);
 
 #endif

@@ -10,6 +10,7 @@
 
 void lm_open_mime(lua_State *L);    /* l_mime.c: addresses, encoded words, charsets, dates */
 void lm_open_message(lua_State *L); /* l_message.c: messages and their parts */
+void lm_open_reader(lua_State *L);  /* l_reader.c: messages in pieces */
 void lm_open_compose(lua_State *L); /* l_compose.c: header fields, transfer encodings */
 void lm_open_box(lua_State *L);     /* l_box.c: what all sessions share */
 void lm_open_want(lua_State *L);    /* l_want.c: option tables */
