@@ -10,6 +10,7 @@
 
 void lm_open_mime(lua_State *L);    /* l_mime.c: addresses, encoded words, charsets, dates */
 void lm_open_compose(lua_State *L); /* l_compose.c: header fields, transfer encodings */
+void lm_open_text(lua_State *L);    /* l_text.c: HTML as text, format=flowed, previews */
 void lm_open_box(lua_State *L);     /* l_box.c: what all sessions share */
 void lm_open_want(lua_State *L);    /* l_want.c: option tables */
 void lm_open_os(lua_State *L);      /* l_os.c: poller, connections, clock */
