@@ -23,6 +23,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_message(L);
   lm_open_reader(L);
   lm_open_compose(L);
+  lm_open_text(L);
   lm_open_dial(L);
   lm_open_tls(L);
   lm_open_sasl(L);

@@ -75,10 +75,11 @@ static size_t q_cost(char c) {
   return is_q_plain(c) || c == ' ' ? 1 : 3;
 }
 
-static bool is_q_shorter(struct lm_str s) {
+/* Q can be read without a decoder: it may be longer than B by half. */
+static bool is_q_better(struct lm_str s) {
   size_t q = 0, i;
   for (i = 0; i < s.n; i++) q += q_cost(s.p[i]);
-  return q <= (s.n + 2) / 3 * 4;
+  return q <= (s.n + 2) / 3 * 6;
 }
 
 /* The end of the character that begins at `i`. */
@@ -128,7 +129,7 @@ static bool put_word(struct lm_fold *f, struct lm_str s, bool q) {
 }
 
 static bool put_words(struct lm_fold *f, struct lm_str s) {
-  bool q = is_q_shorter(s);
+  bool q = is_q_better(s);
   while (s.n) {
     size_t room, n;
     if (!lm_fold_space(f, LEAST, CODED)) return false;

@@ -4,6 +4,9 @@
 */
 #include "mime/addr.h"
 #include "mime/charset.h"
+#include "mime/flowed.h"
+#include "mime/fold.h"
+#include "mime/html.h"
 #include "mime/idn.h"
 #include "mime/recipients.h"
 #include "mime/transfer.h"
@@ -105,6 +108,46 @@ static bool transfers(struct lm_arena *a) {
   return ok;
 }
 
+static bool field(struct lm_buf *out) {
+  struct lm_fold f;
+  struct lm_str words = LM_STR("Gr\xC3\xBC\xC3\x9F"
+                               "e an alle, die dieses lesen k\xC3\xB6nnen");
+  return lm_fold_begin(&f, out, LM_STR("Subject"), false) && lm_fold_text(&f, words) &&
+         lm_fold_tokens(&f, LM_STR("a, \"b c\" <d@e>")) &&
+         lm_fold_param(&f, LM_STR("filename"), words) &&
+         lm_fold_param(&f, LM_STR("a"), LM_STR("b c")) && lm_fold_end(&f);
+}
+
+static bool flowed(struct lm_buf *out) {
+  struct lm_str text = LM_STR(
+      "> a long line that is to be wrapped since it has more than so many characters\n-- \n");
+  return lm_flowed_write(text, out) && lm_flowed_read(text, true, out);
+}
+
+static bool html(struct lm_buf *out) {
+  struct lm_html h;
+  lm_html_init(&h, true, SIZE_MAX);
+  return lm_html_put(
+             &h, out,
+             LM_STR("<blockquote><ol><li>a &lt; &foo; &euro;<hr><pre>\n x</pre><img alt=x><table>"
+                    "<td>a<td>b</table><a href='http://x/?a&amp;b'>c</a>")) &&
+         lm_html_end(&h, out) && lm_preview(LM_STR("a b \xFF"), 9, out);
+}
+
+/* Those that append to a buffer, which grows at each step from a small one. */
+static bool texts(struct lm_arena *a) {
+  static bool (*const all[])(struct lm_buf *) = {field, flowed, html};
+  bool ok = true;
+  size_t i;
+  (void)a;
+  for (i = 0; ok && i < 3; i++) {
+    struct lm_buf out = {NULL, 0, 0, 0};
+    ok = all[i](&out);
+    lm_buf_free(&out);
+  }
+  return ok;
+}
+
 /* Lets the first allocation fail, then the second, and so on, until all goes well. */
 static void torture(bool (*run)(struct lm_arena *), const char *name) {
   long nth;
@@ -132,5 +175,6 @@ int main(void) {
   torture(envelope, "envelope");
   torture(recipients, "recipients");
   torture(transfers, "transfers");
+  torture(texts, "texts");
   return check_end();
 }
