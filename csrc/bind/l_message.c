@@ -23,6 +23,7 @@ static int scratch_gc(lua_State *L) {
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
   lm_buf_free(&s->flowed);
+  lm_converters_free(&s->converters);
   return 0;
 }
 
@@ -370,12 +371,15 @@ static int text(lua_State *L) {
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_params params;
   struct lm_media media;
+  struct lm_text_kind kind;
   struct lm_str utf8;
   size_t defects;
   read_params(L, m, part->type, &params);
   lm_tree_media(part, &media);
-  if (!lm_content_text(&m->scratch->arena, lm_params_get(&params, LM_STR("charset")),
-                       lm_media_is(&media, "text", "html"), decoded(L, m, part, &defects), &utf8))
+  kind.charset = lm_params_get(&params, LM_STR("charset"));
+  kind.html = lm_media_is(&media, "text", "html");
+  kind.kept = &m->scratch->converters;
+  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
     return lm_no_memory(L);
   if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
   return push_lines(L, m, utf8);
