@@ -103,14 +103,13 @@ struct lm_mime_limits {
 };
 
 #define LM_MIME_LIMITS_DEFAULT                                                                     \
-  {                                                                                                \
-    .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000      \
-  }
+  { .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000 }
 
 enum {
-  LM_BOUNDARY = 512,   /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
-  LM_DELIMITER = 1024, /* ... of the whole line: what is held back until it ends */
-  LM_DEFECTS = 1000    /* that are listed; others are counted */
+  LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
+  LM_DELIMITER = 1024,  /* ... of the whole line: what is held back until it ends */
+  LM_TNEF_FILES = 1000, /* of one winmail.dat */
+  LM_DEFECTS = 1000     /* that are listed; others are counted */
 };
 
 /* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
