@@ -9,6 +9,8 @@
 #include "bind/compat.h"
 
 void lm_open_mime(lua_State *L);    /* l_mime.c: addresses, encoded words, charsets, dates */
+void lm_open_message(lua_State *L); /* l_message.c: messages and their parts */
+void lm_open_reader(lua_State *L);  /* l_reader.c: messages in pieces */
 void lm_open_compose(lua_State *L); /* l_compose.c: header fields, transfer encodings */
 void lm_open_text(lua_State *L);    /* l_text.c: HTML as text, format=flowed, previews */
 void lm_open_box(lua_State *L);     /* l_box.c: what all sessions share */

@@ -1,0 +1,37 @@
+/*
+** file.h: whole files: read or mapped into memory, and written anew without ever replacing one.
+*/
+#ifndef LM_OS_FILE_H
+#define LM_OS_FILE_H
+
+#include "base/lm.h"
+
+enum { LM_FILE_MAP = 1048576 }; /* octets: smaller files are read, which is faster */
+
+struct lm_file {
+  struct lm_str text;
+  bool mapped;
+  int error; /* errno, where a call failed */
+};
+
+/* The content of the file at `path`. A large regular file is mapped: it must not be cut short while it
+** is held. False with `error` set. */
+bool lm_file_read(struct lm_file *f, const char *path);
+
+/* Gives the memory back; a cleared struct is fine. */
+void lm_file_free(struct lm_file *f);
+
+bool lm_file_is_folder(const char *path);
+
+enum lm_file_mode {
+  LM_FILE_NEW,    /* a file or link of that name is an error: EEXIST */
+  LM_FILE_REPLACE /* what is there is overwritten; not through a symbolic link */
+};
+
+/* True for the error that LM_FILE_NEW gives where something of that name is there. */
+bool lm_file_exists_error(int error);
+
+/* Writes `text` to a file; what could not be written whole is removed. 0 or errno. */
+int lm_file_write(const char *path, struct lm_str text, enum lm_file_mode mode);
+
+#endif
