@@ -185,7 +185,8 @@ function report.delivery_status(options)
   want(options, DELIVERY, what)
   if #options.recipients == 0 then error(what .. ": option 'recipients' is empty", 2) end
   for i, r in ipairs(options.recipients) do want(r, RECIPIENT, ("%s: recipients[%d]"):format(what, i)) end
-  return fields.guard(delivery, options)
+  local made, err = fields.guard(3, delivery, options)
+  return made, err
 end
 
 -- --- disposition ----------------------------------------------------------------------------------
@@ -236,7 +237,8 @@ end
 -- @treturn table a composed message whose envelope has no sender; or nil, err
 function report.disposition(options)
   want(options, DISPOSITION, "mail.message.disposition")
-  return fields.guard(disposition, options)
+  local made, err = fields.guard(3, disposition, options)
+  return made, err
 end
 
 return report

@@ -19,7 +19,7 @@ local function compose() return require "mail.message.compose" end
 -- Options of the reply itself, and fields of the new message, which `compose.new` checks.
 local function split(options, what, own)
   local fields = {}
-  if options ~= nil and type(options) ~= "table" then want(options, {}, what, 2) end
+  if options ~= nil and type(options) ~= "table" then want(options, {}, what, 3) end
   for name, value in pairs(options or {}) do
     if not own[name] then fields[name] = value end
   end
@@ -30,7 +30,7 @@ local function check(options, what, names)
   for name in pairs(names) do
     local value, kinds = options and options[name], OWN[name]
     if value ~= nil and not ("|" .. kinds:gsub("%?$", "") .. "|"):find("|" .. type(value) .. "|", 1, true) then
-      error(("%s: option '%s' must be %s, got %s"):format(what, name, kinds:gsub("%?$", ""), type(value)), 3)
+      error(("%s: option '%s' must be %s, got %s"):format(what, name, kinds:gsub("%?$", ""), type(value)), 4)
     end
   end
 end
@@ -101,7 +101,7 @@ end
 -- Who sends the answer: the user's `from`, else the first whom the original was sent to.
 local function own_address(original, fields, what)
   if fields.from == nil then fields.from = mailboxes(original.to)[1] end
-  if fields.from == nil then error(what .. ": option 'from' is missing: the original names nobody", 3) end
+  if fields.from == nil then error(what .. ": option 'from' is missing: the original names nobody", 4) end
   local own = fields.from
   if type(own) == "string" then own = core.address_list(own) end
   if type(own) == "table" and own.address then own = { own } end
@@ -220,7 +220,7 @@ function reply.reply(original, options)
     fields.subject = prefixed("Re:", original.subject, KNOWN_RE)
   end
   add_quote(original, options, fields)
-  local made, err = compose().new(fields)
+  local made, err = compose().create(fields, what, 2)
   return made, err
 end
 
@@ -290,7 +290,7 @@ function reply.forward(original, options)
   options = options or {}
   check(options, what, FORWARD)
   if options.as and options.as ~= "inline" and options.as ~= "attachment" then
-    error(what .. ": 'as' must be \"inline\" or \"attachment\"", 2)
+    error(what .. ": 'as' must be \"inline\" or \"attachment\"", 3)
   end
   fields.attachments = {}
   for i, a in ipairs(options.attachments or {}) do fields.attachments[i] = a end
@@ -307,7 +307,7 @@ function reply.forward(original, options)
   end
   if fields.subject == nil then fields.subject = prefixed("Fwd:", original.subject, { "^fwd?%s*:", "^wg%s*:" }) end
   local made
-  made, err = compose().new(fields)
+  made, err = compose().create(fields, what, 2)
   return made, err
 end
 
