@@ -12,6 +12,7 @@
 #include "bind/open.h"
 #include "bind/push_mime.h"
 #include "mime/content.h"
+#include "mime/flowed.h"
 
 enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
 
@@ -21,6 +22,7 @@ static int scratch_gc(lua_State *L) {
   struct lm_scratch *s = lm_checkself(L);
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
+  lm_buf_free(&s->flowed);
   return 0;
 }
 
@@ -36,6 +38,7 @@ static int message_gc(lua_State *L) {
 static void tidy(struct lm_scratch *s) {
   lm_arena_reset(&s->arena);
   if (s->buf.cap > BUF_KEPT) lm_buf_free(&s->buf);
+  if (s->flowed.cap > BUF_KEPT) lm_buf_free(&s->flowed);
 }
 
 struct lm_message *lm_checkmessage(lua_State *L) {
@@ -338,12 +341,20 @@ static int size(lua_State *L) {
   return 1;
 }
 
-/* UTF-8 with lines that end in LF, on the top of the stack. */
-static int push_text(lua_State *L, struct lm_message *m, struct lm_str charset, bool html,
-                     struct lm_str bytes) {
-  struct lm_str utf8;
+/* Puts flowed lines together (RFC 3676 §4); the result ends lines in LF. */
+static struct lm_str unflowed(lua_State *L, struct lm_message *m, const struct lm_params *params,
+                              struct lm_str utf8) {
+  struct lm_buf *b = &m->scratch->flowed;
+  if (!lm_str_ieq(lm_params_get(params, LM_STR("format")), LM_STR("flowed"))) return utf8;
+  lm_buf_clear(b);
+  if (!lm_flowed_read(utf8, LM_IS(lm_params_get(params, LM_STR("delsp")), "yes"), b))
+    lm_no_memory(L);
+  return lm_buf_str(b);
+}
+
+/* On the top of the stack, with lines that end in LF. */
+static int push_lines(lua_State *L, struct lm_message *m, struct lm_str utf8) {
   char *p;
-  if (!lm_content_text(&m->scratch->arena, charset, html, bytes, &utf8)) return lm_no_memory(L);
   if (utf8.n == 0 || memchr(utf8.p, '\r', utf8.n) == NULL) {
     lm_pushstr(L, utf8);
     return 1;
@@ -353,17 +364,21 @@ static int push_text(lua_State *L, struct lm_message *m, struct lm_str charset, 
   return 1;
 }
 
-/* text(i) -> the content as UTF-8 text */
+/* text(i) -> the content as UTF-8 text, lines end in LF */
 static int text(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_params params;
   struct lm_media media;
+  struct lm_str utf8;
   size_t defects;
   read_params(L, m, part->type, &params);
   lm_tree_media(part, &media);
-  return push_text(L, m, lm_params_get(&params, LM_STR("charset")),
-                   lm_media_is(&media, "text", "html"), decoded(L, m, part, &defects));
+  if (!lm_content_text(&m->scratch->arena, lm_params_get(&params, LM_STR("charset")),
+                       lm_media_is(&media, "text", "html"), decoded(L, m, part, &defects), &utf8))
+    return lm_no_memory(L);
+  if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
+  return push_lines(L, m, utf8);
 }
 
 /* raw(i) -> header and content as they stand; raw_body(i) -> the content; raw_head(i) -> the header, with

@@ -15,6 +15,7 @@
 struct lm_scratch {
   struct lm_arena arena;
   struct lm_buf buf;
+  struct lm_buf flowed;
 };
 
 struct lm_message {
