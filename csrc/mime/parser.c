@@ -392,9 +392,11 @@ static bool read_type(struct lm_parser *p, struct lm_str value) {
     p->r.shape = LM_MIME_MULTIPART;
     p->r.digest = LM_IS(m.subtype, "digest");
     if (!lm_params_read(&p->arena, value, p->limits.parameters, &params)) return false;
-    p->r.boundary = lm_params_get(&params, LM_STR("boundary"));
-  } else if (LM_IS(m.type, "message") && (LM_IS(m.subtype, "rfc822") ||
-                                          LM_IS(m.subtype, "global") || LM_IS(m.subtype, "news"))) {
+    p->r.boundary = lm_arena_copy(&p->arena, lm_params_get(&params, LM_STR("boundary")));
+    return p->r.boundary.p != NULL;
+  }
+  if (LM_IS(m.type, "message") &&
+      (LM_IS(m.subtype, "rfc822") || LM_IS(m.subtype, "global") || LM_IS(m.subtype, "news"))) {
     p->r.shape = LM_MIME_MESSAGE;
   }
   return true;
@@ -462,6 +464,7 @@ static enum step end_header(struct lm_parser *p, struct lm_mime_event *ev) {
   ev->shape = f->shape;
   ev->transfer = p->r.transfer;
   ev->digest = p->depth > 1 && p->frames[p->depth - 2].digest;
+  consume_to(p, here(p)); /* how far the header was looked through says nothing of the body */
   p->line_start = true;
   p->state = f->shape == LM_MIME_LEAF ? BODY : f->shape == LM_MIME_MULTIPART ? PREAMBLE : OPEN;
   return STEP_EVENT;
