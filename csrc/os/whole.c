@@ -1,11 +1,11 @@
 /*
-** file.c: whole files.
+** whole.c: whole files.
 */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE 1 /* O_NOFOLLOW, O_CLOEXEC */
 #endif
 
-#include "os/file.h"
+#include "os/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 enum { PIECE = 65536 };
 
-static bool map(struct lm_file *f, int fd, size_t size) {
+static bool map(struct lm_whole *f, int fd, size_t size) {
   void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (p == MAP_FAILED) return false;
   f->text = (struct lm_str){p, size};
@@ -25,7 +25,7 @@ static bool map(struct lm_file *f, int fd, size_t size) {
 }
 
 /* Reads to the end: the size is a hint only, for pipes have none. */
-static bool read_all(struct lm_file *f, int fd, size_t hint) {
+static bool read_all(struct lm_whole *f, int fd, size_t hint) {
   size_t room = hint + 1;
   size_t n = 0;
   char *p = malloc(room);
@@ -49,7 +49,7 @@ static bool read_all(struct lm_file *f, int fd, size_t hint) {
   return false;
 }
 
-static bool take(struct lm_file *f, int fd) {
+static bool take(struct lm_whole *f, int fd) {
   struct stat st;
   size_t size;
   if (fstat(fd, &st) != 0) return false;
@@ -58,36 +58,36 @@ static bool take(struct lm_file *f, int fd) {
     return false;
   }
   size = st.st_size > 0 ? (size_t)st.st_size : 0;
-  if (S_ISREG(st.st_mode) && size >= LM_FILE_MAP && map(f, fd, size)) return true;
+  if (S_ISREG(st.st_mode) && size >= LM_WHOLE_MAP && map(f, fd, size)) return true;
   errno = ENOMEM;
   return read_all(f, fd, size);
 }
 
-bool lm_file_read(struct lm_file *f, const char *path) {
+bool lm_whole_read(struct lm_whole *f, const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   bool ok;
-  *f = (struct lm_file){{NULL, 0}, false, 0};
+  *f = (struct lm_whole){{NULL, 0}, false, 0};
   ok = fd >= 0 && take(f, fd);
   if (!ok) f->error = errno;
   if (fd >= 0) close(fd);
   return ok;
 }
 
-void lm_file_free(struct lm_file *f) {
+void lm_whole_free(struct lm_whole *f) {
   void *p = (void *)(uintptr_t)f->text.p;
   if (f->mapped)
     munmap(p, f->text.n);
   else
     free(p);
-  *f = (struct lm_file){{NULL, 0}, false, 0};
+  *f = (struct lm_whole){{NULL, 0}, false, 0};
 }
 
-bool lm_file_is_folder(const char *path) {
+bool lm_whole_is_folder(const char *path) {
   struct stat st;
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-bool lm_file_exists_error(int error) {
+bool lm_whole_exists_error(int error) {
   return error == EEXIST;
 }
 
@@ -101,8 +101,8 @@ static int write_all(int fd, struct lm_str text) {
   return 0;
 }
 
-int lm_file_write(const char *path, struct lm_str text, enum lm_file_mode mode) {
-  int how = mode == LM_FILE_NEW ? O_EXCL : O_TRUNC;
+int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
+  int how = mode == LM_WHOLE_NEW ? O_EXCL : O_TRUNC;
   int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0666);
   int error;
   if (fd < 0) return errno;
