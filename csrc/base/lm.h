@@ -103,14 +103,20 @@ struct lm_mime_limits {
 };
 
 #define LM_MIME_LIMITS_DEFAULT                                                                     \
-  {                                                                                                \
-    .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000      \
-  }
+  { .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000 }
 
 enum {
-  LM_BOUNDARY = 512,   /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
+  LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
   LM_DELIMITER = 1024, /* ... of the whole line: what is held back until it ends */
   LM_DEFECTS = 1000    /* that are listed; others are counted */
+};
+
+/* Limits of signed messages (DKIM, ARC): headers of any size are held in memory while the body passes
+** by, and each signature of a message costs two digests and a question to DNS. */
+enum {
+  LM_SIGN_HEADER = 16777216, /* octets of a message's header */
+  LM_SIGN_FIELDS = 10000,    /* fields of it */
+  LM_SIGN_TAGS = 64          /* tags of one signature or record: RFC 6376 knows 14 */
 };
 
 /* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
