@@ -84,54 +84,40 @@ end
 
 -- --- watching -----------------------------------------------------------------------------------------
 
--- Until mail has come: true; or nil, err. Whoever wants the rules applied on other news looks for other
--- events here.
-local function news(events)
+local function options_of(url)
+  local bare = not url:find "^imaps?://[^@]*:[^@]+@"
+  return {
+    host = url, password = bare and os.getenv "MAIL_PASSWORD" or nil, ssl = { ca_file = o["ca-file"] },
+    log = o.log and io.stderr or nil,
+  }
+end
+
+-- Applies the rules, and ends.
+local function once(name, url)
+  local imap = assert(mail.imap.connect(options_of(url)))
+  assert(imap:select "INBOX")
+  assert(apply(name, imap))
+  imap:logout()
+end
+
+-- After which events the rules are applied: on a new connection, and when mail has come.
+local APPLIES = { connected = true, new = true }
+
+-- Stays with one account, through lost connections. One that is lost while the rules are applied is told of by the
+-- next event, and they are applied again on the next.
+local function keep(name, url)
+  local options = options_of(url)
+  options.existing, options.readonly, options.connection = false, false, true
+  local events = mail.imap.watch(options)
   while true do
     local event, err = events:next()
-    if not event then return nil, err end
-    if event.type == "exists" then return true end
-  end
-end
-
--- Applies the rules, and again with each arrival: the error that ended it; or nil when all is done. The
--- watch begins first, so that nothing comes unseen between the two.
-local function follow(name, imap)
-  local events
-  local ok, err = imap:select "INBOX"
-  if ok and not o.once then
-    events, err = imap:idle()
-    if events then io.stderr:write(name, ": watching ", tostring(imap), "\n") end
-    ok = events
-  end
-  if ok then ok, err = apply(name, imap) end
-  if not ok or o.once then return err end
-  while ok do
-    ok, err = news(events)
-    if ok then ok, err = apply(name, imap) end
-  end
-  return err or mail.err.new { kind = "closed", message = "the server has ended the session", temporary = true }
-end
-
--- Stays with one account, through lost connections.
-local function keep(name, url)
-  local delay = 1
-  while true do
-    local bare = not url:find "^imaps?://[^@]*:[^@]+@"
-    local imap, err = mail.imap.connect {
-      host = url, password = bare and os.getenv "MAIL_PASSWORD" or nil, ssl = { ca_file = o["ca-file"] },
-      log = o.log and io.stderr or nil,
-    }
-    if imap then
-      delay = 1
-      err = follow(name, imap)
-      imap:close()
-      if not err then return end
+    if not event then error(err, 0) end
+    if event.type == "connected" then
+      io.stderr:write(name, ": watching ", tostring(event.session), "\n")
+    elseif event.type == "disconnected" then
+      io.stderr:write(("%s: %s; again in %.0f s\n"):format(name, tostring(event.err), event.retry_in))
     end
-    if o.once or not err.temporary then error(err, 0) end
-    io.stderr:write(("%s: %s; again in %d s\n"):format(name, tostring(err), delay))
-    mail.loop.sleep(delay)
-    delay = math.min(delay * 2, 300)
+    if APPLIES[event.type] and events.session then apply(name, events.session) end
   end
 end
 
@@ -139,7 +125,8 @@ support.main(function()
   io.stdout:setvbuf "line"
   if #o < 2 then support.die("which two accounts? see --help", 2) end
   mail.loop.run(function()
-    mail.loop.spawn(keep, "work", o[1])
-    mail.loop.spawn(keep, "home", o[2])
+    local stay = o.once and once or keep
+    mail.loop.spawn(stay, "work", o[1])
+    mail.loop.spawn(stay, "home", o[2])
   end)
 end)

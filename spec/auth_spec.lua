@@ -2,6 +2,8 @@
 
 local auth = require "mail.auth"
 local core = require "mail.core"
+local mail = require "mail"
+local servers = require "spec.servers"
 
 local USER = { name = "USER", plaintext = true, offered = true }
 local APOP = { name = "APOP", plaintext = false, offered = true, on_demand = true }
@@ -100,4 +102,48 @@ describe("a SASL exchange", function()
     assert.equal("EXTERNAL SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 "
       .. "SCRAM-SHA-1 OAUTHBEARER XOAUTH2 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN NTLM ANONYMOUS", table.concat(names, " "))
   end)
+end)
+
+-- Cyrus offers SCRAM-…-PLUS and knows but the binding of old TLS, which TLS 1.3 has not.
+describe("a channel binding that the server does not know", function()
+  local cyrus, why = servers.cyrus()
+  if not cyrus then return pending(why) end
+
+  -- The session, or nil and the error; and how often a login was tried.
+  local function connect(protocol, more)
+    local tries = 0
+    local o = { host = "localhost", port = cyrus.ports[protocol .. "s"], user = cyrus.user, password = cyrus.password,
+      ssl = { ca_file = cyrus.ca_file }, timeout = 20, log = function(direction, line)
+        if direction == "C" and line:find "AUTH" then tries = tries + 1 end
+      end }
+    for name, value in pairs(more or {}) do o[name] = value end
+    local session, err = mail[protocol].connect(o)
+    return session, err, tries
+  end
+
+  for _, protocol in ipairs { "imap", "pop3" } do
+    it("is done without, over " .. protocol, function()
+      local session, _, tries = assert(connect(protocol))
+      assert.equal(2, tries)
+      assert(session:noop())
+      session:close()
+    end)
+
+    it("is an error where the user demands it, over " .. protocol, function()
+      for _, more in ipairs { { channel_binding = "tls-exporter" }, { mechanism = "SCRAM-SHA-256-PLUS" },
+          { mechanism_floor = "SCRAM-SHA-1-PLUS" } } do
+        local session, err = connect(protocol, more)
+        assert.is_nil(session)
+        assert.is_true(err.kind == "auth" or err.kind == "unsupported", err.message)
+      end
+    end)
+
+    it("is no reason to try a wrong password again, over " .. protocol, function()
+      local session, err, tries = connect(protocol, { password = "wrong" })
+      assert.same({ nil, "auth", 2 }, { session, err.kind, tries })
+      session, err, tries = connect(protocol, { password = "wrong", channel_binding = false })
+      assert.same({ nil, "auth", 1 }, { session, err.kind, tries })
+      assert.matches("authentication failure", err.message)
+    end)
+  end
 end)

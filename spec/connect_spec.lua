@@ -43,6 +43,8 @@ describe("options", function()
       { "smtp", "submission://h.example", "h.example", 587, "starttls" },
       { "smtp", "smtp://h.example:25", "h.example", 25, "starttls" },
       { "smtp", "h.example", "h.example", 465, "implicit" },
+      { "smtp", "[IPv6:2001:db8::1]", "2001:db8::1", 465, "implicit" },
+      { "smtp", "[192.0.2.1]", "192.0.2.1", 465, "implicit" },
     } do
       local o = settled(row[1], row[2])
       assert.same({ row[3], row[4], row[5], row[6], row[7] }, { o.host, o.port, o.tls, o.user, o.password }, row[2])

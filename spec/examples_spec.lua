@@ -441,15 +441,18 @@ local function run_block(code, user)
   local ports = { smtp = server.ports.exim_submissions, pop3 = server.ports.pop3s, imap = server.ports.imaps }
   local stand_in = {}
   for protocol, port in pairs(ports) do
-    local function connect(options)
-      local o = { host = "localhost", port = port, tls = "implicit", user = user.name, password = user.password,
-        ssl = { ca_file = server.ca_file } }
-      local given = type(options) == "table" and options or { host = options }
+    local function placed(options)
+      local given, o = type(options) == "table" and options or { host = options }, {}
       assert(given.host:find(protocol .. ".example.com", 1, true) or given.host:find "^pop3?s://", given.host)
-      o.timeout = given.timeout
-      return mail[protocol].connect(o)
+      for name, value in pairs(given) do o[name] = value end
+      o.host, o.port, o.tls, o.ssl = "localhost", port, "implicit", { ca_file = server.ca_file }
+      o.user, o.password = user.name, user.password
+      return o
     end
-    stand_in[protocol] = setmetatable({ connect = connect }, { __index = mail[protocol] })
+    stand_in[protocol] = setmetatable({}, { __index = mail[protocol] })
+    for _, call in ipairs { "connect", "pool", "watch", "account" } do
+      stand_in[protocol][call] = function(options) return mail[protocol][call](placed(options)) end
+    end
   end
   setmetatable(stand_in, { __index = mail })
   local environment = setmetatable({
@@ -486,6 +489,9 @@ local EXPECTED = {
   { "pop:messages()", "^%S+ %d+$" },
   { '"accounts.txt"' },
   { "err.temporary", "^rejected SELECT nil Mailbox doesn't exist" },
+  { "mail.smtp.pool", "^20 sent$" },
+  { "mail.imap.watch", "^new %d+$" },
+  { "mail.imap.account", "^1 Grüße$", "^1$" },
   { "mail.loop.step(", "^1 messages$" },
   { "mail.smtp.session()", "^greeting 0 220 nil mx%.example%.org ready$", "^EHLO client%.example%.net$", "^wait$" },
 }

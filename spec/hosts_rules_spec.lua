@@ -56,6 +56,22 @@ describe("luv", function()
     assert.is_nil(out:find("goes on", 1, true))
   end)
 
+  it("does not let a peer that is gone end the program by SIGPIPE", function()
+    local ok, out = run [[
+      local uv = library("luv", "lua-luv")
+      loop.adapter "luv"
+      local pair = uv.pipe()
+      local reader, writer = uv.new_pipe(false), uv.new_pipe(false)
+      reader:open(pair.read)
+      writer:open(pair.write)
+      reader:close(function() writer:write("octets", function(failure) print(failure) writer:close() end) end)
+      uv.run()
+    ]]
+    if out == "missing" then return pending "lua-luv is not there for this Lua" end
+    assert.is_true(ok, out)
+    assert.equal("EPIPE", out)
+  end)
+
   it("leaves the program to end when nobody waits any more", function()
     local ok, out = run [[
       local uv = library("luv", "lua-luv")

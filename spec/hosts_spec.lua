@@ -48,12 +48,23 @@ local function real()
     password = user.password, ca_file = server.ca_file }
 end
 
+-- A name server and a proxy, where the machine has them.
+local function beside()
+  local dns = servers.dns { records = "_imaps._tcp.hosts.example SRV 0 1 993 mail.hosts.example\n"
+    .. "hosts.example MX 10 mail.hosts.example\nhosts.example TXT \"one\" \"two\"\nmute.hosts.example MUTE\n"
+    .. "mail.hosts.example A 127.0.0.1\n" }
+  local proxy = servers.proxy { kind = "socks5", login = true }
+  return dns and dns.servers, proxy and proxy.url
+end
+
 -- What the runner of that name said (see spec/hosts/table.lua), and its whole text.
 local function run(name)
   start_peers()
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
-  file:write("return ", literal { peer = ports, dovecot = real(), only = os.getenv "LM_HOSTS_ONLY" }, "\n")
+  local dns, proxy = beside()
+  file:write("return ", literal { peer = ports, dovecot = real(), dns = dns, proxy = proxy,
+    only = os.getenv "LM_HOSTS_ONLY" }, "\n")
   file:close()
   -- Libraries that this machine lacked are unpacked with what needs them.
   local libraries = "LD_LIBRARY_PATH=\"$(ls -d build/servers/hosts/usr/lib/*-linux-* 2>/dev/null)\" "

@@ -12,6 +12,8 @@
 -- `verdict` is "ok", "not ok" or "skip" (with `why`). spec/hosts/native.lua is a whole program of that kind, and
 -- spec/hosts/common.lua what such programs have in common. Nothing of busted is used. Further options:
 --   dovecot  {host=, imap=, imaps=, user=, password=, ca_file=}: a real server, for TLS; its checks are skipped without
+--   dns      "ADDRESS:PORT" of a name server with the records of spec/hosts_spec.lua, proxy  the URL of a SOCKS5 proxy:
+--            the checks of names and tunnels are skipped without
 --   cancel   function(handle): ends the wait of what `host.spawn` returned as handle; the waiting call must then
 --            return nil and an error of kind "cancelled". Without it calls are ended by close and by time.
 --   kills    true where `cancel` ends the coroutine itself, and nothing returns in it
@@ -20,8 +22,8 @@
 --
 -- An adapter without `spawn` does one thing at a time: what needs two coroutines is skipped.
 -- A check is `conformance.check(name, needs, function(c) … end)`: `needs` is a string with any of the words
--- "tasks", "cancel", "dovecot", "descriptors" (adapters with `wait`), "streams" (adapters with `dial`); `c` has the
--- helpers of Context below. It fails by raising, and by hanging for longer than PATIENCE.
+-- "tasks", "cancel", "dovecot", "dns", "proxy", "descriptors" (adapters with `wait`), "streams" (adapters with
+-- `dial`); `c` has the helpers of Context below. It fails by raising, and by hanging for longer than PATIENCE.
 
 local imap = require "mail.imap"
 local loop = require "mail.loop"
@@ -180,6 +182,8 @@ local function missing(c, needs)
   for word in needs:gmatch "%a+" do
     if word == "tasks" and not c.tasks then return "one thing at a time" end
     if word == "dovecot" and not c.dovecot then return "no real server here" end
+    if word == "dns" and not c.dns then return "no name server here" end
+    if word == "proxy" and not c.proxy then return "no proxy here" end
     if word == "cancel" and not (c.cancel and c.tasks) then return "waits cannot be cancelled" end
     if word == "nocancel" and c.cancel then return "waits are cancelled" end
     if word == "descriptors" and not rawget(c.host, "wait") then return "sockets of its own" end
@@ -247,7 +251,7 @@ function conformance.run(o)
   return passed, failed, skipped
 end
 
-for _, room in ipairs { "contract", "sessions", "transfers", "faults", "cancel" } do
+for _, room in ipairs { "contract", "sessions", "names", "transfers", "faults", "cancel", "pools" } do
   require("spec.conformance." .. room)(conformance.check)
 end
 

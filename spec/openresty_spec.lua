@@ -277,35 +277,32 @@ describe("Names in nginx", function()
       local s, err = mail.imap.connect { host = "[::1]", port = 1, tls = "none" } return err.kind, tostring(err) ]])
     assert.matches("^connect\nimap: 127.0.0.1:1: connection refused", outcome [[
       local s, err = mail.imap.connect { host = "127.0.0.1", port = 1, tls = "none" } return err.kind, tostring(err) ]])
-    assert.matches("^timeout\nimap: no%-such%-host%.example%.test: no address in time", outcome [[
+    assert.matches("^timeout\nimap: no%-such%-host%.example%.test: no answer from the name servers in time", outcome [[
       local s, err = imap { host = "no-such-host.example.test", resolver = "own", dns_servers = "127.0.0.1:1",
         timeout = 0.3 } return err.kind, tostring(err) ]])
   end)
 end)
 
--- A name server that nginx is told of, where there is a luajit to run it.
-local names
-if nginx and Keeper.shell "command -v luajit" then
-  local input = os.tmpname()
-  os.remove(input)
-  assert(Keeper.shell("mkfifo " .. input))
-  local output = io.popen("exec luajit " .. Keeper.quote(Keeper.root .. "/spec/support/names.lua") .. " < " .. input)
-  names = { output = output, input = assert(io.open(input, "w")) }
-  names.port = output:read "*n"
-  os.remove(input)
-end
+-- A name server that nginx is told of.
+local names = nginx and servers.dns { records = [[
+mail.example.test A 127.0.0.1
+mute.example.test MUTE
+_imaps._tcp.example.test SRV 0 1 993 mail.example.test
+example.test MX 10 mail.example.test
+example.test TXT "v=spf1 " "-all"
+]] }
 
 describe("nginx's resolver", function()
   local function named(name, fn)
     real(name, function()
-      if not names then return pending "no luajit to run a name server" end
-      fn(names.port)
+      if not names then return pending "there is no dnsmasq here" end
+      fn(names.ports.dns)
     end)
   end
 
   setup(function()
     if names then
-      nginx.options.values.NAMES = names.port
+      nginx.options.values.NAMES = names.ports.dns
       nginx.options.server = nginx.options.server .. [[
         location = /names {
           resolver 127.0.0.1:@NAMES valid=1s ipv6=off;
@@ -339,12 +336,36 @@ describe("nginx's resolver", function()
     assert.equal("timeout", list[1])
     assert.is_true(tonumber(list[2]) < 2, list[2])
   end)
+end)
 
-  teardown(function()
-    if names then
-      names.input:close()
-      names.output:close()
-    end
+describe("Names and ways in nginx", function()
+  real("are asked of a name server for more than addresses", function()
+    if not names then return pending "there is no dnsmasq here" end
+    local list = run(([[
+      local o = { dns_servers = "%s", timeout = 5 }
+      local found, err = mail.dns.txt("nowhere.example.test", o)
+      return mail.dns.mx("example.test", o)[1].host, mail.dns.txt("example.test", o)[1],
+        mail.dns.srv("imaps", "example.test", o)[1].port, err.missing,
+        mail.discover("ann@example.test", o).imap.host ]]):format(names.servers))
+    assert.same({ "mail.example.test", "v=spf1 -all", "993", "name", "mail.example.test" }, list)
+  end)
+
+  real("lead through proxies and Unix sockets", function()
+    local proxy = servers.proxy { kind = "http", login = true }
+    if not proxy then return pending "there is no proxy here" end
+    assert.equal("true", outcome(([[ local s = assert(imap { proxy = "%s" }) return tostring(s:logout()) ]])
+      :format(proxy.url)))
+    assert.matches("^auth\nimap: proxy http://127.0.0.1:%d+: ", outcome(([[
+      local s, err = imap { proxy = "%s" } return err.kind, tostring(err) ]]):format(proxy.open_url)))
+    local dovecot = assert(servers.dovecot { private = true,
+      extra = "service imap-login {\n  unix_listener carrier {\n    mode = 0666\n  }\n}\n" })
+    local _, path = Keeper.shell("find " .. dovecot.folder .. " -name carrier -type s")
+    assert.equal("true", outcome(([[ local s = assert(mail.imap.connect { path = "%s", user = "%s", password = "%s",
+      allow_plaintext_login = true }) return tostring(s:logout()) ]])
+      :format(path:match "%S+", dovecot.user, dovecot.password)))
+    dovecot:close()
+    assert.matches("^unsupported\nimap: the loop 'openresty' cannot run a program", outcome [[
+      local s, err = mail.imap.connect { command = { "cat" } } return err.kind, tostring(err) ]])
   end)
 end)
 

@@ -34,6 +34,14 @@ local FIELDS = {
   },
 }
 
+FIELDS.lmtp = FIELDS.smtp
+
+-- LMTP is the SMTP session told to speak it.
+local function new_session(protocol, limits)
+  if protocol == "lmtp" then return core.smtp_session(limits, "lmtp") end
+  return core[protocol .. "_session"](limits, "A")
+end
+
 local function unescape(text)
   local repeated = { ["\\"] = "\\", r = "\r", n = "\n", t = "\t", ["0"] = "\0", s = " " }
   text = text:gsub("\\x(%x%x)", function(hex) return "\\" .. ("%03d"):format(tonumber(hex, 16)) end)
@@ -198,7 +206,7 @@ end
 
 local function play(protocol, transcript, cut)
   local self = setmetatable({ protocol = protocol, cut = cut, log = {}, out = "" }, Player)
-  self.session = core[protocol .. "_session"](transcript.limits, "A")
+  self.session = new_session(protocol, transcript.limits)
   drain(self)
   for _, step in ipairs(transcript.steps) do steps[step.kind](self, step.text, step.count) end
   assert.equal("", escape(self.out), "output that no C: line names")
@@ -224,7 +232,7 @@ for seed = 1, 3 do cuts[#cuts + 1] = { "split by seed " .. seed, function() retu
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "spec"
 
-for _, protocol in ipairs { "smtp", "pop3", "imap" } do
+for _, protocol in ipairs { "smtp", "lmtp", "pop3", "imap" } do
   describe("transcripts of " .. protocol, function()
     local list = io.popen("ls '" .. here .. "/wire/" .. protocol .. "/'*.wire 2>/dev/null")
     for path in list:lines() do

@@ -66,18 +66,19 @@ static size_t skip_undotted(const char *p, size_t i, size_t n) {
 /* --- outward --------------------------------------------------------------------------------- */
 
 /* True where the pair at i-1, i is no part of clean text. */
-static bool unclean(const char *p, size_t i) {
-  return (p[i] == '\n') != (p[i - 1] == '\r') || (p[i] == '.' && p[i - 1] == '\n');
+static bool unclean(const struct lm_dotout *d, const char *p, size_t i) {
+  return (p[i] == '\n') != (p[i - 1] == '\r') || (p[i] == '.' && p[i - 1] == '\n' && !d->plain);
 }
 
 size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s) {
   size_t i = 1;
-  if (s.n == 0 || d->cr || s.p[0] == '\n' || (s.p[0] == '.' && !d->mid_line)) return 0;
+  if (s.n == 0 || d->cr || s.p[0] == '\n') return 0;
+  if (s.p[0] == '.' && !d->mid_line && !d->plain) return 0;
   while (i < s.n) {
     size_t stop;
     i = skip_clean(s.p, i, s.n);
     stop = s.n - i > 16 ? i + 16 : s.n;
-    while (i < stop && !unclean(s.p, i)) i++;
+    while (i < stop && !unclean(d, s.p, i)) i++;
     if (i < stop) break;
   }
   return s.p[i - 1] == '\r' ? i - 1 : i;
@@ -85,6 +86,23 @@ size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s) {
 
 void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n) {
   if (n) d->mid_line = s.p[n - 1] != '\n';
+}
+
+bool lm_dotout_is_bare(struct lm_dotout *d, struct lm_str s) {
+  while (s.n) {
+    size_t n = d->cr ? 0 : lm_dotout_clean(d, s);
+    if (n) {
+      lm_dotout_sent(d, s, n);
+    } else if (d->cr != (s.p[0] == '\n') || (!d->cr && s.p[0] != '\r')) {
+      return true;
+    } else {
+      d->cr = !d->cr;
+      d->mid_line = d->cr;
+      n = 1;
+    }
+    s = (struct lm_str){s.p + n, s.n - n};
+  }
+  return false;
 }
 
 static bool line_end(struct lm_dotout *d, struct lm_buf *out) {
@@ -124,7 +142,7 @@ bool lm_dotout_put(struct lm_dotout *d, struct lm_buf *out, struct lm_str s) {
 
 bool lm_dotout_end(struct lm_dotout *d, struct lm_buf *out) {
   if ((d->cr || d->mid_line) && !line_end(d, out)) return false;
-  return lm_buf_put(out, ".\r\n", 3);
+  return d->plain || lm_buf_put(out, ".\r\n", 3);
 }
 
 /* --- inward ---------------------------------------------------------------------------------- */

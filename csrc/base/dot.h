@@ -17,11 +17,16 @@
 struct lm_dotout {
   bool mid_line; /* the last byte sent was not the end of a line */
   bool cr;       /* a CR was held back: it ends a line with or without an LF */
+  bool plain;    /* line endings only: dots stay single, and nothing marks the end (BDAT) */
 };
 
 /* How many bytes at the front of `s` may be sent as they are. Bytes that depend on what follows the
 ** piece (a CR at its end) are not counted. 16 bytes a step where the machine allows. */
 size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s);
+
+/* True where a CR without LF, or an LF without CR, stands in the text. For pieces in order, with a
+** state of its own, `plain` set; a CR at the very end is left in d->cr. */
+bool lm_dotout_is_bare(struct lm_dotout *d, struct lm_str s);
 
 /* The first `n` bytes of a piece, all clean, were sent by the caller. */
 void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n);
@@ -29,7 +34,7 @@ void lm_dotout_sent(struct lm_dotout *d, struct lm_str s, size_t n);
 /* Appends the encoded form of `s`; false when memory is short. */
 bool lm_dotout_put(struct lm_dotout *d, struct lm_buf *out, struct lm_str s);
 
-/* Ends the text: a final CRLF where it lacks one, then ".", CRLF. */
+/* Ends the text: a final CRLF where it lacks one, then, unless it is plain, ".", CRLF. */
 bool lm_dotout_end(struct lm_dotout *d, struct lm_buf *out);
 
 /* --- inward ---------------------------------------------------------------------------------- */

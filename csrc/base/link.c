@@ -5,6 +5,8 @@
 */
 #include "base/link.h"
 
+#include <string.h>
+
 static struct lm_wire *inner_of(struct lm_link *l, size_t i) {
   bool last = i + 1 == LM_LINK_FILTERS || l->filter[i + 1] == NULL;
   return last ? l->wire : &l->filter[i + 1]->outer;
@@ -64,6 +66,17 @@ bool lm_link_continue(struct lm_link *l, struct lm_filter *f) {
   }
   f->free(f);
   return false;
+}
+
+bool lm_link_preface(struct lm_link *l, struct lm_str s) {
+  struct lm_wire *w = lm_link_outer(l);
+  struct lm_buf rest = w->out;
+  bool ok;
+  if (w->gone || w->lent.n) return false;
+  memset(&w->out, 0, sizeof w->out);
+  ok = lm_wire_put(w, s) && lm_buf_put(&w->out, lm_buf_str(&rest).p, lm_buf_len(&rest));
+  lm_buf_free(&rest);
+  return ok;
 }
 
 void lm_link_relax(struct lm_link *l) {

@@ -42,6 +42,10 @@ bool lm_link_insert(struct lm_link *l, struct lm_filter *f);
 ** then the wire fails. */
 bool lm_link_continue(struct lm_link *l, struct lm_filter *f);
 
+/* Puts bytes in front of everything that leaves, whatever the layers (a PROXY header). False where
+** something has left already, or memory is short. */
+bool lm_link_preface(struct lm_link *l, struct lm_str s);
+
 /* Gives back empty buffers of all layers. */
 void lm_link_relax(struct lm_link *l);
 

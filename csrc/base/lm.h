@@ -112,6 +112,14 @@ enum {
   LM_DEFECTS = 1000     /* that are listed; others are counted */
 };
 
+/* Limits of signed messages (DKIM, ARC): headers of any size are held in memory while the body passes
+** by, and each signature of a message costs two digests and a question to DNS. */
+enum {
+  LM_SIGN_HEADER = 16777216, /* octets of a message's header */
+  LM_SIGN_FIELDS = 10000,    /* fields of it */
+  LM_SIGN_TAGS = 64          /* tags of one signature or record: RFC 6376 knows 14 */
+};
+
 /* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
 ** a credit, which input fills up again, so that a message of blanks passes and an endless one does
 ** not. One turn makes no more than TURN octets, so no call blocks a loop. */

@@ -140,6 +140,12 @@ static int failure(lua_State *L) {
   return lm_push_error(L, lm_wire_error(b->link.wire));
 }
 
+/* preface(bytes) -> boolean: these leave before everything else, TLS included */
+static int preface(lua_State *L) {
+  lua_pushboolean(L, lm_link_preface(&lm_boxself(L)->link, lm_checkstr(L, 2)));
+  return 1;
+}
+
 /* secured() -> boolean: TLS was put below this session by other means (a host's own). False, and the
 ** session has failed, where plaintext had come already. */
 static int secured(lua_State *L) {
@@ -230,6 +236,7 @@ static const luaL_Reg box_methods[] = {
     {"tls_why", lm_box_tls_why},
     {"tls_close", lm_box_tls_close},
     {"tls_binding", lm_box_tls_binding},
+    {"preface", preface},
     {"secured", secured},
     {NULL, NULL},
 };

@@ -71,7 +71,19 @@ static lua_Number number_field(lua_State *L, int i, const char *name) {
 
 /* --- resolver -------------------------------------------------------------------------------- */
 
-/* core.resolver(name [, { servers=, timeout=, tries=, family=4|6 }]) -> resolver */
+static enum lm_record_type type_field(lua_State *L, int i) {
+  static const char *const names[] = {"address", "MX", "SRV", "TXT"};
+  const char *name = string_field(L, i, "type");
+  int type;
+  for (type = 0; name && type < 4; type++) {
+    if (strcmp(name, names[type]) == 0) return (enum lm_record_type)type;
+  }
+  if (name) luaL_error(L, "option 'type' must be address, MX, SRV or TXT");
+  return LM_RECORD_ADDRESS;
+}
+
+/* core.resolver(name [, { servers=, timeout=, tries=, family=4|6, type="MX"|"SRV"|"TXT" }])
+** -> resolver */
 static int new_resolver(lua_State *L) {
   struct lm_str name = lm_checkstr(L, 1);
   struct lm_resolve_options o;
@@ -82,17 +94,36 @@ static int new_resolver(lua_State *L) {
   o.timeout_ms = (int)(number_field(L, 2, "timeout") * 1000);
   o.tries = (int)number_field(L, 2, "tries");
   o.family = (int)number_field(L, 2, "family");
+  o.type = type_field(L, 2);
   u = lm_newobject(L, sizeof *u, lua_upvalueindex(1));
   u->fd = -1;
   u->r = lm_resolve_new(name.p, &o, &u->why);
   return 1;
 }
 
-static int push_addresses(lua_State *L, const struct lm_resolve *r) {
+/* { text=, priority=, weight=, port= } */
+static void push_record(lua_State *L, const struct lm_record *row) {
+  lua_createtable(L, 0, 4);
+  lua_pushlstring(L, row->text, row->n);
+  lua_setfield(L, -2, "text");
+  lua_pushinteger(L, row->priority);
+  lua_setfield(L, -2, "priority");
+  lua_pushinteger(L, row->weight);
+  lua_setfield(L, -2, "weight");
+  lua_pushinteger(L, row->port);
+  lua_setfield(L, -2, "port");
+}
+
+static int push_found(lua_State *L, const struct lm_resolve *r) {
+  const struct lm_record *row;
   const char *address;
   int i;
   lua_pushliteral(L, "done");
   lua_newtable(L);
+  for (i = 0; (row = lm_resolve_record(r, (size_t)i)) != NULL; i++) {
+    push_record(L, row);
+    lua_rawseti(L, -2, i + 1);
+  }
   for (i = 0; (address = lm_resolve_address(r, (size_t)i)) != NULL; i++) {
     lua_pushstring(L, address);
     lua_rawseti(L, -2, i + 1);
@@ -100,8 +131,8 @@ static int push_addresses(lua_State *L, const struct lm_resolve *r) {
   return 2;
 }
 
-/* step() -> "wait", fd, "r" | "rw", seconds | "done", { address, ... } | "fail", message,
-** temporary */
+/* step() -> "wait", fd, "r" | "rw", seconds | "done", { address, ... } or { record, ... } |
+** "fail", message, temporary, "name" | "record" | nil: what there is none of */
 static int resolver_step(lua_State *L) {
   struct resolver *u = lm_checkself(L);
   bool write = false;
@@ -109,14 +140,15 @@ static int resolver_step(lua_State *L) {
   if (u->r) {
     switch (lm_resolve_step(u->r, &u->fd, &write, &ms)) {
     case LM_RESOLVE_WAIT: return push_wait(L, u->fd, write ? "rw" : "r", ms);
-    case LM_RESOLVE_DONE: return push_addresses(L, u->r);
+    case LM_RESOLVE_DONE: return push_found(L, u->r);
     case LM_RESOLVE_REFUSED: break;
     }
   }
   lua_pushliteral(L, "fail");
   lua_pushstring(L, u->r ? lm_resolve_why(u->r) : u->why ? u->why : "resolver is closed");
   lua_pushboolean(L, u->r && lm_resolve_is_temporary(u->r));
-  return 3;
+  lua_pushstring(L, u->r ? lm_resolve_missing(u->r) : NULL);
+  return 4;
 }
 
 /* fd() -> the descriptor that the loop may know | nil */

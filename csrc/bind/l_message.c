@@ -31,7 +31,7 @@ static int scratch_gc(lua_State *L) {
 static int message_gc(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   lm_tree_free(&m->tree);
-  lm_file_free(&m->file);
+  lm_whole_free(&m->file);
   lm_buf_free(&m->pieces);
   m->ready = false;
   return 0;
@@ -127,7 +127,7 @@ static int message_file(lua_State *L) {
   lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
-  if (lm_file_read(&m->file, path)) return read_tree(L, m, m->file.text);
+  if (lm_whole_read(&m->file, path)) return read_tree(L, m, m->file.text);
   lua_pushnil(L);
   lua_pushstring(L, strerror(m->file.error));
   return 2;
@@ -499,7 +499,7 @@ static int tnef(lua_State *L) {
 
 /* is_folder(path) */
 static int is_folder(lua_State *L) {
-  lua_pushboolean(L, lm_file_is_folder(luaL_checkstring(L, 1)));
+  lua_pushboolean(L, lm_whole_is_folder(luaL_checkstring(L, 1)));
   return 1;
 }
 
@@ -507,14 +507,14 @@ static int is_folder(lua_State *L) {
 static int write_file(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   struct lm_str content = lm_checkstr(L, 2);
-  int error = lm_file_write(path, content, lua_toboolean(L, 3) ? LM_FILE_REPLACE : LM_FILE_NEW);
+  int error = lm_whole_write(path, content, lua_toboolean(L, 3) ? LM_WHOLE_REPLACE : LM_WHOLE_NEW);
   if (error == 0) {
     lua_pushboolean(L, 1);
     return 1;
   }
   lua_pushnil(L);
   lua_pushstring(L, strerror(error));
-  lua_pushboolean(L, lm_file_exists_error(error));
+  lua_pushboolean(L, lm_whole_exists_error(error));
   return 3;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "bind/bind.h"
 #include "bind/open.h"
 #include "os/net.h"
@@ -318,6 +319,23 @@ static int hostname(lua_State *L) {
   return 1;
 }
 
+/* core.random(n) -> n octets from the system's generator, at most 64 */
+static int os_random(lua_State *L) {
+  unsigned char octets[64];
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n > 0 && n <= (lua_Integer)sizeof octets, 1, "1 to 64 expected");
+  if (!lm_random(octets, (size_t)n)) return luaL_error(L, "no random octets");
+  lua_pushlstring(L, (const char *)octets, (size_t)n);
+  return 1;
+}
+
+/* core.ignore_sigpipe(): unless the program has chosen something for that signal */
+static int ignore_sigpipe(lua_State *L) {
+  (void)L;
+  lm_net_ignore_sigpipe();
+  return 0;
+}
+
 static const luaL_Reg poller_methods[] = {{"park", park}, {"unpark", unpark}, {"forget", forget},
                                           {"wait", wait}, {"fd", poller_fd},  {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
@@ -328,8 +346,12 @@ static const luaL_Reg conn_methods[] = {
 static const luaL_Reg conn_meta[] = {{"__gc", conn_close}, {NULL, NULL}};
 static const luaL_Reg poller_functions[] = {{"poller", newpoller}, {NULL, NULL}};
 static const luaL_Reg conn_functions[] = {{"conn", newconn}, {"listen", os_listen}, {NULL, NULL}};
-static const luaL_Reg functions[] = {
-    {"now", now}, {"poll_one", poll_one}, {"hostname", hostname}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"now", now},
+                                     {"poll_one", poll_one},
+                                     {"hostname", hostname},
+                                     {"random", os_random},
+                                     {"ignore_sigpipe", ignore_sigpipe},
+                                     {NULL, NULL}};
 
 /* Functions that make objects of a class have its metatable as their upvalue. */
 static void open_class(lua_State *L, const char *field, const luaL_Reg *makers) {

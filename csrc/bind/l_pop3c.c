@@ -90,6 +90,22 @@ static void push_capabilities(lua_State *L, struct lm_str list) {
   }
 }
 
+/* language listing = tag [SP description], RFC 6856 §3.2 */
+static void push_languages(lua_State *L, struct lm_str list) {
+  struct lm_str line, tag, rest;
+  int n = 0;
+  lua_newtable(L);
+  while (lm_pop3_next_line(&list, &line)) {
+    if (!lm_pop3_capability(line, &tag, &rest)) continue;
+    lua_createtable(L, 0, 2);
+    lm_pushstr(L, tag);
+    lua_setfield(L, -2, "tag");
+    lm_pushstr(L, rest);
+    lua_setfield(L, -2, "description");
+    lua_rawseti(L, -2, ++n);
+  }
+}
+
 /* STAT: count, size; each nil where the server did not say. */
 static int push_stat(lua_State *L, struct lm_str text) {
   struct lm_pop3_item item;
@@ -119,6 +135,10 @@ static int push_value(lua_State *L, const struct lm_pop3c_event *ev) {
   switch (ev->verb) {
   case LM_POP3_STAT: return push_stat(L, ev->text);
   case LM_POP3_CAPA: push_capabilities(L, ev->data); return 1;
+  case LM_POP3_LANG:
+    if (ev->body == LM_POP3_NONE) return 0;
+    push_languages(L, ev->data);
+    return 1;
   case LM_POP3_LIST:
   case LM_POP3_UIDL:
     if (ev->body == LM_POP3_NONE) return push_one(L, ev->text, read);
@@ -260,19 +280,21 @@ static int uidl(lua_State *L) {
   return all_or_one(L, LM_POP3_UIDL);
 }
 
-/* retr(number [, "whole" | "stream"]) */
-static int retr(lua_State *L) {
+static enum lm_pop3_body checkbody(lua_State *L, int i) {
   static const char *const modes[] = {"whole", "stream", NULL};
-  struct lm_pop3c *s = self(L);
-  int stream = luaL_checkoption(L, 3, "whole", modes);
-  uint32_t number = checku32(L, 2, 1);
-  return pushed(L, s, lm_pop3c_retr(s, number, stream ? LM_POP3_STREAM : LM_POP3_WHOLE));
+  return luaL_checkoption(L, i, "whole", modes) ? LM_POP3_STREAM : LM_POP3_WHOLE;
 }
 
-/* top(number, lines) */
+/* retr(number [, "whole" | "stream"]) */
+static int retr(lua_State *L) {
+  struct lm_pop3c *s = self(L);
+  return pushed(L, s, lm_pop3c_retr(s, checku32(L, 2, 1), checkbody(L, 3)));
+}
+
+/* top(number, lines [, "whole" | "stream"]) */
 static int top(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_top(s, checku32(L, 2, 1), checku32(L, 3, 0)));
+  return pushed(L, s, lm_pop3c_top(s, checku32(L, 2, 1), checku32(L, 3, 0), checkbody(L, 4)));
 }
 
 /* dele(number) */
@@ -289,6 +311,18 @@ static int rset(lua_State *L) {
 static int noop(lua_State *L) {
   struct lm_pop3c *s = self(L);
   return pushed(L, s, lm_pop3c_simple(s, LM_POP3_NOOP));
+}
+
+static int utf8(lua_State *L) {
+  struct lm_pop3c *s = self(L);
+  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_UTF8));
+}
+
+/* lang([tag]) */
+static int lang(lua_State *L) {
+  struct lm_pop3c *s = self(L);
+  if (lua_isnoneornil(L, 2)) return pushed(L, s, lm_pop3c_simple(s, LM_POP3_LANG));
+  return pushed(L, s, lm_pop3c_lang(s, lm_checkstr(L, 2)));
 }
 
 static int quit(lua_State *L) {
@@ -311,10 +345,11 @@ static int phase(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"capa", capa}, {"stls", stls},       {"user", user},   {"pass", pass}, {"apop", apop},
-    {"auth", auth}, {"answer", answer},   {"stat", stat},   {"list", list}, {"uidl", uidl},
-    {"retr", retr}, {"top", top},         {"dele", dele},   {"rset", rset}, {"noop", noop},
-    {"quit", quit}, {"command", command}, {"phase", phase}, {NULL, NULL},
+    {"capa", capa}, {"stls", stls},     {"user", user}, {"pass", pass},       {"apop", apop},
+    {"auth", auth}, {"answer", answer}, {"stat", stat}, {"list", list},       {"uidl", uidl},
+    {"retr", retr}, {"top", top},       {"dele", dele}, {"rset", rset},       {"noop", noop},
+    {"utf8", utf8}, {"lang", lang},     {"quit", quit}, {"command", command}, {"phase", phase},
+    {NULL, NULL},
 };
 
 /* --- the class -------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /*
 ** l_sasl.c: core.sasl and core.sasl_server, one exchange as a userdata; core.sasl_mechanisms, what
-** there is.
+** there is; core.saslprep.
 **
 ** Octets in, octets out: base64 and lines belong to the sessions.
 */
@@ -257,6 +257,19 @@ static int base64(lua_State *L) {
   return 1;
 }
 
+/* saslprep(text) -> prepared text | nil where SASL forbids it (RFC 4013) */
+static int saslprep(lua_State *L) {
+  struct lm_buf b = {NULL, 0, 0, 0};
+  bool good = lm_saslprep(lm_checkstr(L, 1), &b);
+  if (good) {
+    lm_pushstr(L, lm_buf_str(&b));
+  } else {
+    lua_pushnil(L);
+  }
+  lm_buf_wipe(&b);
+  return 1;
+}
+
 static const luaL_Reg client_methods[] = {
     {"initial", initial}, {"step", step},    {"work", work}, {"done", done},
     {"reason", reason},   {"free", release}, {NULL, NULL},
@@ -285,4 +298,6 @@ void lm_open_sasl(lua_State *L) {
   lua_setfield(L, -2, "sasl_mechanisms");
   lua_pushcfunction(L, base64);
   lua_setfield(L, -2, "base64");
+  lua_pushcfunction(L, saslprep);
+  lua_setfield(L, -2, "saslprep");
 }

@@ -2,15 +2,14 @@
 ** l_smtpc.c: SMTP client sessions for Lua: commands in, events out.
 **
 ** The policy (which command when, what an error is called, where content comes from) is
-** lua/mail/smtp.lua. Addresses become part of a command line here, through mime/addr, and nowhere
-** else.
+** lua/mail/smtp/. Transactions are made in l_smtp_txn.c.
 */
 #include <string.h>
 
 #include "base/chars.h"
 #include "bind/bind.h"
+#include "bind/l_smtp.h"
 #include "bind/open.h"
-#include "mime/addr.h"
 #include "smtp/client.h"
 
 static struct lm_smtpc *self(lua_State *L) {
@@ -210,215 +209,60 @@ static int abandon_id(lua_State *L) {
   return 0;
 }
 
-/* --- transactions ---------------------------------------------------------------------------- */
+/* --- content ------------------------------------------------------------------------------------- */
 
-/* What a transaction is made of, while it is being made. */
-struct draft {
-  struct lm_smtpc *session;
-  struct lm_smtp_txn *txn;
-  struct lm_str mail_params;
-  struct lm_str rcpt_params;
-  struct lm_str from;
-  bool utf8; /* an address needs SMTPUTF8 */
-  const char *why;
-  const char *kind;      /* of the error; "invalid" where it is not set */
-  struct lm_str culprit; /* the address that was refused */
-};
-
-static bool complain(struct draft *d, const char *kind, const char *why) {
-  d->kind = kind;
-  d->why = why;
-  return false;
-}
-
-/* One address of the envelope, canonical, in the transaction's arena. */
-static bool read_address(struct draft *d, struct lm_str text, enum lm_addr_null null,
-                         struct lm_str *path_out) {
-  struct lm_addr addr;
-  if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) {
-    d->culprit = text;
-    return false;
-  }
-  d->utf8 = d->utf8 || addr.utf8;
-  return lm_addr_spec(&d->txn->arena, &addr, path_out);
-}
-
-static bool add_rcpt(struct draft *d, struct lm_str text) {
-  struct lm_str path;
-  return read_address(d, text, LM_ADDR_NULL_REFUSED, &path) &&
-         lm_smtp_txn_rcpt(d->txn, path, d->rcpt_params, &d->why);
-}
-
-/* The text of the recipient on the top of the stack: a string, or a table with `address`. It stays
-** anchored in the options while the draft is made. */
-static bool rcpt_text(lua_State *L, struct lm_str *out) {
-  if (lua_istable(L, -1)) {
-    lua_getfield(L, -1, "address");
-    lua_replace(L, -2);
-  }
-  if (lua_type(L, -1) != LUA_TSTRING) return false;
-  out->p = lua_tolstring(L, -1, &out->n);
-  return true;
-}
-
-/* Notes whether a recipient needs SMTPUTF8, which MAIL must say before any is named. */
-static bool scan_rcpt(struct draft *d, struct lm_str text) {
-  struct lm_str path;
-  return lm_str_is_ascii(text) || read_address(d, text, LM_ADDR_NULL_REFUSED, &path);
-}
-
-/* Calls `use` for all recipients of the value at `i`: one, or an array. */
-static bool each_rcpt(lua_State *L, int i, struct draft *d,
-                      bool (*use)(struct draft *d, struct lm_str text)) {
-  struct lm_str text;
-  size_t n, k;
-  bool one;
-  lua_pushvalue(L, i);
-  one = rcpt_text(L, &text);
-  lua_pop(L, 1);
-  if (one) return use(d, text);
-  if (!lua_istable(L, i))
-    return complain(d, "misuse", "option 'to' must be an address or an array");
-  n = lua_rawlen(L, i);
-  if (n == 0) return complain(d, "invalid", "no recipient");
-  for (k = 1; k <= n; k++) {
-    bool ok;
-    lua_rawgeti(L, i, (int)k);
-    ok = rcpt_text(L, &text);
-    lua_pop(L, 1);
-    if (!ok) return complain(d, "misuse", "option 'to' must hold addresses");
-    if (!use(d, text)) return false;
-  }
-  return true;
-}
-
-/* The header of a message: up to its first empty line. */
-static struct lm_str header_of(struct lm_str message) {
-  const char *p = message.p, *end = message.p + message.n;
-  while (p < end) {
-    const char *lf = memchr(p, '\n', (size_t)(end - p));
-    if (lf == NULL || lf == p || (lf == p + 1 && *p == '\r')) break;
-    p = lf + 1;
-  }
-  return (struct lm_str){message.p, (size_t)(p - message.p)};
-}
-
-/* Which extensions the message needs, and whether the server has them. `head` is what is known of
-** the message: all of it, or its first piece. */
-static bool check_extensions(struct draft *d, struct lm_str head, uint64_t size) {
-  const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
-  if (!lm_str_is_ascii(header_of(head))) d->utf8 = true;
-  if (d->utf8 && !(e->has & LM_SMTP_SMTPUTF8)) {
-    return complain(d, "unsupported", "the message needs SMTPUTF8, which the server lacks");
-  }
-  d->txn->seven_bit = !(e->has & LM_SMTP_8BITMIME);
-  if (d->txn->seven_bit && !lm_str_is_ascii(head)) {
-    return complain(d, "unsupported", "the message needs 8BITMIME, which the server lacks");
-  }
-  if (e->max_size && size > e->max_size) {
-    return complain(d, "rejected", "the message is larger than the server takes (SIZE)");
-  }
-  return true;
-}
-
-static bool put_size(struct lm_buf *b, const struct lm_smtp_ehlo *e, uint64_t size) {
-  char digits[20];
-  size_t i = sizeof digits;
-  if (!(e->has & LM_SMTP_SIZE) || size == 0) return true;
-  do {
-    digits[--i] = (char)('0' + size % 10);
-  } while (size /= 10);
-  return lm_buf_put(b, " SIZE=", 6) && lm_buf_put(b, digits + i, sizeof digits - i);
-}
-
-/* The parameters of MAIL: BODY (RFC 6152), SMTPUTF8 (RFC 6531), SIZE (RFC 1870), the caller's. */
-static bool put_mail(struct draft *d, uint64_t size) {
-  const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
-  struct lm_buf params = {NULL, 0, 0, 0};
-  bool ok = (d->txn->seven_bit || lm_buf_put(&params, " BODY=8BITMIME", 14)) &&
-            (!d->utf8 || lm_buf_put(&params, " SMTPUTF8", 9)) && put_size(&params, e, size) &&
-            lm_buf_put(&params, d->mail_params.p, d->mail_params.n);
-  d->why = "out of memory";
-  ok = ok && lm_smtp_txn_mail(d->txn, d->from, lm_buf_str(&params), &d->why);
-  lm_buf_free(&params);
-  return ok;
-}
-
-/* Reads the envelope at `i` = {from=, to=} into the draft's transaction. */
-static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str head, uint64_t size) {
-  struct lm_str from;
-  bool ok;
-  lua_getfield(L, i, "from");
-  lua_getfield(L, i, "to");
-  lua_pushvalue(L, -2);
-  ok = rcpt_text(L, &from);
-  lua_pop(L, 1);
-  if (!ok) return complain(d, "misuse", "option 'from' must be an address");
-  if (!read_address(d, from, LM_ADDR_NULL_TAKEN, &d->from)) return false;
-  if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
-  if (!check_extensions(d, head, size) || !put_mail(d, size)) return false;
-  if (!each_rcpt(L, lua_gettop(L), d, add_rcpt)) return false;
-  if (!lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
-  return true;
-}
-
-/* transaction({from=, to=}, message | nil, size | nil, head, mail_params, rcpt_params)
-**   -> id | nil, reason, kind, address that was refused | nothing
-** Without a message its content is streamed: event "go", then give(). `head` is then its first
-** piece, by which 8-bit text is told. Kind "misuse" means a bug of the caller. */
-static int transaction(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  struct lm_str message = lm_optstr(L, 3), head = lm_optstr(L, 5);
-  uint64_t size = (uint64_t)luaL_optnumber(L, 4, (lua_Number)message.n);
-  struct draft d;
-  uint32_t id = 0;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  memset(&d, 0, sizeof d);
-  d.session = b->session;
-  d.mail_params = lm_optstr(L, 6);
-  d.rcpt_params = lm_optstr(L, 7);
-  d.kind = "invalid";
-  if ((d.txn = lm_smtpc_txn(d.session)) == NULL) return luaL_error(L, "out of memory");
-  d.txn->streamed = message.p == NULL;
-  d.txn->text = message;
-  if (read_envelope(L, 2, &d, message.p ? message : head, size)) {
-    id = lm_smtpc_send(d.session, d.txn);
-    d.why = lm_smtpc_refusal(d.session);
-  }
-  if (id && message.p) lm_box_anchor(L, b, id, 3);
-  if (id) return lm_push_id(L, id, NULL);
-  lm_push_id(L, 0, d.why);
-  lua_pushstring(L, d.kind);
-  if (d.culprit.p == NULL) return 3;
-  lm_pushstr(L, d.culprit);
-  return 4;
-}
-
-/* give(id, piece) -> true | nil, kind, reason */
-static int give(lua_State *L) {
-  struct lm_smtpc *s = self(L);
-  switch (lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3))) {
+static int push_given(lua_State *L, enum lm_smtpc_content taken) {
+  switch (taken) {
   case LM_SMTPC_TAKEN: lua_pushboolean(L, 1); return 1;
   case LM_SMTPC_EIGHT_BIT:
     lua_pushnil(L);
     lua_pushliteral(L, "unsupported");
     lua_pushliteral(L, "the message needs 8BITMIME, which the server lacks");
     return 3;
+  case LM_SMTPC_BARE:
+    lua_pushnil(L);
+    lua_pushliteral(L, "invalid");
+    lua_pushliteral(L, "the message has a CR or LF that is no line ending");
+    return 3;
   default: return luaL_error(L, "give: no content is asked for");
   }
 }
 
-/* give_end(id): the content is whole */
+/* give(id, piece) -> true | nil, kind, reason */
+static int give(lua_State *L) {
+  struct lm_smtpc *s = self(L);
+  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3)));
+}
+
+/* give_end(id) -> true | nil, kind, reason: the content is whole */
 static int give_end(lua_State *L) {
-  if (!lm_smtpc_give_end(self(L), (uint32_t)luaL_checkinteger(L, 2))) {
-    return luaL_error(L, "give_end: no content is asked for");
+  return push_given(L, lm_smtpc_give_end(self(L), (uint32_t)luaL_checkinteger(L, 2)));
+}
+
+/* give_url(id, url, last): the server fetches this piece (BURL) */
+static int give_url(lua_State *L) {
+  uint32_t id = (uint32_t)luaL_checkinteger(L, 2);
+  if (!lm_smtpc_give_url(self(L), id, lm_checkstr(L, 3), lua_toboolean(L, 4))) {
+    return luaL_error(L, "give_url: no content is asked for, or no URL");
   }
+  return 0;
+}
+
+/* do_without_chunking(): content goes by DATA, whatever the server offers */
+static int do_without_chunking(lua_State *L) {
+  lm_smtpc_do_without(self(L), LM_SMTP_CHUNKING | LM_SMTP_BINARYMIME);
   return 0;
 }
 
 /* is_unknown(id) -> boolean: the message left whole and was not answered */
 static int is_unknown(lua_State *L) {
   lua_pushboolean(L, lm_smtpc_is_unknown(self(L), (uint32_t)luaL_checkinteger(L, 2)));
+  return 1;
+}
+
+/* is_accepted(id) -> boolean: the message is not over, and a recipient of it was accepted */
+static int is_accepted(lua_State *L) {
+  lua_pushboolean(L, lm_smtpc_is_accepted(self(L), (uint32_t)luaL_checkinteger(L, 2)));
   return 1;
 }
 
@@ -529,13 +373,15 @@ static void release(void *session) {
 
 static const struct lm_box_type type = {next, abandon, secured, release};
 
-/* core.smtp_session([limits]) -> session */
+/* core.smtp_session([limits [, "lmtp"]]) -> session */
 static int newsession(lua_State *L) {
   struct lm_limits limits;
   struct lm_box *b;
+  bool lmtp = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "lmtp") == 0;
   lm_checklimits(L, 1, &limits);
   b = lm_newbox(L, &type, lua_upvalueindex(1));
   if ((b->session = lm_smtpc_new(&limits)) == NULL) return luaL_error(L, "out of memory");
+  if (lmtp) lm_smtpc_speak_lmtp(b->session);
   b->link.wire = lm_smtpc_wire(b->session);
   return 1;
 }
@@ -549,10 +395,13 @@ static const luaL_Reg methods[] = {{"raw_command", command},
                                    {"auth", auth},
                                    {"answer", answer},
                                    {"abandon", abandon_id},
-                                   {"transaction", transaction},
+                                   {"transaction", lm_smtp_transaction},
                                    {"give", give},
                                    {"give_end", give_end},
+                                   {"give_url", give_url},
+                                   {"do_without_chunking", do_without_chunking},
                                    {"is_unknown", is_unknown},
+                                   {"is_accepted", is_accepted},
                                    {"ehlo_table", ehlo_table},
                                    {NULL, NULL}};
 

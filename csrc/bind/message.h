@@ -10,7 +10,7 @@
 #include "bind/bind.h"
 #include "mime/charset.h"
 #include "mime/tree.h"
-#include "os/file.h"
+#include "os/whole.h"
 
 /* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
 struct lm_scratch {
@@ -23,7 +23,7 @@ struct lm_scratch {
 struct lm_message {
   struct lm_tree tree;
   struct lm_mime_limits limits;
-  struct lm_file file;  /* where the text lies, or ... */
+  struct lm_whole file; /* where the text lies, or ... */
   struct lm_buf pieces; /* ... here, or in a string that the user value keeps */
   struct lm_scratch *scratch;
   bool ready; /* the tree was read */

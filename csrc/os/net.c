@@ -4,14 +4,17 @@
 #define _GNU_SOURCE /* accept4, SOCK_CLOEXEC */
 #include "os/net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifndef MSG_NOSIGNAL
@@ -178,6 +181,35 @@ int lm_net_socket(int family, int type, int protocol) {
 #endif
 }
 
+int lm_net_unix(const char *path) {
+  struct sockaddr_un a;
+  size_t n = strlen(path);
+  int fd, saved;
+  if (n >= sizeof a.sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memset(&a, 0, sizeof a);
+  a.sun_family = AF_UNIX;
+  memcpy(a.sun_path, path, n);
+  fd = lm_net_socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) == 0) return fd;
+  saved = errno;
+  close(fd);
+  errno = saved;
+  return -1;
+}
+
+void lm_net_ignore_sigpipe(void) {
+  struct sigaction now;
+  if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+}
+
+size_t lm_net_octets(const char *text, unsigned char out[16]) {
+  if (inet_pton(AF_INET, text, out) == 1) return 4;
+  return inet_pton(AF_INET6, text, out) == 1 ? 16 : 0;
+}
+
 int lm_net_listen(const char *address, const char *port, int backlog) {
   struct addrinfo *a = numeric(address, port);
   int on = 1, fd, saved;
@@ -212,6 +244,10 @@ bool lm_net_name(int fd, bool peer, char *address, size_t size, unsigned *port_o
   int rc = peer ? getpeername(fd, (struct sockaddr *)&a, &n)
                 : getsockname(fd, (struct sockaddr *)&a, &n);
   if (rc != 0) return false;
+  if (a.ss_family != AF_INET && a.ss_family != AF_INET6) {
+    errno = EAFNOSUPPORT;
+    return false;
+  }
   rc = getnameinfo((struct sockaddr *)&a, n, address, (socklen_t)size, port, sizeof port,
                    NI_NUMERICHOST | NI_NUMERICSERV);
   if (rc != 0) {

@@ -35,6 +35,9 @@ struct lm_resolve {
   struct lm_bundle bundle;
   size_t count;
   char (*address)[LM_ADDRESS_MAX];
+  enum lm_record_type type;
+  struct lm_record *records;
+  size_t record_count;
 };
 
 /* --- sockets for c-ares ---------------------------------------------------------------------- */
@@ -130,6 +133,15 @@ static void on_answer(void *data, int status, int timeouts, struct ares_addrinfo
   ares_freeaddrinfo(found);
 }
 
+static void on_records(void *data, int status, int timeouts, unsigned char *answer, int n) {
+  struct lm_resolve *r = data;
+  (void)timeouts;
+  r->answered = true;
+  r->status = status;
+  if (status == ARES_SUCCESS)
+    r->status = lm_record_parse(r->type, answer, n, &r->records, &r->record_count);
+}
+
 /* --- c-ares itself ---------------------------------------------------------------------------- */
 
 /* Its count of users is guarded by nothing, and states in several threads resolve at the same time; the
@@ -194,7 +206,12 @@ struct lm_resolve *lm_resolve_new(const char *name, const struct lm_resolve_opti
   if (r == NULL) return NULL;
   lm_bundle_open(&r->bundle);
   if ((status = open_channel(r, o)) == ARES_SUCCESS) {
-    ask(r, name, o->family);
+    r->type = o->type;
+    if (o->type == LM_RECORD_ADDRESS) {
+      ask(r, name, o->family);
+    } else {
+      ares_query(r->channel, name, 1, lm_record_number(o->type), on_records, r);
+    }
     return r;
   }
   *why_out = ares_strerror(status);
@@ -206,6 +223,7 @@ void lm_resolve_free(struct lm_resolve *r) {
   if (r == NULL) return;
   if (r->opened) ares_destroy(r->channel);
   lm_bundle_close(&r->bundle);
+  lm_record_free(r->records, r->record_count);
   free(r->address);
   free(r);
 }
@@ -273,11 +291,16 @@ const char *lm_resolve_address(const struct lm_resolve *r, size_t i) {
   return i < r->count ? r->address[i] : NULL;
 }
 
+const struct lm_record *lm_resolve_record(const struct lm_resolve *r, size_t i) {
+  return i < r->record_count ? &r->records[i] : NULL;
+}
+
 const char *lm_resolve_why(const struct lm_resolve *r) {
   if (!lm_bundle_is_ours(&r->bundle)) return "asked by another process (fork)";
   switch (r->status) {
   case ARES_ENOTFOUND: return "no such host";
-  case ARES_ENODATA: return "the host has no address";
+  case ARES_ENODATA:
+    return r->type == LM_RECORD_ADDRESS ? "the host has no address" : "no record of that type";
   case ARES_ETIMEOUT: return "no answer from the name servers";
   case ARES_ECONNREFUSED: /* also: every server answered, and none was of use */
   case ARES_ESERVFAIL:
@@ -285,6 +308,11 @@ const char *lm_resolve_why(const struct lm_resolve *r) {
   case ARES_EBADNAME: return "not a host name";
   default: return ares_strerror(r->status);
   }
+}
+
+const char *lm_resolve_missing(const struct lm_resolve *r) {
+  if (r->status == ARES_ENOTFOUND) return "name";
+  return r->status == ARES_ENODATA ? "record" : NULL;
 }
 
 bool lm_resolve_is_temporary(const struct lm_resolve *r) {

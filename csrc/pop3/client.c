@@ -164,6 +164,7 @@ static void apply(struct lm_pop3c *s, const struct lm_pop3_cmd *c, bool ok, stru
   case LM_POP3_CAPA:
     if (ok) read_capabilities(s, data);
     break;
+  case LM_POP3_UTF8: s->utf8 = s->utf8 || ok; break;
   case LM_POP3_PASS:
   case LM_POP3_APOP:
   case LM_POP3_AUTH:

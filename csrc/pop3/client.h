@@ -1,5 +1,5 @@
 /*
-** client.h: a POP3 client session (RFC 1939, 2449, 2595, 1734, 5034) without I/O.
+** client.h: a POP3 client session (RFC 1939, 2449, 2595, 1734, 5034, 6856) without I/O.
 **
 ** The driver's loop is told in base/wire.h; lm_pop3c_next tells what has happened. Commands are
 ** queued in any number: how many travel at once is decided here, by what CAPA said of PIPELINING
@@ -37,6 +37,8 @@ enum lm_pop3_verb {
   LM_POP3_DELE,
   LM_POP3_RSET,
   LM_POP3_NOOP,
+  LM_POP3_UTF8,
+  LM_POP3_LANG,
   LM_POP3_QUIT,
   LM_POP3_RAW
 };
@@ -107,7 +109,7 @@ void lm_pop3c_secured(struct lm_pop3c *s);
 ** over without being built; an AUTH is cancelled. False where there is no such command. */
 bool lm_pop3c_abandon(struct lm_pop3c *s, uint32_t id);
 
-/* --- commands without arguments: CAPA STLS STAT LIST UIDL RSET NOOP QUIT ---------------------- */
+/* --- commands without arguments: CAPA STLS UTF8 STAT LIST UIDL RSET NOOP LANG QUIT ------------ */
 uint32_t lm_pop3c_simple(struct lm_pop3c *s, enum lm_pop3_verb verb);
 
 /* --- commands about one message: LIST UIDL DELE ----------------------------------------------- */
@@ -116,10 +118,15 @@ uint32_t lm_pop3c_about(struct lm_pop3c *s, enum lm_pop3_verb verb, uint32_t num
 /* RETR; `body` is LM_POP3_WHOLE or LM_POP3_STREAM. */
 uint32_t lm_pop3c_retr(struct lm_pop3c *s, uint32_t number, enum lm_pop3_body body);
 
-/* TOP: the header and the first `lines` lines of the body. */
-uint32_t lm_pop3c_top(struct lm_pop3c *s, uint32_t number, uint32_t lines);
+/* TOP: the header and the first `lines` lines of the body; `body` as of lm_pop3c_retr. */
+uint32_t lm_pop3c_top(struct lm_pop3c *s, uint32_t number, uint32_t lines, enum lm_pop3_body body);
+
+/* LANG: the language of the server's words (RFC 6856 §3), a tag or "*". */
+uint32_t lm_pop3c_lang(struct lm_pop3c *s, struct lm_str tag);
 
 /* --- logging in ------------------------------------------------------------------------------- */
+
+/* With PIPELINING, PASS may be queued right behind USER, and travels with it. */
 uint32_t lm_pop3c_user(struct lm_pop3c *s, struct lm_str user);
 uint32_t lm_pop3c_pass(struct lm_pop3c *s, struct lm_str password);
 

@@ -44,7 +44,8 @@ static bool is_list(const struct lm_pop3_cmd *c) {
 
 /* Counts the lines of a list; true when one is too long or there are too many. */
 static bool list_over(struct lm_pop3c *s, struct lm_str text) {
-  bool capa = s->sent.first->verb == LM_POP3_CAPA;
+  enum lm_pop3_verb verb = s->sent.first->verb;
+  bool capa = verb == LM_POP3_CAPA || verb == LM_POP3_LANG;
   size_t max = capa ? s->limits.reply_lines : s->limits.listing;
   while (text.n) {
     const char *lf = memchr(text.p, '\n', text.n);

@@ -30,7 +30,7 @@ struct verb {
   enum lm_pop3_body of_one; /* ... and when it has one */
 };
 
-/* CAPA, USER and STLS may be queued before the greeting is in: they wait. */
+/* CAPA, USER, UTF8 and STLS may be queued before the greeting is in: they wait. */
 static const struct verb verbs[] = {
     [LM_POP3_CAPA] = {"CAPA", EVER, true, false, LM_POP3_LINES, LM_POP3_LINES},
     [LM_POP3_STLS] = {"STLS", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
@@ -46,6 +46,8 @@ static const struct verb verbs[] = {
     [LM_POP3_DELE] = {"DELE", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
     [LM_POP3_RSET] = {"RSET", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
     [LM_POP3_NOOP] = {"NOOP", LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_UTF8] = {"UTF8", EVER & ~(unsigned)LATER, true, false, LM_POP3_NONE, LM_POP3_NONE},
+    [LM_POP3_LANG] = {"LANG", EVER, false, false, LM_POP3_LINES, LM_POP3_NONE},
     [LM_POP3_QUIT] = {"QUIT", EVER, false, false, LM_POP3_NONE, LM_POP3_NONE},
     [LM_POP3_RAW] = {"", AT_FIRST | LATER, false, false, LM_POP3_NONE, LM_POP3_NONE},
 };
@@ -119,10 +121,16 @@ void lm_pop3_send_response(struct lm_pop3c *s, struct lm_pop3_cmd *c, struct lm_
   put(s, c, line);
 }
 
+/* A PASS that its owner queued with its USER: whatever becomes of USER, only PASS logs in. */
+static bool is_pair(const struct lm_pop3_cmd *sent, const struct lm_pop3_cmd *c) {
+  return c->verb == LM_POP3_PASS && sent->verb == LM_POP3_USER && sent->next == NULL;
+}
+
 static bool may_travel(const struct lm_pop3c *s, const struct lm_pop3_cmd *c) {
+  const struct lm_pop3_cmd *sent = s->sent.first;
   if (s->state != POP3C_AUTHORIZATION && s->state != POP3C_TRANSACTION) return false;
-  if (s->sent.first == NULL) return true;
-  return s->pipelining && !verbs[c->verb].alone && !verbs[s->sent.first->verb].alone;
+  if (sent == NULL) return true;
+  return s->pipelining && (is_pair(sent, c) || (!verbs[c->verb].alone && !verbs[sent->verb].alone));
 }
 
 void lm_pop3_send_waiting(struct lm_pop3c *s) {
@@ -166,6 +174,7 @@ static const char *unfit(const struct lm_pop3c *s, const struct draft *d) {
            : verbs[d->verb].states == LATER ? "not logged in"
                                             : "not now";
   }
+  if (d->verb == LM_POP3_STLS && s->utf8) return "UTF8 was sent: no STLS behind it";
   for (i = 0; i < PARTS; i++) {
     if (lm_str_breaks_line(d->part[i])) return "CR, LF or NUL in a command line";
     n += d->part[i].n;
@@ -258,11 +267,24 @@ uint32_t lm_pop3c_retr(struct lm_pop3c *s, uint32_t number, enum lm_pop3_body bo
   return about(s, &d, number);
 }
 
-uint32_t lm_pop3c_top(struct lm_pop3c *s, uint32_t number, uint32_t lines) {
-  struct draft d = draft(LM_POP3_TOP, LM_POP3_WHOLE);
+uint32_t lm_pop3c_top(struct lm_pop3c *s, uint32_t number, uint32_t lines, enum lm_pop3_body body) {
+  struct draft d = draft(LM_POP3_TOP, body);
   struct digits digits;
   d.part[2] = spell(lines, &digits);
   return about(s, &d, number);
+}
+
+/* language range = (1*8ALPHA *("-" 1*8alphanum)) / "*", RFC 4647 §2.1 */
+uint32_t lm_pop3c_lang(struct lm_pop3c *s, struct lm_str tag) {
+  struct draft d = draft(LM_POP3_LANG, LM_POP3_NONE);
+  size_t i;
+  for (i = 0; i < tag.n; i++) {
+    if (!lm_is(tag.p[i], LM_ALPHA | LM_DIGIT) && tag.p[i] != '-' && tag.p[i] != '*')
+      return refuse(s, "no language tag");
+  }
+  if (tag.n == 0) return refuse(s, "no language tag");
+  d.part[2] = tag;
+  return queue(s, &d);
 }
 
 uint32_t lm_pop3c_user(struct lm_pop3c *s, struct lm_str user) {

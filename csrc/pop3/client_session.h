@@ -40,6 +40,7 @@ struct lm_pop3c {
   struct lm_limits limits;
   enum lm_pop3c_state state;
   bool pipelining;             /* as CAPA said */
+  bool utf8;                   /* UTF8 was granted: no STLS any more (RFC 6856 §2.1) */
   bool quitting;               /* QUIT was queued: nothing may follow */
   bool in_body;                /* the first of `sent` is being answered with lines */
   bool ended;                  /* ... and its last line was seen */

@@ -57,10 +57,6 @@ bool lm_sasl_claim(struct lm_sasl *s, struct lm_str user, struct lm_str password
 /* Appends `n` octets of random text (base64's alphabet), or the nonce that a test demands. */
 bool lm_sasl_put_nonce(struct lm_sasl *s, struct lm_buf *out, size_t n);
 
-/* SASLprep (RFC 4013) of UTF-8 text, appended to `out`. False where the text may not be used, or
-** memory is short. Text that is no UTF-8 stays as it is: an old password in another charset. */
-bool lm_saslprep(struct lm_str text, struct lm_buf *out);
-
 /* The part of *rest before `stop`, which is taken off too; all of it where there is none. */
 struct lm_str lm_sasl_cut(struct lm_str *rest, char stop);
 

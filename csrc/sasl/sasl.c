@@ -196,9 +196,13 @@ bool lm_sasl_put_nonce(struct lm_sasl *s, struct lm_buf *out, size_t n) {
 }
 
 struct lm_str lm_sasl_cut(struct lm_str *rest, char stop) {
-  const char *at = rest->n ? memchr(rest->p, stop, rest->n) : NULL;
-  struct lm_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
-  size_t gone = at ? part.n + 1 : part.n;
+  struct lm_str part = *rest;
+  const char *at;
+  size_t gone;
+  if (rest->n == 0) return part; /* there may be no text at all */
+  at = memchr(rest->p, stop, rest->n);
+  if (at) part.n = (size_t)(at - rest->p);
+  gone = at ? part.n + 1 : part.n;
   *rest = (struct lm_str){rest->p + gone, rest->n - gone};
   return part;
 }

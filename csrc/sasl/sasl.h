@@ -146,4 +146,8 @@ void lm_sasl_continue(struct lm_sasl *s, struct lm_sasl_event *ev);
 size_t lm_scram_keys(enum lm_digest kind, const unsigned char *salted, size_t n,
                      unsigned char *stored_key, unsigned char *server_key);
 
+/* SASLprep (RFC 4013) of UTF-8 text, appended to `out`. False where the text may not be used, or
+** memory is short. Text that is no UTF-8 stays as it is: an old password in another charset. */
+bool lm_saslprep(struct lm_str text, struct lm_buf *out);
+
 #endif

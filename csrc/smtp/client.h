@@ -43,6 +43,10 @@ void lm_smtpc_free(struct lm_smtpc *s);
 struct lm_wire *lm_smtpc_wire(struct lm_smtpc *s);
 const struct lm_smtp_ehlo *lm_smtpc_ehlo(const struct lm_smtpc *s);
 
+/* Speaks LMTP (RFC 2033): LHLO in the place of EHLO, and behind the content one reply for each
+** recipient that was accepted. Before the first command. */
+void lm_smtpc_speak_lmtp(struct lm_smtpc *s);
+
 /* The next event; see base/wire.h for the loop. An event is valid until the next call. */
 enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_out);
 
@@ -78,24 +82,38 @@ bool lm_smtpc_answer(struct lm_smtpc *s, uint32_t id, const struct lm_str *respo
 struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s);
 
 /* Queues the transaction. Its content is t->text, which must stay valid until the event SENT; or,
-** where t->streamed is set, what lm_smtpc_content gives. */
+** where t->streamed is set, what lm_smtpc_give gives. With t->chunked it goes by BDAT, together with
+** the envelope where the server pipelines; the server must have said CHUNKING. */
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t);
 
 enum lm_smtpc_content {
   LM_SMTPC_TAKEN,
-  LM_SMTPC_NOT_NOW,  /* no GO for this id */
-  LM_SMTPC_EIGHT_BIT /* the server takes no 8-bit octets: end the session, nothing is delivered */
+  LM_SMTPC_NOT_NOW,   /* no GO for this id */
+  LM_SMTPC_EIGHT_BIT, /* the server takes no 8-bit octets: end the session, nothing is delivered */
+  LM_SMTPC_BARE       /* a CR or LF of its own, and t->strict: the same */
 };
 
 /* Gives a piece of content, any line endings, copied; wait for GO before the next one. */
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece);
 
-/* The content is whole. False where no GO came for this id. */
-bool lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);
+/* Has the server fetch a piece of the content itself (RFC 4468): t->chunked, and the server must have
+** said BURL, and CHUNKING too unless the piece is the only one. False where no GO came for this id, or
+** `url` cannot stand in a line. */
+bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool last);
+
+/* Does without these capabilities, whatever the server says: OR of enum lm_smtp_capability. Before the
+** first command. */
+void lm_smtpc_do_without(struct lm_smtpc *s, unsigned capabilities);
+
+/* The content is whole. */
+enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id);
 
 /* True where the last octet of the message, its dot, has left and the answer has not come: it may
 ** or may not have been taken (RFC 1047). */
 bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id);
+
+/* True where the transaction is not over and a recipient of it was accepted. */
+bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id);
 
 /* Nobody listens for `id` any more: what has not begun is dropped, a late answer is swallowed. In
 ** the middle of a transaction the session fails, so that no half message can be delivered. */

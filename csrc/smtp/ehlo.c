@@ -19,6 +19,9 @@ static const struct {
     {{"DSN", 3}, LM_SMTP_DSN},
     {{"REQUIRETLS", 10}, LM_SMTP_REQUIRETLS},
     {{"DELIVERBY", 9}, LM_SMTP_DELIVERBY},
+    {{"CHUNKING", 8}, LM_SMTP_CHUNKING},
+    {{"BINARYMIME", 10}, LM_SMTP_BINARYMIME},
+    {{"BURL", 4}, LM_SMTP_BURL},
 };
 
 bool lm_smtp_ehlo_next(struct lm_str *text, struct lm_str *keyword_out, struct lm_str *params_out) {
@@ -57,6 +60,7 @@ bool lm_smtp_ehlo_read(struct lm_smtp_ehlo *e, struct lm_str text) {
   rest = lm_rest(&c);
   if (!lm_buf_puts(&e->text, rest)) return false;
   while (lm_smtp_ehlo_next(&rest, &keyword, &params)) learn(e, keyword, params);
+  e->has &= ~e->without;
   return true;
 }
 

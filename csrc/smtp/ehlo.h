@@ -10,19 +10,23 @@
 #include "base/buf.h"
 
 enum lm_smtp_capability {
-  LM_SMTP_PIPELINING = 1 << 0, /* RFC 2920 */
-  LM_SMTP_8BITMIME = 1 << 1,   /* RFC 6152 */
-  LM_SMTP_SMTPUTF8 = 1 << 2,   /* RFC 6531 */
-  LM_SMTP_SIZE = 1 << 3,       /* RFC 1870 */
-  LM_SMTP_STARTTLS = 1 << 4,   /* RFC 3207 */
-  LM_SMTP_AUTH = 1 << 5,       /* RFC 4954 */
-  LM_SMTP_DSN = 1 << 6,        /* RFC 3461 */
-  LM_SMTP_REQUIRETLS = 1 << 7, /* RFC 8689 */
-  LM_SMTP_DELIVERBY = 1 << 8   /* RFC 2852 */
+  LM_SMTP_PIPELINING = 1 << 0,  /* RFC 2920 */
+  LM_SMTP_8BITMIME = 1 << 1,    /* RFC 6152 */
+  LM_SMTP_SMTPUTF8 = 1 << 2,    /* RFC 6531 */
+  LM_SMTP_SIZE = 1 << 3,        /* RFC 1870 */
+  LM_SMTP_STARTTLS = 1 << 4,    /* RFC 3207 */
+  LM_SMTP_AUTH = 1 << 5,        /* RFC 4954 */
+  LM_SMTP_DSN = 1 << 6,         /* RFC 3461 */
+  LM_SMTP_REQUIRETLS = 1 << 7,  /* RFC 8689 */
+  LM_SMTP_DELIVERBY = 1 << 8,   /* RFC 2852 */
+  LM_SMTP_CHUNKING = 1 << 9,    /* RFC 3030 */
+  LM_SMTP_BINARYMIME = 1 << 10, /* RFC 3030 */
+  LM_SMTP_BURL = 1 << 11        /* RFC 4468 */
 };
 
 struct lm_smtp_ehlo {
   unsigned has;       /* OR of enum lm_smtp_capability */
+  unsigned without;   /* what is not to be used, though the server has it */
   uint64_t max_size;  /* of SIZE; 0 where the server names none */
   struct lm_buf text; /* the keyword lines, joined by LF */
 };

@@ -141,6 +141,7 @@ bool lm_smtp_txn_answer(struct lm_smtp_txn *t, uint32_t i, const struct lm_smtp_
   if (i <= t->nrcpt) {
     struct rcpt *r = rcpt_at(t, i - 1);
     r->code = reply->code;
+    t->answered++;
     if (lm_smtp_positive(reply)) {
       t->accepted++;
       return true;
@@ -150,6 +151,28 @@ bool lm_smtp_txn_answer(struct lm_smtp_txn *t, uint32_t i, const struct lm_smtp_
   }
   /* Where no recipient is left DATA must be refused: the reason is theirs (RFC 2920 §3.1). */
   return reply->code == 354 || t->accepted == 0 || lm_smtp_txn_refuse(t, LM_SMTP_AT_DATA, reply);
+}
+
+static bool is_accepted(const struct lm_smtp_txn *t, uint32_t i) {
+  uint32_t code = rcpt_at(t, i)->code;
+  return code >= 200 && code < 300;
+}
+
+bool lm_smtp_txn_final(struct lm_smtp_txn *t, const struct lm_smtp_reply *reply, bool *more_out) {
+  bool kept = true;
+  while (t->final < t->nrcpt && !is_accepted(t, t->final)) t->final++;
+  if (t->final < t->nrcpt) {
+    struct rcpt *r = rcpt_at(t, t->final++);
+    r->code = reply->code;
+    if (!lm_smtp_positive(reply)) {
+      t->accepted--;
+      r->text_n = (uint32_t)reply->text.n;
+      kept = keep_text(t, reply->text, &r->text);
+    }
+  }
+  while (t->final < t->nrcpt && !is_accepted(t, t->final)) t->final++;
+  *more_out = t->final < t->nrcpt;
+  return kept;
 }
 
 struct lm_smtp_rcpt lm_smtp_txn_recipient(const struct lm_smtp_txn *t, uint32_t i) {

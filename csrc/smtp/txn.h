@@ -13,7 +13,8 @@
 #include "base/dot.h"
 #include "smtp/reply.h"
 
-/* Which command line is meant: 0 is MAIL, 1..n the recipients, n + 1 DATA. */
+/* Which command line is meant: 0 is MAIL, 1..n the recipients, n + 1 DATA where there is one: content
+** in chunks has none. */
 enum lm_smtp_stage { LM_SMTP_AT_MAIL, LM_SMTP_AT_RCPT, LM_SMTP_AT_DATA, LM_SMTP_AT_CONTENT };
 
 struct lm_smtp_rcpt {
@@ -27,18 +28,25 @@ struct lm_smtp_txn {
   bool muted;               /* abandoned after its last byte: no event */
   bool streamed;            /* the content comes in pieces from the caller */
   bool seven_bit;           /* the server takes no 8-bit octets */
-  bool dotted;              /* the final dot was queued */
+  bool chunked;             /* the content goes by BDAT (RFC 3030) */
+  bool binary;              /* ... as it is, whatever its line endings (BINARYMIME) */
+  bool dotted;              /* the final dot, or the last chunk, was queued */
   uint64_t dot_at;          /* ... up to this octet of the output */
   enum lm_smtp_stage stage; /* how far it came, for the words of an error */
   uint32_t nrcpt;
   uint32_t accepted;
-  uint32_t emitted; /* command lines handed to the wire */
-  bool refused;     /* MAIL, DATA or the content was refused; see lm_smtp_txn_failure */
+  uint32_t answered; /* recipients that have their reply */
+  uint32_t final;    /* LMTP: recipients that have their final reply, or will have none */
+  uint32_t chunks;   /* BDAT commands without a reply */
+  uint32_t emitted;  /* command lines handed to the wire */
+  bool refused;      /* MAIL, DATA or the content was refused; see lm_smtp_txn_failure */
   uint32_t failure_code;
   uint32_t failure_at; /* where its text lies in `replies` */
   uint32_t failure_n;
   struct lm_str text; /* content lent by the caller, what is left of it */
+  bool strict;        /* a CR or LF of its own is refused, not made a CRLF */
   struct lm_dotout dot;
+  struct lm_dotout seen; /* strict: how far the check has come; plain */
   struct lm_buf lines;   /* MAIL, RCPT..., DATA, each with CRLF */
   struct lm_buf rcpts;   /* array of struct rcpt (txn.c) */
   struct lm_buf replies; /* text of refusals, copied */
@@ -62,6 +70,16 @@ bool lm_smtp_txn_rcpt(struct lm_smtp_txn *t, struct lm_str path, struct lm_str p
                       const char **why_out);
 bool lm_smtp_txn_data(struct lm_smtp_txn *t);
 
+/* The number of the last command line. */
+static inline uint32_t lm_smtp_txn_last(const struct lm_smtp_txn *t) {
+  return t->chunked ? t->nrcpt : t->nrcpt + 1;
+}
+
+/* True where nobody can get the message any more: it, or every recipient, was refused. */
+static inline bool lm_smtp_txn_hopeless(const struct lm_smtp_txn *t) {
+  return t->refused || (t->accepted == 0 && t->answered == t->nrcpt);
+}
+
 /* The command line number `i`, with its CRLF. */
 struct lm_str lm_smtp_txn_line(const struct lm_smtp_txn *t, uint32_t i);
 
@@ -71,6 +89,10 @@ struct lm_str lm_smtp_txn_lines(const struct lm_smtp_txn *t);
 /* Writes down what became of MAIL (i = 0), a recipient, or DATA. The text is copied where the reply
 ** is a refusal. False when memory is short. */
 bool lm_smtp_txn_answer(struct lm_smtp_txn *t, uint32_t i, const struct lm_smtp_reply *reply);
+
+/* LMTP: the final reply of the next recipient that was accepted (RFC 2033 §4.2). False when memory is
+** short; *more_out tells whether another one is due. */
+bool lm_smtp_txn_final(struct lm_smtp_txn *t, const struct lm_smtp_reply *reply, bool *more_out);
 
 /* The reply that refused the transaction as a whole, valid until the transaction is freed; code 0
 ** where there is none. */

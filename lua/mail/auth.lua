@@ -9,6 +9,7 @@
 
 local core = require "mail.core"
 local Err = require "mail.err"
+local slices = require "mail.slices"
 
 local auth = {}
 
@@ -149,14 +150,22 @@ function auth.mask(pump, secret)
   table.insert(pump.secrets, core.base64(secret))
 end
 
+--- True for a function, and for an object that can be called like one (`mail.oauth2`).
+function auth.is_callable(value)
+  local mt = type(value) == "table" and getmetatable(value)
+  return type(value) == "function" or (mt and mt.__call ~= nil) or false
+end
+
 -- A function is asked for the secret; `stale` tells it that the server refused the last one.
 local function secret_of(pump, value, what, stale)
-  if type(value) == "function" then
+  if type(value) ~= "string" then
     local err
-    value, err = value(stale)
+    if auth.is_callable(value) then value, err = value(stale) else err = "it is no string, and cannot be called" end
     if type(value) ~= "string" then
       local why = err ~= nil and tostring(err) or ("the function returned " .. type(value))
-      return nil, pump:error("auth", ("no %s: %s"):format(what, why), { command = "AUTH" })
+      return nil, pump:error("auth", ("no %s: %s"):format(what, why), {
+        command = "AUTH", temporary = Err.is(err) and err.temporary or nil,
+      })
     end
   end
   auth.mask(pump, value)
@@ -212,13 +221,17 @@ local function own_exchange(mechanism, credentials)
 end
 
 -- Answers a challenge, or cancels. Returns why it was cancelled. LOGIN sends the user's name first,
--- which is no secret. Long computations come in slices; the loop has its turn between them.
-local function respond(pump, id, sasl, challenge, user)
+-- which is no secret. Long computations come in slices; the loop has its turn between them. Where time
+-- runs out over them nothing is answered: the wait for what comes next tells it.
+local function respond(pump, id, sasl, challenge, user, deadline)
   local response, why = sasl:step(challenge)
-  while response == false do
-    pump.host.pause()
-    if pump.failure then return "the session was closed" end
-    response, why = sasl:work()
+  if response == false then
+    response, why = slices.run(pump.host, function()
+      if pump.failure then return nil, "the session was closed" end
+      return sasl:work()
+    end, sasl, deadline)
+    if response == false then return nil end
+    if pump.failure then return why end
   end
   if response and response ~= user then auth.mask(pump, response) end
   pump.session:answer(id, response, true)
@@ -241,7 +254,7 @@ function auth.exchange(pump, id, sasl, ops)
     if not kind then return nil, a end
     if kind == "ask" then
       asked = asked or a ~= "" -- an empty challenge only asks for the initial response
-      cancelled = respond(pump, id, sasl, a, ops.user) or cancelled
+      cancelled = respond(pump, id, sasl, a, ops.user, ops.deadline) or cancelled
     elseif kind == "done" then
       local ok, fields = ops.result(a, b, c, d, e)
       if ok and sasl:done() then return true end
@@ -293,9 +306,22 @@ local function attempt(pump, name, options, ops, stale)
   return ok, err, unasked
 end
 
--- A server may offer a -PLUS form and know only a binding of old (tls-unique), which it says by refusing
--- our first message. Nothing was proved by then: the form without a binding is as good as on a server that
--- offers no other. Whoever cannot have that sets `mechanism_floor`.
+-- The words for it of RFC 5802 §7. "channel-bindings-dont-match" is none of them: that is what a man in the
+-- middle looks like.
+local UNKNOWN_BINDING = { ["unsupported-channel-binding-type"] = true, ["channel-binding-not-supported"] = true }
+
+-- A server may offer a -PLUS form and know only a binding of old (tls-unique). It says so by refusing our first
+-- message, by an error of SCRAM, or, where its SASL library is Cyrus', by "bad protocol" in place of
+-- "authentication failure", at the end and whatever the password.
+local function is_binding_unknown(err, unasked)
+  if unasked then return true end
+  if err.kind ~= "auth" then return false end
+  if err.challenge then return UNKNOWN_BINDING[err.challenge] or false end
+  return err.text ~= nil and err.text:find("bad protocol", 1, true) ~= nil
+end
+
+-- The form without a binding is as good then as on a server that offers no other. Whoever cannot have that
+-- sets `mechanism_floor`, or names the binding.
 local function without_binding(pump, options, ops)
   ops.extra.binding, ops.extra.binding_name = nil, nil
   local name, err = auth.choose(ops.offered, options, ops.extra)
@@ -311,7 +337,8 @@ end
 -- `done()` → whether a success may be believed.
 -- @tparam Pump pump the session's
 -- @tparam table options as of `auth.choose`, and user, password, token, authzid, channel_binding
---   ("tls-exporter", "tls-server-end-point", or false: none)
+--   ("tls-exporter", "tls-server-end-point": on a server that offers a -PLUS form that binding, or no login;
+--   false: none; nil: the best, and none where it turns out that the server does not know it)
 -- @tparam table ops as of `auth.exchange`; `offered` and `extra` as of `auth.choose`;
 --   `initial`: whether the command may carry an initial response; `begin(mechanism, initial)` →
 --   id | nil, err; `pseudo[name](credentials)` → true | nil, err
@@ -323,11 +350,12 @@ function auth.run(pump, options, ops)
   if not name then return nil, err end
   local ok, unasked
   ok, err, unasked = attempt(pump, name, options, ops)
-  if unasked and known[name] and known[name].binds and not options.mechanism and not pump.failure then
+  local bound = known[name] and known[name].binds and not options.mechanism and not options.channel_binding
+  if not ok and bound and not pump.failure and is_binding_unknown(err, unasked) then
     name, ok, err = without_binding(pump, options, ops)
   end
   local by_token = name and known[name] and known[name].wants_token
-  if not ok and err.kind == "auth" and by_token and type(options.token) == "function" and not pump.failure then
+  if not ok and err.kind == "auth" and by_token and auth.is_callable(options.token) and not pump.failure then
     ok, err = attempt(pump, name, options, ops, true)
   end
   if not ok then return nil, err end
@@ -336,7 +364,7 @@ end
 
 --- The options of logging in, for the option checks of `connect` and `authenticate`.
 auth.OPTIONS = {
-  user = "string?", password = "string|function?", token = "string|function?", mechanism = "string|table?",
+  user = "string?", password = "string|function?", token = "string|function|table?", mechanism = "string|table?",
   mechanism_floor = "string?", channel_binding = "string|boolean?", authzid = "string?",
   allow_plaintext_login = "boolean?",
 }

@@ -11,15 +11,19 @@ local Err = require "mail.err"
 local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
 local loop = require "mail.loop"
+local proxy = require "mail.proxy"
+local proxy_header = require "mail.proxy_header"
+local stream = require "mail.io.stream"
 local tls = require "mail.tls"
 local want = require "mail.want"
 
 local connect = {}
 
 local OPTIONS = {
-  host = "string", port = "number?", tls = "string?", ssl = "table?",
-  login = "boolean?",
-  timeout = "number|table?", proxy = "string?", local_address = "string?", dns_servers = "string?",
+  host = "string?", port = "number?", tls = "string?", ssl = "table?",
+  login = "boolean?", path = "string?", command = "table?", transport = "table|userdata?",
+  timeout = "number|table?", proxy = "string|table?", proxy_header = "table?", local_address = "string?",
+  dns_servers = "string?",
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
@@ -29,14 +33,14 @@ local SCHEMES = {
   imap = { "imap", "starttls" }, imaps = { "imap", "implicit" }, pop3 = { "pop3", "starttls" },
   pop = { "pop3", "starttls" }, pop3s = { "pop3", "implicit" }, pops = { "pop3", "implicit" },
   smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
-  submissions = { "smtp", "implicit" },
+  submissions = { "smtp", "implicit" }, lmtp = { "smtp", "opportunistic", "lmtp" },
 }
 -- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
   imap = { implicit = 993, plain = 143 }, pop3 = { implicit = 995, plain = 110 },
-  smtp = { implicit = 465, plain = 587, opportunistic = 25 },
+  smtp = { implicit = 465, plain = 587, opportunistic = 25 }, lmtp = { implicit = 24, plain = 24 },
 }
 
 local function unescape(s)
@@ -49,7 +53,7 @@ local function parse_url(text, protocol)
   if not scheme then return nil, "not a URL" end
   local known = SCHEMES[scheme:lower()]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
-  local options = { tls = known[2] }
+  local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")
   local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
   if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
@@ -64,6 +68,64 @@ local function parse_url(text, protocol)
   return options
 end
 
+-- What carries the session where it is not a connection to a host.
+local function carrier_of(o)
+  return o.path and "path" or o.command and "command" or o.transport and "transport" or nil
+end
+
+local function check_carrier(o, what)
+  if o.path == "" or o.path and o.path:find "%z" then error(what .. ": option 'path' is no path", 5) end
+  if o.command then
+    if not o.command[1] then error(what .. ": option 'command' must be an array of words", 5) end
+    for _, word in ipairs(o.command) do
+      if type(word) ~= "string" or word:find "%z" then
+        error(what .. ": option 'command' must be an array of words", 5)
+      end
+    end
+  end
+  if not o.transport then return end
+  for _, method in ipairs { "read", "write", "close" } do
+    if type(o.transport[method]) ~= "function" then
+      error(("%s: option 'transport' must have read, write and close"):format(what), 5)
+    end
+  end
+end
+
+-- A host, or something that carries the session in its place; with both, the host is who answers there.
+local function settle_carrier(o, protocol)
+  local what = protocol .. ".connect"
+  local path = o.host and o.host:match "^unix:(.+)$"
+  if path then o.path, o.host = o.path or path, nil end
+  local literal = o.host and o.host:match "^%[([%x:.]+)%]$" or o.host and o.host:match "^%[[Ii][Pp][Vv]6:([%x:.]+)%]$"
+  if literal then o.host = literal end
+  local carrier = carrier_of(o)
+  for _, name in ipairs { "path", "command", "transport", "proxy" } do
+    if carrier and name ~= carrier and o[name] then
+      error(("%s: options '%s' and '%s' exclude one another"):format(what, carrier, name), 4)
+    end
+  end
+  if not o.host and not carrier then error(what .. ": option 'host' is missing", 4) end
+  check_carrier(o, what)
+  if o.host then return end
+  -- Nobody to ask for by name: TLS is what the user asks for.
+  o.tls = o.tls or not o.port and "none" or nil
+end
+
+-- Whom to verify must be known before anything is connected.
+local function check_server_name(o, protocol)
+  local ssl = o.ssl or {}
+  if o.host or o.tls == "none" or ssl.server_name or ssl.verify == false then return end
+  if o.tls == "opportunistic" and not ssl.verify then return end
+  error(protocol .. ".connect: TLS needs option 'host' or ssl.server_name, to know whom to verify", 4)
+end
+
+local function settle_proxy(o, protocol)
+  if not o.proxy then return end
+  local hops, text = proxy.parse(o.proxy)
+  if not hops then error(("%s.connect: option 'proxy': %s"):format(protocol, text), 4) end
+  o.proxy = text
+end
+
 -- The mode and the port follow from each other (API §2).
 local function settle_tls(o, protocol)
   if o.port and (o.port % 1 ~= 0 or o.port < 1 or o.port > 65535) then
@@ -73,6 +135,8 @@ local function settle_tls(o, protocol)
     error(("%s.connect: option 'tls' must be implicit, starttls, opportunistic or none, got '%s'")
       :format(protocol, o.tls), 4)
   end
+  -- LMTP is spoken inside a site, most often in clear (RFC 2033 §5).
+  if o.protocol == "lmtp" then protocol, o.tls = "lmtp", o.tls or "opportunistic" end
   o.tls = o.tls or (o.port and PLAINTEXT_PORTS[o.port] and "starttls") or "implicit"
   o.port = o.port or PORTS[protocol][o.tls] or PORTS[protocol].plain
 end
@@ -92,6 +156,13 @@ local function settle_host(o, protocol)
   end
   if o.tls ~= "implicit" then
     error(("%s.connect: tls_by = 'host' is for tls = 'implicit' alone, not '%s'"):format(protocol, o.tls), 4)
+  end
+  local carrier = carrier_of(o) or o.proxy and "proxy"
+  if carrier then
+    error(("%s.connect: tls_by = 'host' goes to the server itself alone, not by '%s'"):format(protocol, carrier), 4)
+  end
+  if o.proxy_header then
+    error(("%s.connect: with tls_by = 'host' nothing can be sent before TLS: no proxy_header"):format(protocol), 4)
   end
   for name in pairs(o.ssl or {}) do
     if not HOST_TLS[name] then
@@ -113,13 +184,14 @@ function connect.options(argument, protocol, extra)
   if type(argument) == "string" then argument = { host = argument } end
   want(argument, allowed, protocol .. ".connect", 2)
   if argument.ssl then tls.check(argument.ssl, protocol .. ".connect", 3) end
+  if argument.proxy_header then proxy_header.check(argument.proxy_header, protocol .. ".connect", 3) end
   if argument.limits then
     -- The core knows its names; better now than when the connection stands.
     local ok, why = pcall(core[protocol .. "_session"], argument.limits)
     if not ok then error(("%s.connect: %s"):format(protocol, why), 3) end
   end
   for name, value in pairs(argument) do o[name] = value end
-  if o.host:find("://", 1, true) then
+  if o.host and o.host:find("://", 1, true) then
     local url, why = parse_url(o.host, protocol)
     if not url then error(("%s.connect: bad URL: %s"):format(protocol, why), 3) end
     o.host = nil
@@ -127,10 +199,13 @@ function connect.options(argument, protocol, extra)
       if o[name] == nil then o[name] = value end
     end
   end
-  if o.host == "" or o.host:find("[%z\r\n%s]") then
+  settle_carrier(o, protocol)
+  if o.host and (o.host == "" or o.host:find("[%z\r\n%s]")) then
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
+  settle_proxy(o, protocol)
   settle_tls(o, protocol)
+  check_server_name(o, protocol)
   settle_host(o, protocol)
   if o.loop then o.loop = loop.adapter(o.loop, 3) end
   return o
@@ -161,52 +236,114 @@ function connect.start_tls(pump, o)
   return pump:fail(pump:error("tls", err))
 end
 
+-- The PROXY header goes before all else, the handshake of TLS included: true; or nil, err.
+local function preface(pump, o)
+  if not o.proxy_header then return true end
+  local own, conn = {}, pump.conn
+  if conn.name then
+    own.source, own.source_port = conn:name()
+    own.destination, own.destination_port = conn:name(true)
+  end
+  local bytes, why = proxy_header.encode(o.proxy_header, own)
+  if bytes and pump.session:preface(bytes) then return true end
+  return nil, pump:error("invalid", "proxy_header: " .. (why or "something was sent before it"))
+end
+
+-- The name of the host in A-labels; nil where there is none.
+local function server_name(o, protocol)
+  if not o.host then return nil end
+  local name, why = core.idn(o.host)
+  if name then return name end
+  local message = ("bad host name '%s': %s"):format(o.host, why)
+  return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
+end
+
+-- What the session runs over: the adapter for it, a connection, a value that must live as long as that, and
+-- what the server has said already; or nil, err.
+local function carry(o, host, name, deadline)
+  if o.transport then
+    host = stream.host(host)
+    return host, stream.conn(o.transport)
+  end
+  if o.command then return require "mail.io.child".connect(host, o) end
+  local conn, guard, said
+  if o.proxy then
+    local hops, why = proxy.parse(o.proxy)
+    if not hops then return nil, Err.new { kind = "invalid", message = "proxy: " .. why } end
+    conn, guard, said = proxy.connect(host, hops, name, o.port, o, deadline)
+  else
+    conn, guard = host.connect(name, o.port, o, deadline)
+  end
+  if not conn then return nil, guard end
+  return host, conn, guard, said
+end
+
+-- For tostring.
+local function place(o)
+  if o.transport then return "transport" end
+  if o.command then return "command " .. o.command[1] end
+  if o.path then return "unix:" .. o.path end
+  return o.host .. ":" .. ("%d"):format(o.port)
+end
+
+-- Why this loop cannot do what was asked for, or nil.
+local function refusal(o, host, protocol)
+  if o.tls_by == "host" and not host.tls then
+    local message = "this loop has no TLS of its own: leave tls_by out"
+    return Err.new { kind = "unsupported", message = message, protocol = protocol.name }
+  end
+  local now = host.now()
+  if type(now) ~= "number" then
+    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
+  end
+end
+
+-- TLS, what a tunnel brought along, and the greeting: true; or nil, err.
+local function begin(protocol, pump, o, said, deadline)
+  local ok, err = true, nil
+  if o.tls == "implicit" and o.tls_by ~= "host" then
+    if said then return nil, pump:error("protocol", "octets came through the proxy before the handshake") end
+    ok, err = connect.start_tls(pump, o)
+  end
+  if ok then ok, err = preface(pump, o) end
+  if not ok then return nil, err end
+  if said then pump.session:feed(said) end
+  return protocol.greet(pump, o, deadline)
+end
+
 --- Opens a session.
 -- @tparam table protocol the protocol module: `name`, `new_session(options)` → userdata,
 --   `greet(pump, options, deadline)` → true | nil, err
 -- @tparam table o from `connect.options`
 -- @treturn userdata the session; or nil, err
 function connect.open(protocol, o)
-  if o.proxy then
-    local message = "proxies are not supported yet, and the connection is not made without"
-    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
-  end
   local host = o.loop or loop.host()
-  if o.tls_by == "host" and not host.tls then
-    local message = "this loop has no TLS of its own: leave tls_by out"
-    return nil, Err.new { kind = "unsupported", message = message, protocol = protocol.name }
-  end
-  local now = host.now()
-  if type(now) ~= "number" then
-    adapter.broken(host, type(now) .. " for now()", "it is seconds of a monotonic clock, a number")
-  end
-  local deadline = now + connect_timeout(o.timeout)
-  local name, why = core.idn(o.host)
-  if not name then
-    local message = ("bad host name '%s': %s"):format(o.host, why)
-    return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
-  end
-  o.pool = host.release and protocol.pool and protocol.pool(o, name, host) or nil
-  local conn, err = host.connect(name, o.port, o, deadline) -- with a conn, err is what lives as long
-  if not conn then
-    err.protocol = protocol.name
-    return nil, err
+  local err = refusal(o, host, protocol)
+  if err then return nil, err end
+  local deadline = host.now() + connect_timeout(o.timeout)
+  local name
+  name, err = server_name(o, protocol)
+  if err then return nil, err end
+  local direct = not carrier_of(o) and not o.proxy
+  o.pool = direct and host.release and protocol.pool_name and protocol.pool_name(o, name, host) or nil
+  local own, conn, guard, said = carry(o, host, name, deadline)
+  if not own then
+    conn.protocol = protocol.name
+    return nil, conn
   end
   local session = protocol.new_session(o)
   local pump = Pump.new {
-    session = session, protocol = protocol.name, host = host, conn = conn, timeout = o.timeout,
-    guard = err, log = o.log, limits = o.limits, place = o.host .. ":" .. ("%d"):format(o.port),
-    peer = { host = name, port = o.port },
+    session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout, guard = guard,
+    log = o.log, limits = o.limits, place = place(o), peer = { host = name or "localhost", port = o.port },
   }
-  local ok = true
-  if o.tls == "implicit" and o.tls_by ~= "host" then ok, err = connect.start_tls(pump, o) end
-  if ok then ok, err = protocol.greet(pump, o, deadline) end
+  local ok
+  ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)
   if ok then
     pump.secrets = o.log and pump.secrets or nil
     return session
   end
   pump:close()
-  if conn.transport and conn.transport.reused and (err.kind == "closed" or err.code == 421) then
+  if direct and conn.transport and conn.transport.reused and (err.kind == "closed" or err.code == 421) then
     return connect.open(protocol, o) -- it died in the pool; the next one may live, or is new
   end
   return nil, err

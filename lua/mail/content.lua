@@ -112,11 +112,12 @@ function content.give(pump, id, source)
     pump:abandon(id)
     return nil, failed(pump, source, why)
   end
+  local ok, kind, reason
   if piece == nil then
-    pump.session:give_end(id)
-    return true
+    ok, kind, reason = pump.session:give_end(id)
+  else
+    ok, kind, reason = pump.session:give(id, piece)
   end
-  local ok, kind, reason = pump.session:give(id, piece)
   if ok then return true end
   pump:abandon(id)
   return nil, pump:error(kind, reason, { command = "DATA" })

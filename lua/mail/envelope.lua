@@ -1,49 +1,9 @@
---- Envelopes: read out of a message's header, and what extensions add to MAIL and RCPT.
+--- Envelopes, read out of a message's header.
 -- @module mail.envelope
 
 local core = require "mail.core"
 
 local envelope = {}
-
--- xtext (RFC 3461 §4): what stands in ENVID and ORCPT.
-local function xtext(s)
-  return (s:gsub("[^!-*,-<>-~]", function(c) return ("+%02X"):format(c:byte()) end))
-end
-
-local NOTIFY = { never = "NEVER", success = "SUCCESS", failure = "FAILURE", delay = "DELAY" }
-local RET = { full = "FULL", hdrs = "HDRS" }
-
---- The parameters of delivery status notifications (RFC 3461 §4).
--- @tparam table dsn `notify` (array of never, success, failure, delay), `ret` ("full", "hdrs"), `envid`
--- @tparam table mail list of parameters of MAIL, added to
--- @tparam table rcpt list of parameters of RCPT, added to
--- @treturn boolean true; or nil, reason
-function envelope.dsn(dsn, mail, rcpt)
-  if dsn.ret then
-    local ret = RET[tostring(dsn.ret):lower()]
-    if not ret then return nil, "dsn.ret must be 'full' or 'hdrs'" end
-    mail[#mail + 1] = "RET=" .. ret
-  end
-  if dsn.envid then
-    if #dsn.envid > 100 then return nil, "dsn.envid is longer than 100 octets" end
-    mail[#mail + 1] = "ENVID=" .. xtext(dsn.envid)
-  end
-  local notify = {}
-  for _, when in ipairs(type(dsn.notify) == "string" and { dsn.notify } or dsn.notify or {}) do
-    notify[#notify + 1] = NOTIFY[tostring(when):lower()]
-    if not NOTIFY[tostring(when):lower()] then return nil, "dsn.notify: unknown '" .. tostring(when) .. "'" end
-  end
-  local joined = table.concat(notify, ",")
-  if joined:find("NEVER", 1, true) and #notify > 1 then return nil, "dsn.notify: 'never' stands alone" end
-  if #notify > 0 then rcpt[#rcpt + 1] = "NOTIFY=" .. joined end
-  return true
-end
-
---- The parameter of DELIVERBY (RFC 2852 §4): seconds, or `{seconds=, mode="return"|"notify"}`.
-function envelope.deliver_by(by)
-  if type(by) == "number" then by = { seconds = by } end
-  return ("BY=%d;%s"):format(by.seconds, by.mode == "return" and "R" or "N")
-end
 
 -- How much header is read from a source in search of its end.
 local HEADER_MAX = 1048576

@@ -7,6 +7,7 @@
 
 local Err = require "mail.err"
 local Pump = require "mail.pump"
+local account = require "mail.imap.account"
 local acl = require "mail.imap.acl"
 local auth = require "mail.auth"
 local class = require "mail.class"
@@ -103,6 +104,28 @@ function imap.watch(options)
   auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
   local it, none, nothing, closing = watch.start(o, function() return connect.open(imap, o) end)
   return it, none, nothing, closing
+end
+
+--- One account over several connections, for any number of coroutines; nothing is opened before the first call.
+--
+-- `account:list`, `status`, `append`, `create` and all that needs no open mailbox run on any link; `account:open(name)`
+-- gives a mailbox whose `search`, `fetch`, `store`, `move` … run on a link that has it selected; `account:with(name,
+-- fn)` lends a session; `account:watch{…}` watches by a connection of its own. See `mail.imap.account`.
+-- @tparam table|string options of connect, and `links` (4): connections at most, those that watch included;
+--   `max_links`: what the provider allows, where that is not known here; `idle` (60): seconds after which an unused
+--   link is closed; `keep` (0): so many are kept by a NOOP; `check` (5): seconds after which an unused link is asked
+--   (NOOP) before something is changed by it; `queue` (10000): calls that may wait; `backoff` `{min=1, max=300}`:
+--   seconds without new connections after the server refused one, or without commands after it asked for that
+-- @treturn table account
+function imap.account(options)
+  local extra = {}
+  for name, kinds in pairs(features.OPTIONS) do extra[name] = kinds end
+  for name, kinds in pairs(account.OPTIONS) do extra[name] = kinds end
+  local o = connect.options(options, "imap", extra)
+  features.check(o, "imap.account", 2)
+  auth.check(o.mechanism, open.PSEUDO, "imap.account", 2)
+  local made = account.new(o, function(settled) return connect.open(imap, settled) end)
+  return made
 end
 
 -- --- the session ----------------------------------------------------------------------------------

@@ -7,13 +7,15 @@
 -- @module mail.keepalive
 
 local Pump = require "mail.pump"
+local auth = require "mail.auth"
 local want = require "mail.want"
 
 local keepalive = {}
 
 local OPTIONS = { idle = "number?", size = "number?", timeout = "number|table?" }
 -- What belongs to the name, besides the credentials and the host in A-labels.
-local PLACE = { "port", "tls", "tls_by", "helo", "local_address", "resolver", "dns_servers", "login" }
+local PLACE = { "port", "tls", "tls_by", "helo", "protocol", "proxy_header", "local_address",
+  "resolver", "dns_servers", "login" }
 local LOGIN = { "user", "password", "token", "mechanism", "authzid", "allow_plaintext_login" }
 
 -- Values one behind another, each behind its type and length, so that no two lists read the same.
@@ -28,7 +30,7 @@ end
 
 -- A secret that a function gives is asked for now; where it gives none, the login says so.
 local function settle(o, name)
-  if type(o[name]) ~= "function" then return true end
+  if not auth.is_callable(o[name]) then return true end
   local value = o[name]()
   if type(value) ~= "string" then return false end
   o[name] = value

@@ -36,6 +36,7 @@ local queue, head, tail = {}, 1, 0 -- tasks that are ready
 local yielded = {} -- tasks that gave the others a turn: ready in the next one
 local live = {} -- coroutine → task
 local live_count = 0
+local background = 0 -- of these, tasks that are no reason for the loop to go on
 local failed = {} -- tasks that ended in an error and were not joined yet
 local ready_fds = {}
 local running -- the task being resumed
@@ -148,6 +149,7 @@ local function finish(task, ok, ...)
   if task.parked then forget_wait(task) end
   live[task.co] = nil
   live_count = live_count - 1
+  if task.background then background = background - 1 end
   task.done = true
   if ok then
     task.results = pack(...)
@@ -269,7 +271,7 @@ function loop.step(seconds, options)
   if timers > 0 then fire_timers() end
   run_ready(stop_at)
   if not loop.main then raise_unjoined() end
-  return live_count
+  return live_count - background
 end
 
 -- Parks the running task until `wake`; or, outside a task, turns the loop meanwhile. Returns true, or
@@ -389,7 +391,7 @@ function loop.run(fn, ...)
   local main = spawn(fn, ...)
   loop.main = main
   local ok, err = pcall(function()
-    while live_count > 0 do
+    while live_count > background do
       loop.step()
       if main.done and #failed > 0 then
         cancel_all()
@@ -512,6 +514,14 @@ end
 
 function native.event()
   return setmetatable({}, Event)
+end
+
+--- Starts a task that looks after things: `loop.run` ends without it, and the next one finds it again.
+function native.background(fn, ...)
+  local task = spawn(fn, ...)
+  task.background = true
+  background = background + 1
+  return task
 end
 
 native.sleep = loop.sleep

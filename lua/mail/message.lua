@@ -99,13 +99,24 @@ function message.join(pieces)
   return require "mail.message.partial".join(pieces)
 end
 
---- Composes a message; see mail.message.compose.
-function message.new(options)
-  return require "mail.message.compose".new(options)
+--- Composes an answer, or a message that passes this one on; see mail.message.reply.
+function part.methods:reply(options)
+  local made, err = require "mail.message.reply".reply(self, options)
+  return made, err
 end
 
---- Composes an answer, or a message that passes this one on; see mail.message.reply.
-function part.methods:reply(options) return require "mail.message.reply".reply(self, options) end
-function part.methods:forward(options) return require "mail.message.reply".forward(self, options) end
+function part.methods:forward(options)
+  local made, err = require "mail.message.reply".forward(self, options)
+  return made, err
+end
 
-return message
+-- What composes is loaded when it is first asked for: `new` (mail.message.compose), `delivery_status` and
+-- `disposition` (mail.message.notify).
+local COMPOSING = { new = "compose", delivery_status = "notify", disposition = "notify" }
+
+return setmetatable(message, { __index = function(self, name)
+  local module = COMPOSING[name]
+  if not module then return nil end
+  rawset(self, name, require("mail.message." .. module)[name])
+  return rawget(self, name)
+end })

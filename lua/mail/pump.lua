@@ -410,6 +410,29 @@ local function follow(self, id, deadline, patient)
   end
 end
 
+--- Takes in what has come by itself, without waiting. On loops whose transports can only be read by waiting
+-- it sees nothing.
+-- @treturn boolean true while the session stands; or nil, err
+function Pump:look()
+  if self.failure then return self:failed() end
+  if self.leading then return true end
+  local session, host, conn = self.session, self.host, self.conn
+  local waits = 0 -- after a first "wait" a descriptor is taken to be ready: what has come is read then
+  while waits < 2 do
+    local kind, who, a, b, c, d, e, f = host.next(conn, session)
+    if self.log then self:drain_log() end
+    if kind == "fail" then return self:broken() end
+    waits = kind == "wait" and waits + 1 or 0
+    if who == 0 then
+      self:unsolicited(kind, a, b, c, d, e, f)
+    elseif kind ~= "wait" then
+      deliver(self, kind, who, a, b, c, d, e, f)
+    end
+    if self.failure then return self:failed() end
+  end
+  return true
+end
+
 --- Seconds until the call that reads now must have its answer; nil where nobody reads.
 function Pump:seconds_left()
   return self.leading and self.due and self.due - self.host.now() or nil

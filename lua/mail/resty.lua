@@ -13,8 +13,8 @@ local owner = require "mail.resty.owner"
 
 --- Sends a message soon: in a zero timer of this worker, in every phase but init. What waits is bounded,
 -- lives in memory only, and is sent before the worker leaves.
--- @tparam table options as of `smtp:send` (`from`, `to`, `message`, `dsn` …), and `smtp`: the options of
---   `mail.smtp.connect`; `retry`: array of seconds to pause before further tries where the failure may
+-- @tparam table options as of `mail.send` (`from`, `to`, `message` or the fields of one, `dsn` …), and `smtp`:
+--   the options of `mail.smtp.connect`; `retry`: array of seconds to pause before further tries where the failure may
 --   pass (default: no further try); `on_sent`: function(receipt); `on_error`: function(err, options), called in the
 --   timer where nobody, or not everybody, got the message (nginx's error log tells it, too)
 -- @treturn boolean true; or nil, err: kind "limit" where the queue is full

@@ -184,7 +184,8 @@ end
 -- expect, where, and as whom we will log in.
 local function session_key(o, protocol, name, context_options)
   return joined(protocol, o.host, o.port, name, o.tls, o.user, o.mechanism, o.authzid, o.proxy,
-    o.local_address, context_options)
+    o.path, o.command and joined(unpack(o.command)), o.transport and tostring(o.transport), o.local_address,
+    context_options)
 end
 
 --- Keeps what a later connection can be resumed with. To be called when a session ends in good order:

@@ -106,6 +106,11 @@ local COLUMNS = {
   rss_growth = { "growth MB", function(r) return r.rss_growth and ("%.1f"):format(r.rss_growth / 1024) or "" end },
   kib_each = { "KiB each", function(r) return ("%.2f"):format(r.kib_each) end },
   latency = { "all, ms", function(r) return r.latency and ("%.1f"):format(r.latency * 1e3) or "" end },
+  bytes_each = { "octets each", function(r) return r.bytes_each and ("%.1f"):format(r.bytes_each) or "" end },
+  trips = { "trips", function(r) return r.trips and ("%d"):format(r.trips) or "" end },
+  wire = { "wire KB", function(r) return r.wire and ("%.0f"):format(r.wire / 1e3) or "" end },
+  step = { "step us", function(r) return r.step and ("%.0f"):format(r.step) or "" end },
+  gap = { "gap us", function(r) return r.gap and ("%.0f"):format(r.gap) or "" end },
   octets = { "MB/s cpu", function(r) return r.octets and ("%.0f"):format(r.octets / r.cpu / 1e6) or "" end },
 }
 

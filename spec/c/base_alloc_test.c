@@ -25,7 +25,7 @@ static bool hex(struct lm_buf *b) {
   return lm_hex_encode(b, LM_STR("abc"));
 }
 static bool stuff(struct lm_buf *b) {
-  struct lm_dotout d = {false, false};
+  struct lm_dotout d = {false, false, false};
   return lm_dotout_put(&d, b, LM_STR(".a\nb\r")) && lm_dotout_end(&d, b);
 }
 

@@ -20,8 +20,9 @@ static void add(struct text *t, const char *p, size_t n) {
   t->n += n;
 }
 
-/* CRLF, bare CR and bare LF each end a line; a dot at a line's start is doubled; the end is CRLF. */
-static void model_out(struct text *out, struct lm_str s) {
+/* CRLF, bare CR and bare LF each end a line; the end is CRLF. Unless `plain`, a dot at a line's start is
+** doubled and a lone dot comes last. */
+static void model_out(struct text *out, struct lm_str s, bool plain) {
   bool start = true;
   size_t i;
   out->n = 0;
@@ -32,12 +33,22 @@ static void model_out(struct text *out, struct lm_str s) {
       start = true;
       continue;
     }
-    if (start && s.p[i] == '.') add(out, ".", 1);
+    if (start && s.p[i] == '.' && !plain) add(out, ".", 1);
     add(out, s.p + i, 1);
     start = false;
   }
   if (!start) add(out, "\r\n", 2);
-  add(out, ".\r\n", 3);
+  if (!plain) add(out, ".\r\n", 3);
+}
+
+/* True where a CR or LF stands alone. */
+static bool model_bare(struct lm_str s) {
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    if (s.p[i] == '\n' && (i == 0 || s.p[i - 1] != '\r')) return true;
+    if (s.p[i] == '\r' && (i + 1 == s.n || s.p[i + 1] != '\n')) return true;
+  }
+  return false;
 }
 
 /* Reads lines that end in CRLF (or LF where `lf`), takes one dot off those that begin with one, and
@@ -69,16 +80,16 @@ static bool model_in(struct text *out, struct lm_str s, bool lf, size_t *used_ou
 
 /* --- under test ----------------------------------------------------------------------------------- */
 
-static void put_cut(struct lm_buf *out, struct lm_str s, size_t cut) {
-  struct lm_dotout d = {false, false};
+static void put_cut(struct lm_buf *out, struct lm_str s, size_t cut, bool plain) {
+  struct lm_dotout d = {false, false, plain};
   CHECK(lm_dotout_put(&d, out, (struct lm_str){s.p, cut}));
   CHECK(lm_dotout_put(&d, out, (struct lm_str){s.p + cut, s.n - cut}));
   CHECK(lm_dotout_end(&d, out));
 }
 
 /* As the client sends what it lends: clean runs by hand, the rest through put. */
-static void lend_all(struct lm_buf *out, struct lm_str s) {
-  struct lm_dotout d = {false, false};
+static void lend_all(struct lm_buf *out, struct lm_str s, bool plain) {
+  struct lm_dotout d = {false, false, plain};
   while (s.n) {
     size_t n = lm_dotout_clean(&d, s);
     if (n) {
@@ -93,20 +104,38 @@ static void lend_all(struct lm_buf *out, struct lm_str s) {
   CHECK(lm_dotout_end(&d, out));
 }
 
-static void outward(struct lm_str s) {
+static void outward_as(struct lm_str s, bool plain) {
   struct lm_buf out = {NULL, 0, 0, 0};
   struct text wanted;
   size_t cut;
-  model_out(&wanted, s);
+  model_out(&wanted, s, plain);
   for (cut = 0; cut <= s.n; cut++) {
     lm_buf_clear(&out);
-    put_cut(&out, s, cut);
+    put_cut(&out, s, cut, plain);
     CHECK(lm_str_eq(lm_buf_str(&out), (struct lm_str){wanted.p, wanted.n}));
   }
   lm_buf_clear(&out);
-  lend_all(&out, s);
+  lend_all(&out, s, plain);
   CHECK(lm_str_eq(lm_buf_str(&out), (struct lm_str){wanted.p, wanted.n}));
   lm_buf_free(&out);
+}
+
+/* Bare line endings are told at every cut; what has none leaves, in chunks, as it is. */
+static void bareness(struct lm_str s) {
+  bool wanted = model_bare(s);
+  size_t cut;
+  for (cut = 0; cut <= s.n; cut++) {
+    struct lm_dotout d = {false, false, true};
+    bool bare = lm_dotout_is_bare(&d, (struct lm_str){s.p, cut}) ||
+                lm_dotout_is_bare(&d, (struct lm_str){s.p + cut, s.n - cut}) || d.cr;
+    CHECK(bare == wanted);
+  }
+}
+
+static void outward(struct lm_str s) {
+  outward_as(s, false);
+  outward_as(s, true);
+  bareness(s);
 }
 
 /* Feeds s in two pieces; the text to `out`. True where the end came; then `used_out` is right. */

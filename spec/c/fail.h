@@ -7,8 +7,7 @@
 #ifndef LM_SPEC_FAIL_H
 #define LM_SPEC_FAIL_H
 
-#include <stdbool.h>
-#include <stdlib.h>
+#include "check.h"
 
 static long left = -1; /* allocations until the one that fails; negative: none does */
 static long refused;   /* how many have failed since fail_at */
@@ -29,6 +28,23 @@ static inline void fail_at(long nth) {
 /* All succeed from now on; `refused` keeps its count. */
 static inline void fail_never(void) {
   left = -1;
+}
+
+/* Lets the first allocation of `run` fail, then the second, and so on, until none does: then it must run
+** through, and only behind `least` of them. */
+static inline void survive(bool (*run)(void), long least) {
+  long n;
+  for (n = 0; n < 1000; n++) {
+    bool ok;
+    fail_at(n);
+    ok = run();
+    fail_never();
+    if (refused == 0) {
+      CHECK(ok && n >= least);
+      return;
+    }
+  }
+  CHECK(!"ends");
 }
 
 /* True where this allocation is the one. */

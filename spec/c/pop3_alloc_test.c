@@ -59,23 +59,6 @@ static bool exchange(void) {
   return ok;
 }
 
-/* Lets the first allocation fail, then the second, and so on, until none does: then it must run
-** through, and only behind `least` of them. */
-static void survive(bool (*run)(void), long least) {
-  long n;
-  for (n = 0; n < 1000; n++) {
-    bool ok;
-    fail_at(n);
-    ok = run();
-    fail_never();
-    if (refused == 0) {
-      CHECK(ok && n >= least);
-      return;
-    }
-  }
-  CHECK(!"ends");
-}
-
 int main(void) {
   survive(converse, 10);
   survive(exchange, 3);

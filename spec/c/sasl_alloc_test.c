@@ -87,22 +87,6 @@ static bool negotiate(void) {
   return good;
 }
 
-/* Lets the first allocation fail, then the second, and so on, until none does. */
-static void survive(bool (*run)(void), long least) {
-  long n;
-  for (n = 0; n < 1000; n++) {
-    bool ok;
-    fail_at(n);
-    ok = run();
-    fail_never();
-    if (refused == 0) {
-      CHECK(ok && n >= least);
-      return;
-    }
-  }
-  CHECK(!"ends");
-}
-
 int main(void) {
   static const char *const both[] = {"PLAIN",       "LOGIN",         "CRAM-MD5",
                                      "ANONYMOUS",   "OAUTHBEARER",   "XOAUTH2",

@@ -1,5 +1,6 @@
 -- Sessions as users have them: commands, many coroutines, IDLE, TLS, many sessions, garbage.
 
+local imap = require "mail.imap"
 local smtp = require "mail.smtp"
 
 return function(check)
@@ -117,6 +118,49 @@ return function(check)
     end
     c.truth(session:noop())
     session:logout()
+  end)
+
+  local function account_of(c, port, user, more)
+    local o = {
+      host = "127.0.0.1", port = port, tls = "none", user = user, password = "x", allow_plaintext_login = true,
+      loop = c.host, timeout = 20,
+    }
+    for name, value in pairs(more) do o[name] = value end
+    return o
+  end
+
+  check("IMAP watch survives a lost link", "", function(c)
+    local it = imap.watch(account_of(c, c.peer.flaky, "watcher" .. c:ask "count flaky", {
+      backoff = { min = 0.01, max = 0.02 }, connection = true,
+    }))
+    c.opened[#c.opened + 1] = it
+    local told = {}
+    repeat
+      local event = c.truth(it:next())
+      told[#told + 1] = event.type .. (event.uid or "")
+    until event.uid == 3
+    c.equal("new1 connected disconnected new2 connected new3", table.concat(told, " "), "what was told")
+    c.truth(it:close())
+  end)
+
+  check("an account's calls over three links", "", function(c)
+    local account = imap.account(account_of(c, c.peer.imap, "ann", { links = 3 }))
+    c.opened[#c.opened + 1] = account
+    c:each(12, function(i)
+      local name = "box" .. i
+      c.equal(name, c.truth(account:status(name, { "messages" })).name, "an answer")
+      c.equal(i, account:with("1000", { readonly = i % 2 == 0 }, function(session)
+        c.host.sleep(0.005)
+        return session:noop() and i
+      end), "a loan")
+      c.equal(1, #c.truth(c.truth(account:open "1000"):fetch_all("1", { "flags" }, { seq = true })), "a fetch")
+    end)
+    local stats = account:stats()
+    c.equal(c.tasks and 3 or 1, stats.opened, "links that were opened")
+    c.equal(0, stats.busy + stats.waiting + stats.opening, "what is left")
+    c.truth(account:close())
+    local ok, err = account:noop()
+    c.failure(ok, err, "closed")
   end)
 
   check("implicit TLS: a real server, its certificate and its name proved", "dovecot", function(c)

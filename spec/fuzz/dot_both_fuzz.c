@@ -48,7 +48,7 @@ static bool take(struct lm_buf *out, struct lm_str s, size_t cut, size_t *used_o
 
 static void outward(struct lm_str s, size_t cut) {
   struct lm_buf out = {NULL, 0, 0, 0}, whole = {NULL, 0, 0, 0}, back = {NULL, 0, 0, 0};
-  struct lm_dotout d = {false, false}, e = {false, false};
+  struct lm_dotout d = {false, false, false}, e = {false, false, false};
   size_t used, body;
   must(lm_dotout_put(&d, &out, (struct lm_str){s.p, cut}));
   must(lm_dotout_put(&d, &out, (struct lm_str){s.p + cut, s.n - cut}) && lm_dotout_end(&d, &out));

@@ -37,6 +37,8 @@ static void act(struct lm_pop3c *s, unsigned how) {
   if (lm_pop3c_state(s) == POP3C_AUTHORIZATION) {
     if (how & 1) lm_pop3c_simple(s, LM_POP3_CAPA);
     if (how & 2) lm_pop3c_simple(s, LM_POP3_STLS);
+    lm_pop3c_simple(s, LM_POP3_UTF8);
+    if (how & 1) lm_pop3c_user(s, LM_STR("ann"));
     if (how & 4) lm_pop3c_apop(s, LM_STR("ann"), LM_STR("secret"));
     if (how & 8) lm_pop3c_auth(s, LM_STR("PLAIN"), LM_STR("x"));
     lm_pop3c_pass(s, LM_STR("secret"));
@@ -45,7 +47,8 @@ static void act(struct lm_pop3c *s, unsigned how) {
     lm_pop3c_simple(s, how & 1 ? LM_POP3_UIDL : LM_POP3_LIST);
     id = lm_pop3c_retr(s, 1, how & 2 ? LM_POP3_STREAM : LM_POP3_WHOLE);
     if (how & 4) lm_pop3c_abandon(s, id);
-    lm_pop3c_top(s, 2, 3);
+    lm_pop3c_top(s, 2, 3, how & 1 ? LM_POP3_STREAM : LM_POP3_WHOLE);
+    lm_pop3c_simple(s, LM_POP3_LANG);
     if (how & 8) lm_pop3c_command(s, LM_STR("XFOO"), LM_POP3_WHOLE);
   }
 }

@@ -22,6 +22,8 @@ struct run {
   struct lm_smtpc *s;
   uint32_t last;  /* the highest id given */
   char last_sent; /* the octet before what is to be sent */
+  unsigned given; /* pieces of content */
+  bool stalled;   /* the transport takes little */
 };
 
 static void send_all(struct run *r) {
@@ -29,6 +31,7 @@ static void send_all(struct run *r) {
   struct lm_str out;
   while ((out = lm_wire_output(w)).n) {
     size_t i;
+    if (r->stalled && out.n > 30) out.n = 30;
     for (i = 0; i < out.n; i++) {
       must(out.p[i] != '\n' || r->last_sent == '\r');
       must(out.p[i] == '\n' || r->last_sent != '\r');
@@ -36,16 +39,22 @@ static void send_all(struct run *r) {
       r->last_sent = out.p[i];
     }
     lm_wire_sent(w, out.n);
+    if (r->stalled) return;
   }
+}
+
+/* Pieces short and long, and now and then one by reference. */
+static void give(struct run *r, uint32_t id) {
+  struct lm_str piece = {message, r->given % 3 == 1 ? sizeof message : 9};
+  if (r->given++ % 5 == 4 && lm_smtpc_give_url(r->s, id, LM_STR("imap://x"), r->given & 8)) return;
+  if (lm_smtpc_give(r->s, id, piece) == LM_SMTPC_TAKEN) send_all(r);
 }
 
 static void on_event(struct run *r, const struct lm_smtpc_event *ev) {
   must(ev->id <= r->last);
   if (ev->kind == LM_SMTPC_STARTTLS) lm_smtpc_secured(r->s);
   if (ev->kind == LM_SMTPC_ASK) lm_smtpc_answer(r->s, ev->id, ev->text.n & 1 ? NULL : &ev->text);
-  if (ev->kind == LM_SMTPC_GO && lm_smtpc_give(r->s, ev->id, LM_STR(".\n")) == LM_SMTPC_TAKEN) {
-    send_all(r);
-  }
+  if (ev->kind == LM_SMTPC_GO) give(r, ev->id);
   if (ev->kind == LM_SMTPC_SENT) {
     uint32_t i;
     for (i = 0; i < ev->txn->nrcpt; i++) must(lm_smtp_txn_recipient(ev->txn, i).address.n > 0);
@@ -58,22 +67,26 @@ static void drain(struct run *r) {
   int rounds = 0;
   for (;;) {
     enum lm_status status = lm_smtpc_next(r->s, &ev);
-    bool moved = lm_wire_output(lm_smtpc_wire(r->s)).n != 0;
+    uint64_t gone = lm_smtpc_wire(r->s)->gone;
+    bool moved;
     send_all(r);
+    moved = lm_smtpc_wire(r->s)->gone != gone && !r->stalled;
     if (status == LM_FAIL || (status == LM_WAIT && !moved)) return;
     if (status == LM_EVENT) on_event(r, &ev);
     if (status == LM_EVENT && ev.kind == LM_SMTPC_GO && ++rounds > 20) return;
   }
 }
 
-static uint32_t transaction(struct run *r, bool streamed) {
+static uint32_t transaction(struct run *r, bool streamed, bool chunked) {
   struct lm_smtp_txn *t = lm_smtpc_txn(r->s);
   const char *why;
   t->streamed = streamed;
+  t->chunked = chunked;
   if (!streamed) t->text = (struct lm_str){message, sizeof message};
   must(lm_smtp_txn_mail(t, LM_STR("a@b"), LM_NOSTR, &why));
   must(lm_smtp_txn_rcpt(t, LM_STR("c@d"), LM_NOSTR, &why));
-  must(lm_smtp_txn_rcpt(t, LM_STR("e@f"), LM_NOSTR, &why) && lm_smtp_txn_data(t));
+  must(lm_smtp_txn_rcpt(t, LM_STR("e@f"), LM_NOSTR, &why));
+  must(chunked || lm_smtp_txn_data(t));
   return lm_smtpc_send(r->s, t);
 }
 
@@ -88,20 +101,23 @@ static uint32_t act(struct run *r, uint8_t what) {
   case 3: return lm_smtpc_command(r->s, LM_SMTP_RSET, LM_NOSTR);
   case 4: return lm_smtpc_command(r->s, LM_SMTP_START_TLS, LM_NOSTR);
   case 5: return lm_smtpc_auth(r->s, LM_STR("X"), what & 64 ? &initial : NULL);
-  case 6: return transaction(r, false);
-  case 7: return transaction(r, true);
+  case 6: return transaction(r, false, what & 64);
+  case 7: return transaction(r, true, what & 64);
   case 8: return what > 200 ? lm_smtpc_quit(r->s) : 0;
   case 9: lm_smtpc_abandon(r->s, id); return 0;
   case 10: lm_smtpc_give_end(r->s, id); return 0;
   case 11: must(!lm_smtpc_is_unknown(r->s, id) || lm_smtpc_wire(r->s)->gone > 0); return 0;
-  default: drain(r); return 0;
+  default:
+    r->stalled = what & 64;
+    drain(r);
+    return 0;
   }
 }
 
 /* 0xFF, a number: something is done. Anything else is what the server says. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   struct lm_limits limits = LM_LIMITS_DEFAULT;
-  struct run r = {NULL, 0, '\n'};
+  struct run r = {NULL, 0, '\n', 0, false};
   size_t i;
   memset(message, 'x', sizeof message);
   message[0] = message[40000] = '\n';
@@ -110,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   limits.reply_lines = 5;
   limits.queue = 100;
   must((r.s = lm_smtpc_new(&limits)) != NULL);
+  if (n && data[0] == 'L') lm_smtpc_speak_lmtp(r.s);
   for (i = 0; i < n; i++) {
     char c = (char)data[i];
     if (data[i] == 0xFF && i + 1 < n) {

@@ -35,7 +35,8 @@ function common.run(host, options)
   options = options or {}
   local write = options.write or function(s) io.write(s) io.flush() end
   local config = common.config(options.config)
-  local o = { host = host, peer = config.peer, dovecot = config.dovecot, only = config.only or arg and arg[1] }
+  local o = { host = host, peer = config.peer, dovecot = config.dovecot, dns = config.dns, proxy = config.proxy,
+    only = config.only or arg and arg[1] }
   for name, value in pairs(options) do o[name] = value end
   function o.report(verdict, name, why)
     line(write, verdict .. " " .. name .. (why and ": " .. why or ""))

@@ -6,8 +6,10 @@
 --            how many connections of that name stand, `VRFY late` is answered after the next `VRFY release`
 --            of whomever, `VRFY soon` after a moment, `VRFY mute` never; DATA is measured
 --   inject   answers STARTTLS with more text than it may      silent   accepts and never says a word
+--   mortal   the same as smtp, and goes away at the third MAIL of a connection
 --   closes   goes away at the first command after EHLO        resets   the same, by a reset
 --   deaf     reads nothing once it has asked for a message    imap     see there
+--   flaky    IMAP: a user's first connection is closed in IDLE; each has one message more than the last one
 --   refused  nobody listens                                   full     connections are never established
 -- What happens is counted by words: "NAME" (a connection), "login", "late", "command", "idle", "body", "injected".
 
@@ -97,12 +99,13 @@ function commands.QUIT(peer)
   return nil
 end
 
-local function smtp(peer)
+local function smtp(peer, dies)
   peer:send "220 peer ESMTP\r\n"
   while true do
     local line = peer:line()
     if not line then return end
     local verb, rest = line:match "^(%a+) ?(.*)$"
+    if dies and dies(verb) then return end
     local answer = (commands[verb] or commands.NOOP)(peer, rest)
     if not answer or not peer:send(answer) then return end
   end
@@ -111,6 +114,14 @@ end
 -- EHLO and its answer; false where the client is gone.
 local function hello(peer, words)
   return peer:send "220 peer ESMTP\r\n" and peer:line() and peer:send("250-peer\r\n" .. words)
+end
+
+local function mortal(peer)
+  local count = 0
+  return smtp(peer, function(verb)
+    if verb == "MAIL" then count = count + 1 end
+    return count > 2
+  end)
 end
 
 local function inject(peer)
@@ -209,9 +220,61 @@ local function imap(peer)
   end
 end
 
+-- --- IMAP that goes away ----------------------------------------------------------------------------
+
+local logins = {} -- user → connections so far
+
+local function tell_messages(peer, set, total)
+  local first, last = set:match "^(%d+):?([%d*]*)$"
+  first = tonumber(first)
+  last = last == "" and first or math.min(tonumber(last) or total, total)
+  for uid = math.min(first, total), last do peer:send(("* %d FETCH (UID %d FLAGS ())\r\n"):format(uid, uid)) end
+end
+
+local flaky_verbs = { CAPABILITY = verbs.CAPABILITY }
+
+function flaky_verbs.LOGIN(peer, rest)
+  local user = rest:match "^%w+"
+  logins[user] = (logins[user] or 0) + 1
+  peer.number, peer.total = logins[user], logins[user]
+end
+
+function flaky_verbs.EXAMINE(peer)
+  peer:send(("* %d EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT %d] n\r\n"):format(peer.total, peer.total + 1))
+end
+
+function flaky_verbs.FETCH(peer, rest) tell_messages(peer, rest:match "^%S+", peer.total) end
+
+function flaky_verbs.SEARCH(peer)
+  local uids = {}
+  for uid = 1, peer.total do uids[uid] = uid end
+  peer:send("* SEARCH " .. table.concat(uids, " ") .. "\r\n")
+end
+
+function flaky_verbs.IDLE(peer)
+  peer:send "+ idling\r\n"
+  if peer.number == 1 then return false end
+  peer.total = peer.total + 1
+  peer:send(("* %d EXISTS\r\n"):format(peer.total))
+  peer:line()
+end
+
+local function flaky(peer)
+  peer:send "* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n"
+  while true do
+    local line = peer:line()
+    if not line then return end
+    local tag, verb, rest = line:match "^(%S+) (%a+) ?(.*)$"
+    if verb == "UID" then verb, rest = rest:match "^(%a+) ?(.*)$" end
+    if flaky_verbs[verb] and flaky_verbs[verb](peer, rest) == false then return end
+    if not peer:send(tag .. " OK done\r\n") then return end
+  end
+end
+
 -- --- ports ------------------------------------------------------------------------------------------
 
-local names = { smtp = smtp, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap }
+local names = { smtp = smtp, mortal = mortal, inject = inject, closes = closes, resets = resets, deaf = deaf,
+  imap = imap, flaky = flaky }
 
 function names.silent(peer) peer:rest() end
 
@@ -244,10 +307,10 @@ local function full()
 end
 
 local function counted(name, script)
-  return function(peer, number)
+  return function(peer)
     happened(name)
     open[name] = (open[name] or 0) + 1
-    script(peer, number)
+    script(peer)
     open[name] = open[name] - 1
   end
 end

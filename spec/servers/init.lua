@@ -93,9 +93,24 @@ function servers.cyrus(options)
   return share("cyrus", function(o) return require "spec.servers.cyrus".new(servers, o) end, options)
 end
 
+--- Courier alone: see `spec/servers/courier.lua` for its options and fields.
+function servers.courier(options)
+  return share("courier", function(o) return require "spec.servers.courier".new(servers, o) end, options)
+end
+
 --- nginx with its Lua module and this library: see `spec/servers/nginx.lua` for its options and fields.
 function servers.nginx(options)
   return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)
+end
+
+--- A name server: see `spec/servers/dns.lua` for its options and fields.
+function servers.dns(options)
+  return share("dns", function(o) return require "spec.servers.dns".new(servers, o) end, options)
+end
+
+--- A SOCKS5 or HTTP proxy: see `spec/servers/proxies.lua` for its options and fields.
+function servers.proxy(options)
+  return share("proxy", function(o) return require "spec.servers.proxies".new(servers, o) end, options)
 end
 
 -- Each must know a port of the other before either runs.

@@ -37,6 +37,7 @@ local function prepare()
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
+-- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script.
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -55,15 +56,17 @@ local function user_of(answer)
 end
 
 -- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
-local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib/dovecot usr/lib/dovecot/modules "
+local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
+  .. "usr/lib/dovecot/modules "
   .. "usr/lib/dovecot/modules/old-stats"
 
 local function surroundings(unpacked, folder, preload)
   local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
-  return string.format("LM_REROOT=%s/tree LM_SYSLOG=%s/syslog %s=%s/reroot.so LD_LIBRARY_PATH=%s",
-    folder, folder, preload, folder, table.concat(list, ":"))
+  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s/reroot.so "
+    .. "LD_LIBRARY_PATH=%s",
+    folder, folder, folder, preload, folder, table.concat(list, ":"))
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
@@ -74,6 +77,7 @@ local function command_line(found, arguments)
     program = "@/tree" .. program:sub(#found.root + 1)
     words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
   end
+  if found.shell then program = "/bin/sh" end
   words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
   return table.concat(words, " ")

@@ -5,6 +5,8 @@
 ** and Exim carry absolute paths (/usr/lib/dovecot/modules, /usr/bin/doveconf, ...). A path under /usr or /etc
 ** that exists under LM_REROOT is taken there, any other is left alone, so neither root rights nor a namespace
 ** nor an installed package is needed. A user name of the package that this machine lacks is the caller himself.
+** A path under /etc or /run whose folder exists under LM_OVERLAY is taken there first, to read and to write:
+** what a package keeps in one place for the whole machine, each server of the suite keeps for itself.
 ** What would go to the system's log, which Cyrus has no other way to speak to, is appended to the file LM_SYSLOG.
 */
 #define _GNU_SOURCE
@@ -15,20 +17,40 @@
 #include <limits.h>
 #include <pwd.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+/* Whether the folder of `path` exists under LM_OVERLAY; the path there is in `room` then. */
+static int overlaid(const char *path, char *room) {
+  const char *overlay = getenv("LM_OVERLAY");
+  char *end;
+  int n, yes;
+  if (overlay == NULL) return 0;
+  if (strncmp(path, "/run/", 5) != 0 && strncmp(path, "/etc/", 5) != 0) return 0;
+  n = snprintf(room, PATH_MAX, "%s%s", overlay, path);
+  if (n < 0 || n >= PATH_MAX) return 0;
+  end = strrchr(room, '/');
+  *end = '\0';
+  yes = NEXT(faccessat)(AT_FDCWD, room, F_OK, 0) == 0;
+  *end = '/';
+  return yes;
+}
 
 /* The path under the root if it exists there, else the path itself. */
 static const char *there(const char *path, char *room) {
   const char *root = getenv("LM_REROOT");
   int n;
   if (path == NULL || root == NULL) return path;
+  if (overlaid(path, room)) return room;
   if (strncmp(path, "/usr/", 5) != 0 && strncmp(path, "/etc/", 5) != 0) return path;
   n = snprintf(room, PATH_MAX, "%s%s", root, path);
   if (n < 0 || n >= PATH_MAX) return path;
@@ -71,6 +93,48 @@ PATH_FIRST(int, execv, (const char *path, char *const argv[]), (path, argv))
 PATH_FIRST(int, execve, (const char *path, char *const argv[], char *const env[]),
            (path, argv, env))
 PATH_FIRST(int, execvp, (const char *path, char *const argv[]), (path, argv))
+
+/* The C library's own goes past execv above. */
+int execl(const char *path, const char *first, ...) {
+  char *argv[64] = {(char *)first};
+  va_list ap;
+  size_t n = 0;
+  va_start(ap, first);
+  while (argv[n] != NULL && n + 2 < sizeof argv / sizeof *argv) argv[++n] = va_arg(ap, char *);
+  va_end(ap);
+  return execv(path, argv);
+}
+
+PATH_FIRST(int, unlink, (const char *path), (path))
+PATH_FIRST(int, chmod, (const char *path, mode_t mode), (path, mode))
+
+int rename(const char *from, const char *to) {
+  char room[PATH_MAX], other[PATH_MAX];
+  return NEXT(rename)(there(from, room), there(to, other));
+}
+
+/* A socket's path in the overlay must fit its address; one that does not is left as it is. */
+static const struct sockaddr *socket_there(const struct sockaddr *a, socklen_t *n,
+                                           struct sockaddr_un *own) {
+  char path[sizeof own->sun_path + 1] = "", room[PATH_MAX];
+  if (a->sa_family != AF_UNIX || *n > sizeof *own) return a;
+  memcpy(path, ((const struct sockaddr_un *)a)->sun_path,
+         *n - offsetof(struct sockaddr_un, sun_path));
+  if (!overlaid(path, room) || strlen(room) >= sizeof own->sun_path) return a;
+  own->sun_family = AF_UNIX;
+  strcpy(own->sun_path, room);
+  *n = sizeof *own;
+  return (const struct sockaddr *)own;
+}
+
+#define SOCKET(name)                                                                               \
+  int name(int fd, const struct sockaddr *a, socklen_t n) {                                        \
+    struct sockaddr_un own;                                                                        \
+    a = socket_there(a, &n, &own);                                                                 \
+    return NEXT(name)(fd, a, n);                                                                   \
+  }
+SOCKET(bind)
+SOCKET(connect)
 
 struct passwd *getpwnam(const char *name) {
   struct passwd *found = NEXT(getpwnam)(name);

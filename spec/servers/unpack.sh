@@ -1,5 +1,5 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, nginx) under build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx ...) under build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
 # the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
@@ -13,8 +13,11 @@ packages() {
   dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
   exim) echo exim4-base exim4-daemon-light ;;
   cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db sasl2-bin ;;
+  courier) echo courier-base courier-pop courier-imap courier-authlib courier-authdaemon courier-authlib-userdb ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
+  dnsmasq) echo dnsmasq-base ;;
+  proxies) echo microsocks tinyproxy-bin ;;
   hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
   cqueues) echo lua-cqueues ;;  # hosts of spec/hosts_spec.lua are no servers, and come the same way
   *) echo "unpack: no such server: $1" >&2; exit 1 ;;
@@ -44,7 +47,7 @@ own_lists() {
 # The packages themselves, and of what they depend on those that are not installed here. Cyrus wants some mail
 # transport agent, and libraries of scanners and calendars that its programs are linked with.
 closure() {
-  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$'
+  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$' -e '-dev$'
   for p in "$@"; do echo "$p"; done
 }
 
@@ -83,7 +86,7 @@ if [ "${1:-}" = --local ]; then exit 0; fi
 for name in "$@"; do
   unpack "$name" && continue
   program=$name
-  case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; esac
+  case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; courier) program=couriertcpd ;; esac
   if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
     echo "unpack: $name as it is installed here"
   else

@@ -65,6 +65,12 @@ function events.from(kind, a, b, c, d, e, f)
   end
 end
 
+-- VANISHED stands for EXPUNGE only where we asked for that (RFC 7162 §3.2.10, RFC 9586 §3).
+local function may_vanish(pump)
+  local enabled = pump.enabled or {}
+  return enabled.QRESYNC or enabled.UIDONLY or false
+end
+
 -- Keeps what is known of the selected mailbox up to date, from the moment that it is being opened.
 local function follow_mailbox(pump, event)
   local box = pump.mailbox or pump.opening
@@ -72,10 +78,11 @@ local function follow_mailbox(pump, event)
   if event.type == "exists" then
     box.exists = event.exists
   elseif event.type == "expunge" then
-    box.exists = math.max(0, (box.exists or 0) - 1)
+    local exists = box.exists or 0
+    if event.seq >= 1 and event.seq <= exists then box.exists = exists - 1 end -- none that is not there can go
   elseif event.type == "vanished" and not event.earlier then
-    local gone = Ranges.of(event.uids)
-    box.exists = math.max(0, (box.exists or 0) - gone.count)
+    local gone, exists = Ranges.of(event.uids).count, box.exists or 0
+    if gone <= exists and may_vanish(pump) then box.exists = exists - gone end
   elseif event.type == "recent" then
     box.recent = event.recent
   elseif event.type == "status" and event.code == "HIGHESTMODSEQ" then

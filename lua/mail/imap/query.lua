@@ -44,6 +44,18 @@ function query.methods:messages(what)
   return new(self, { op = "leaf", what = what or {} })
 end
 
+--- The same for what has the methods of a session (a mailbox of `mail.imap.account`).
+-- @tparam table session
+-- @tparam ?table what criteria
+-- @tparam number level whose line is blamed for wrong ones
+function query.of(session, what, level)
+  if what ~= nil and type(what) ~= "table" then
+    error("imap:messages: a table of criteria expected, got " .. type(what), level)
+  end
+  criteria.arguments(what, level)
+  return new(session, { op = "leaf", what = what or {} })
+end
+
 -- --- joining --------------------------------------------------------------------------------------
 
 -- An operand as a query of that session; level as of `error` for the caller of the operator.
@@ -153,6 +165,7 @@ end
 
 -- A set of a query is what it is, as long as its messages are there.
 local function alone(node)
+  if type(node.session) == "table" then return node.set end -- of an account: whoever uses it looks
   local err = set.refused(Pump.of(node.session), node.set, false, "messages", 4)
   if err then return nil, err end
   return node.set

@@ -152,11 +152,16 @@ end
 
 -- --- algebra --------------------------------------------------------------------------------------
 
+-- True where what one session finds the other may use.
+local function same_account(a, b)
+  return a == b or a.account ~= nil and a.account == b.account
+end
+
 -- True where both name the same messages by the same numbers.
 local function same_place(a, b)
   if a == b then return true end
   if a.seq or b.seq then return a.seq == b.seq and a.box == b.box and a.pump == b.pump end
-  return a.pump == b.pump and a.name == b.name and a.uidvalidity == b.uidvalidity
+  return same_account(a.pump, b.pump) and a.name == b.name and a.uidvalidity == b.uidvalidity
 end
 
 local function place(owner)
@@ -282,7 +287,9 @@ end
 
 -- The last search that was to be kept on the server, by "$" (RFC 5182 §2.1).
 local function wrong_reference(pump, command)
-  if not (pump.session:has_capability("SEARCHRES") or pump.session:has_capability("IMAP4REV2")) then
+  if pump.shared then
+    return misplaced(pump, "'$' is known to one connection: use account:with", { command = command })
+  elseif not (pump.session:has_capability("SEARCHRES") or pump.session:has_capability("IMAP4REV2")) then
     return pump:error("unsupported", "the server lacks SEARCHRES: it does not know '$'", { command = command })
   elseif (pump.saving or 0) > 0 then
     return misplaced(pump, "the search that '$' stands for has not ended", { command = command })
@@ -307,7 +314,7 @@ function set.refused(pump, value, seq, what, level)
     error(("imap:%s: a set of %s is used as %s"):format(what, owner.seq and "sequence numbers" or "UIDs",
       owner.seq and "UIDs" or "sequence numbers"), level + 2)
   end
-  if owner.pump ~= pump and not (pump.account and owner.pump.account == pump.account) then
+  if not same_account(owner.pump, pump) then
     return misplaced(pump, "the set was found by another session", { command = what:upper() })
   end
   local box = pump.mailbox or pump.raw_mailbox
@@ -325,13 +332,15 @@ end
 --- Messages that one command is given at most, where a set acts by itself.
 set.BATCH = 10000
 
--- The session that found it, and options that say which kind of numbers it has.
+-- The session that found it, or the mailbox of its account, and options that say which kind of numbers it has.
 local function acting(one, options, what)
   local owner = owner_of(one)
   if not owner then error(("imap: set:%s: no search has found this set"):format(what), 3) end
   local o = { batch = set.BATCH }
   for name, value in pairs(options or {}) do o[name] = value end
   o.seq = owner.seq or nil
+  local account = owner.pump.account
+  if account then return account:place(owner.name, owner.uidvalidity, owner.box), o end
   return owner.pump.session, o
 end
 

@@ -128,6 +128,7 @@ end
 local function finish(self)
   if self.alarm then self.alarm:set() end
   drop(self)
+  if self.on_end then self.on_end() end
 end
 
 local Watch = iterator.class(advance, finish)

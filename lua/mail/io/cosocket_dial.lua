@@ -7,6 +7,7 @@
 local core = require "mail.core"
 local Err = require "mail.err"
 local cosocket = require "mail.io.cosocket"
+local fd = require "mail.io.fd"
 
 local ngx = ngx -- nil outside of nginx
 local now, call, milliseconds = core.now, cosocket.call, cosocket.milliseconds
@@ -19,20 +20,7 @@ local function failure(kind, temporary, message, ...)
 end
 
 -- Our own resolver knows /etc/hosts. nginx cannot wait for its descriptor: it is looked at now and then.
-local function addresses(name, options, deadline)
-  local resolver, pause = core.resolver(name, { servers = options.dns_servers }), 0.001
-  while true do
-    local answer, result, temporary = resolver:step()
-    if answer ~= "wait" or now() >= deadline then
-      resolver:close()
-      if answer == "done" then return result end
-      if answer == "wait" then return failure("timeout", true, "%s: no address in time", name) end
-      return failure("dns", temporary ~= false, "%s: %s", name, result)
-    end
-    ngx.sleep(pause)
-    pause = math.min(pause * 2, 0.02)
-  end
-end
+local resolving = { now = now, sleep = function(seconds) ngx.sleep(seconds) end }
 
 -- In a thread: nginx's resolver has a time-out of its own (resolver_timeout), ours is to hold, too.
 local function connect_in_time(self, host, port, pool, seconds)
@@ -77,6 +65,17 @@ local function attempt(host, port, options, seconds, by_name)
   return self
 end
 
+-- A Unix socket.
+local function attempt_path(path, options, seconds)
+  local self = cosocket.new(options.pool)
+  self.socket:settimeouts(milliseconds(seconds), nil, nil)
+  local ok, why = call(self, "connect", "unix:" .. path, { pool = options.pool or UNSHARED })
+  if ok then return self end
+  call(self, "close")
+  if why == "timeout" then return failure("timeout", true, "%s: no connection in time", path) end
+  return failure("connect", true, "cannot connect to %s: %s", path, why)
+end
+
 -- One address after the other; each has its share of what time is left.
 local function attempt_all(list, port, options, deadline)
   local transport, err
@@ -89,6 +88,7 @@ end
 
 -- nginx's resolver where there is one; our own where it has no answer, or where the user wants that.
 local function reach(name, port, options, deadline)
+  if options.path then return attempt_path(options.path, options, deadline - now()) end
   local numeric = name:match "^%[?([%x:.]*:[%x:.]*)%]?$" or name:match "^%d+%.%d+%.%d+%.%d+$"
   if numeric then return attempt(numeric, port, options, deadline - now()) end
   local which = options.resolver or options.dns_servers and "own"
@@ -96,7 +96,7 @@ local function reach(name, port, options, deadline)
     local transport, err = attempt(name, port, options, deadline - now(), true)
     if transport or which == "host" or err.kind == "timeout" then return transport, err end
   end
-  local list, err = addresses(name, options, deadline)
+  local list, err = fd.resolve(resolving, name, { dns_servers = options.dns_servers }, deadline)
   if not list then return nil, err end
   return attempt_all(list, port, options, deadline)
 end

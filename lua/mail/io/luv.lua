@@ -48,6 +48,9 @@ end
 local Transport = {}
 Transport.__index = Transport
 
+-- libuv writes without MSG_NOSIGNAL: a peer that has gone would end the program.
+core.ignore_sigpipe()
+
 function luv.dial(name, port, options, deadline)
   local socket, err = fd.dial(dialer, name, port, options, deadline)
   if not socket then return nil, err end

@@ -91,7 +91,7 @@ end
 
 -- `finishing`: sessions that are let finish what they do although their worker leaves.
 local function adapter(finishing)
-  local host = { name = "openresty", now = now, spawn = spawn, tls = true, digest = cosocket.digest }
+  local host = { name = "openresty", now = now, spawn = spawn, tls = true, paths = true, digest = cosocket.digest }
 
   function host.dial(name, port, options, deadline)
     local err = refusal()

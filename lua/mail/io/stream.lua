@@ -82,8 +82,28 @@ local function close(conn)
   conn.transport:close()
 end
 
+-- Plain octets, for what is said before a session has the connection (mail.proxy).
+local function put_octets(host)
+  function host.read(conn, deadline)
+    local left = deadline - host.now()
+    if left <= 0 then return nil, "timeout" end
+    local bytes, why = conn.transport:read(left)
+    if type(bytes) == "string" and bytes ~= "" then return bytes end
+    if bytes ~= nil or type(why) ~= "string" and not Err.is(why) then
+      adapter.broken(host, adapter.words(bytes, why), READ)
+    end
+    return nil, why
+  end
+  function host.write(conn, bytes, deadline)
+    local ok, why = conn.transport:write(bytes, math.max(0.001, deadline - host.now()))
+    if ok ~= true and type(why) ~= "string" then adapter.broken(host, adapter.words(ok, why), WRITE) end
+    return ok, why
+  end
+end
+
 -- What a pump calls, for connections that are transport objects.
 local function put(host)
+  put_octets(host)
   host.flush, host.close = send, close
   function host.next(conn, session)
     conn.session = session
@@ -102,20 +122,25 @@ end
 -- @tparam table loop an adapter of `mail.loop`: `now()` and `event()` are used
 -- @treturn table host
 function stream.host(loop)
-  return put(setmetatable({}, { __index = loop }))
+  -- A transport of the user's own belongs to no request and to no pool.
+  return put(setmetatable({ stranger = false, release = false }, { __index = loop }))
 end
 
 --- Completes an adapter for a loop that has sockets of its own: it gives `dial(name, port, options,
--- deadline)` → transport, or nil, err; `now`, `event`, `sleep`, `spawn`.
+-- deadline)` → transport, or nil, err; `now`, `event`, `sleep`, `spawn`; and `paths = true` where its dial
+-- takes `options.path`, a Unix socket, in place of name and port.
 -- @tparam table host
 -- @treturn table the same table with connect, next, await, flush and close
 function stream.complete(host)
   if host.connect then return host end
   host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end
-  host.pause = host.pause or function() end
+  host.pause = host.pause or function() pcall(host.sleep, 0) end -- which may raise where it is cancelled
   function host.connect(name, port, options, deadline)
     local refusal = adapter.refusal(host)
     if refusal then return nil, refusal end
+    if options.path and not host.paths then
+      return nil, Err.new { kind = "unsupported", message = "this loop has no Unix sockets: give a transport instead" }
+    end
     local transport, err = host.dial(name, port, options, deadline)
     if transport then
       for _, method in ipairs { "read", "write", "close" } do
@@ -129,7 +154,8 @@ function stream.complete(host)
     end
     if Err.is(err) then return nil, err end
     if type(err) ~= "string" then adapter.broken(host, adapter.words(transport, err), DIAL) end
-    return nil, Err.new { kind = "connect", message = ("%s:%d: %s"):format(name, port, err), temporary = true }
+    local where = options.path or ("%s:%d"):format(name, port)
+    return nil, Err.new { kind = "connect", message = where .. ": " .. err, temporary = true }
   end
   return put(host)
 end

@@ -219,11 +219,10 @@ local function read_by_parsing(self)
   return self.made.parsed
 end
 
--- Its own methods, its size, and all that a parsed message has.
+-- Its own methods, and all that a parsed message has.
 local function index(self, name)
   local method = Composed[name]
   if method ~= nil then return method end
-  if name == "size" then return self:octets() end
   local parsed = read_by_parsing(self)
   local value = parsed[name]
   if type(value) ~= "function" then return value end
@@ -327,8 +326,15 @@ function Composed:blind()
 end
 
 -- reply and forward: message/reply.lua, for parsed messages too.
-function Composed:reply(options) return require "mail.message.reply".reply(self, options) end
-function Composed:forward(options) return require "mail.message.reply".forward(self, options) end
+function Composed:reply(options)
+  local made, err = require "mail.message.reply".reply(self, options)
+  return made, err
+end
+
+function Composed:forward(options)
+  local made, err = require "mail.message.reply".forward(self, options)
+  return made, err
+end
 
 local class = { __index = index, __name = "mail.message" }
 
@@ -376,6 +382,16 @@ local function make(options, what)
   return compose.build(copy, part)
 end
 
+--- As `new`, for calls of other names.
+-- @tparam table options
+-- @tparam string what the call, for errors
+-- @tparam number level whose line is blamed: 1 is who called the caller of create
+function compose.create(options, what, level)
+  check(options, what, level + 2)
+  local made, err = fields.guard(level + 3, make, options, what)
+  return made, err
+end
+
 --- Composes a message.
 -- @tparam table options `from` (the one that is needed), `sender`, `to`, `cc`, `bcc`, `reply_to`: text, a table
 --   `{name=, address=}`, a group `{group=, members=}`, or an array of these; `subject`; `date` (seconds since
@@ -389,8 +405,8 @@ end
 -- @treturn table message with `source`, `tostring`, `octets`, `envelope`, and all that a parsed message has; or
 --   nil, err (kind "invalid" or "io")
 function compose.new(options)
-  check(options, "mail.message.new", 2)
-  return fields.guard(make, options, "mail.message.new")
+  local made, err = compose.create(options, "mail.message.new", 1)
+  return made, err
 end
 
 return compose

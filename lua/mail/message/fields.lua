@@ -26,12 +26,13 @@ function fields.misuse(message, ...)
   error(setmetatable({ message = message:format(...) }, Misuse), 0)
 end
 
---- Calls `fn(…)`; what it raises as a misuse is raised at the line that called the caller of guard.
+--- Calls `fn(…)`; what it raises as a misuse is raised at the line of `level`: 2 is the caller of guard, 3 who
+-- called that, as of `error`.
 -- @treturn what fn returns, two values at most
-function fields.guard(fn, ...)
+function fields.guard(level, fn, ...)
   local ok, first, second = pcall(fn, ...)
   if ok then return first, second end
-  if getmetatable(first) == Misuse then error(first.message, 3) end
+  if getmetatable(first) == Misuse then error(first.message, level) end
   error(first, 0)
 end
 

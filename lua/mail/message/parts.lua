@@ -24,9 +24,9 @@ end
 
 -- --- transfer encodings ---------------------------------------------------------------------------
 
--- The shorter of the two.
+-- Quoted-printable can be read without a decoder; base64 is shorter where much has to be escaped.
 local function for_seven_bits(survey, octets)
-  return octets + 2 * survey.escapes <= octets * 4 / 3 and "quoted-printable" or "base64"
+  return survey.escapes * 3 <= octets and "quoted-printable" or "base64"
 end
 
 local function text_encoding(part, form)

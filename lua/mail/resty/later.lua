@@ -7,6 +7,7 @@
 -- @module mail.resty.later
 
 local Err = require "mail.err"
+local compose = require "mail.compose"
 local connect = require "mail.connect"
 local openresty = require "mail.io.openresty"
 local smtp = require "mail.smtp"
@@ -17,12 +18,11 @@ local later = {}
 local ngx = ngx -- nil outside of nginx
 
 local OPTIONS = {
-  smtp = "table|string", from = "any", to = "any", message = "any", size = "number?", dsn = "table?",
-  require_tls = "boolean?", deliver_by = "number|table?", timeout = "number|table?",
-  on_error = "function?", on_sent = "function?", retry = "table?",
+  smtp = "table|string", on_error = "function?", on_sent = "function?", retry = "table?",
 }
+for name, kinds in pairs(smtp.send_options) do OPTIONS[name] = kinds end
+for name, kinds in pairs(compose.FIELDS) do OPTIONS[name] = kinds end
 local LIMITS = { messages = "number?", octets = "number?", senders = "number?" }
-local SEND = { "from", "to", "message", "size", "dsn", "require_tls", "deliver_by", "timeout" }
 
 local limits = { messages = 1000, octets = 67108864, senders = 2 }
 local jobs, first, last = {}, 1, 0
@@ -104,7 +104,7 @@ end
 
 local function send(state, job)
   local message = {}
-  for _, name in ipairs(SEND) do message[name] = job.options[name] end
+  for name in pairs(smtp.send_options) do message[name] = job.options[name] end
   if state.session and not same(state.connect, job.connect) then part(state) end
   local used = state.session ~= nil
   if not used then
@@ -173,7 +173,9 @@ end
 --- See `mail.resty.send_later`.
 function later.send_later(options)
   want(options, OPTIONS, "resty.send_later", 1)
-  if options.message == nil then error("resty.send_later: option 'message' is missing", 2) end
+  local composed, err = compose(options, "resty.send_later")
+  if not composed then return nil, err end
+  options = composed
   local settings = {}
   for name, value in pairs(connect.options(options.smtp, "smtp", smtp.connect_options)) do settings[name] = value end
   settings.loop = settings.loop or openresty.finishing

@@ -3,6 +3,7 @@
 **
 **   "t NOOP" (or anything else)      "t OK done"
 **   "t UID FETCH ..."                one body of size= octets, then "t OK done"
+**                                    with messages=n: UID and FLAGS of so many messages
 **   "t APPEND ... {n}"               "+ go on", n octets and CRLF are taken in, then "t OK done"
 **
 ** With spin=1 it never sleeps: waking an idle processor would be charged to whoever wakes it. The raw
@@ -17,7 +18,7 @@
 
 #include "bench.h"
 
-enum { BLOCK = 1024 * 1024, LINE = 1024 };
+enum { BLOCK = 1024 * 1024, LINE = 1024, LONGEST = 128 };
 
 struct peer {
   int fd;
@@ -89,7 +90,28 @@ static bool put_body(struct peer *p, size_t size) {
   return sent && put(p, ")\r\n", 3);
 }
 
-static bool answer(struct peer *p, const char *line, size_t size) {
+/* One message of a mailbox as people have them: most are read, some answered, few neighbors have the
+** same flags; every seventh UID is gone. */
+static size_t flags_line(char *out, size_t seq) {
+  unsigned dice = (unsigned)seq * 2654435761u >> 8;
+  return (size_t)snprintf(
+      out, LONGEST, "* %zu FETCH (UID %zu FLAGS (%s%s%s%s))\r\n", seq, seq + seq / 6,
+      dice % 10 < 7 ? "\\Seen" : "", dice / 10 % 5 == 0 ? " \\Answered" : "",
+      dice / 50 % 20 == 0 ? " \\Flagged" : "", dice / 1000 % 50 == 0 ? " $Forwarded" : "");
+}
+
+static bool put_flags(struct peer *p, size_t messages) {
+  size_t at = 0;
+  for (size_t seq = 1; seq <= messages; seq++) {
+    at += flags_line(block + at, seq);
+    if (at + LONGEST <= BLOCK && seq < messages) continue;
+    if (!put(p, block, at)) return false;
+    at = 0;
+  }
+  return true;
+}
+
+static bool answer(struct peer *p, const char *line, size_t size, size_t messages) {
   char done[64];
   const char *literal = strrchr(line, '{');
   size_t tag = strcspn(line, " ");
@@ -98,7 +120,8 @@ static bool answer(struct peer *p, const char *line, size_t size) {
     size_t octets = strtoul(literal + 1, NULL, 10);
     if (!put(p, "+ go on\r\n", 9) || !take_octets(p, octets + 2)) return false;
   }
-  if (strstr(line, "UID FETCH") && !put_body(p, size)) return false;
+  if (strstr(line, "UID FETCH") && !(messages ? put_flags(p, messages) : put_body(p, size)))
+    return false;
   if (strstr(line, "CAPABILITY") && !put(p, "* CAPABILITY IMAP4rev1\r\n", 24)) return false;
   if (strstr(line, "EXAMINE") && !put(p, "* 1 EXISTS\r\n", 12)) return false;
   n = snprintf(done, sizeof done, "%.*s OK done\r\n", tag > 32 ? 32 : (int)tag, line);
@@ -109,6 +132,7 @@ int main(int argc, char **argv) {
   static struct peer p;
   char line[LINE];
   size_t size = bench_number(argv, "size", 100000000);
+  size_t messages = bench_number(argv, "messages", 0);
   int listener = bench_serve();
   (void)argc;
   memset(block, 'x', sizeof block);
@@ -118,7 +142,7 @@ int main(int argc, char **argv) {
     p.from = p.to = 0;
     if (p.fd < 0) continue;
     if (put(&p, "* PREAUTH [CAPABILITY IMAP4rev1] ready\r\n", 40)) {
-      while (take_line(&p, line) && answer(&p, line, size)) continue;
+      while (take_line(&p, line) && answer(&p, line, size, messages)) continue;
     }
     close(p.fd);
   }

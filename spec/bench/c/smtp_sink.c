@@ -1,7 +1,7 @@
 /* An SMTP server that costs next to nothing: every sender is accepted, every message forgotten.
 **
 ** One epoll loop; one read and one write for whatever a read brought (PIPELINING), the end of the
-** content found from newline to newline. No TLS, no AUTH. It keeps no more of a connection than the
+** content found from newline to newline, that of a chunk by its length (chunking=1). No TLS, no AUTH. It keeps no more of a connection than the
 ** few bytes that a read left over: a piece of a command line, or the last bytes of content (which
 ** may be the start of CRLF.CRLF).
 */
@@ -19,9 +19,12 @@
 struct client {
   int fd;
   bool content; /* between 354 and the dot */
+  size_t chunk; /* octets of a chunk that still come */
   size_t held;  /* bytes of `hold` in use */
   char hold[BENCH_TAIL];
 };
+
+static bool chunking; /* CHUNKING is offered */
 
 struct out {
   size_t n;
@@ -45,12 +48,18 @@ static void command(struct client *c, const char *line, struct out *out) {
   else if (is(line, "RCPT"))
     reply(out, "250 2.1.5 ok\r\n");
   else if (is(line, "EHLO"))
-    reply(out, "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
-               "ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n");
+    reply(out, chunking ? "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
+                          "ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 SIZE 0\r\n"
+                        : "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-"
+                          "ENHANCEDSTATUSCODES\r\n250 SIZE 0\r\n");
   else if (is(line, "HELO") || is(line, "RSET") || is(line, "NOOP"))
     reply(out, "250 2.0.0 ok\r\n");
   else if (is(line, "QUIT"))
     reply(out, "221 2.0.0 bye\r\n");
+  else if (is(line, "BDAT") && (c->chunk = strtoul(line + 5, NULL, 10)) == 0)
+    reply(out, "250 2.0.0 queued as 4F01\r\n");
+  else if (is(line, "BDAT"))
+    return;
   else if (is(line, "DATA")) {
     reply(out, "354 go on\r\n");
     c->content = true;
@@ -63,6 +72,12 @@ static void command(struct client *c, const char *line, struct out *out) {
 ** needed. */
 static const char *step(struct client *c, const char *p, const char *end, struct out *out) {
   const char *next;
+  if (c->chunk) {
+    size_t n = (size_t)(end - p) < c->chunk ? (size_t)(end - p) : c->chunk;
+    c->chunk -= n;
+    if (c->chunk == 0) reply(out, "250 2.0.0 queued as 4F01\r\n");
+    return p + n;
+  }
   if (c->content) {
     next = bench_dot_end(p, end);
     if (next != NULL) {
@@ -114,6 +129,7 @@ int main(int argc, char **argv) {
   int patience = bench_number(argv, "spin", 0) ? 0 : -1, listener = bench_serve(),
       epfd = bench_epoll();
   (void)argc;
+  chunking = bench_number(argv, "chunking", 0) != 0;
   bench_watch(epfd, listener, EPOLLIN, NULL, false);
   for (;;) {
     int n = epoll_wait(epfd, ready, 256, patience);

@@ -40,6 +40,12 @@ function common.finish(n, more)
   print(line)
 end
 
+--- Octets received and sent by a session's socket so far, below TLS and COMPRESS.
+function common.wire(session)
+  local received, sent = require("mail.pump").of(session).conn:octets()
+  return received + sent
+end
+
 --- Connect options for a server of the benchmarks.
 function common.server()
   return {
@@ -47,6 +53,13 @@ function common.server()
     tls = options.tls == 1 and "implicit" or "none", ssl = { ca_file = options.ca },
     user = options.user, password = options.password, allow_plaintext_login = options.user and true or nil,
   }
+end
+
+--- The same for SMTP; chunking=0 does without BDAT.
+function common.smtp_server()
+  local o = common.server()
+  o.chunking = options.chunking ~= 0
+  return o
 end
 
 --- A message of about `size` octets, with CRLF, as c/bench.c makes it.

@@ -17,7 +17,7 @@ end
 
 mail.loop.run(function()
   local sessions, tasks = {}, {}
-  for i = 1, o.connections do sessions[i] = assert(mail.smtp.connect(common.server())) end
+  for i = 1, o.connections do sessions[i] = assert(mail.smtp.connect(common.smtp_server())) end
   common.begin()
   for _, smtp in ipairs(sessions) do
     for _ = 1, o.connections == 1 and 8 or 2 do tasks[#tasks + 1] = mail.loop.spawn(sender, smtp) end

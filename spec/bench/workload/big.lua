@@ -23,6 +23,10 @@ local function run(ctx, w)
     ctx:peer("libcurl", "smtp_curl", from),
   }, COLUMNS)
   sink.stop()
+  sink = ctx:serve("smtp_sink", "chunking=1")
+  ctx:contest(("%s, sent in chunks: %s (%s)"):format(w.name, w.title, w.goal),
+    { ctx:ours("smtp_big", ("port=%d n=1 file=%s"):format(sink.port, file), "lua-mail, by BDAT") }, COLUMNS)
+  sink.stop()
 end
 
 return {

@@ -17,12 +17,31 @@ local function contestants(ctx, port, job)
   }
 end
 
+-- The pool beside the bare session that it works with.
+local function pooled(ctx, port, job)
+  local ours = ("port=%d n=%d size=%d connections=%d"):format(port, job.n, job.size, job.connections)
+  local bare = ctx:ours("smtp", ours, "bare session")
+  bare.role = "peer"
+  return { ctx:ours("smtp_pool", ours, "mail.smtp.pool"), bare }
+end
+
+-- The same message in chunks and by the dot, to one server that takes both.
+local function run_chunks(ctx, w)
+  local sink = ctx:serve("smtp_sink", "chunking=1", true)
+  local job = ("port=%d n=%d size=%d connections=%d"):format(sink.port, ctx:count(w.n), w.size, w.connections)
+  local dotted = ctx:ours("smtp", job .. " chunking=0", "lua-mail, by DATA")
+  dotted.role = "peer"
+  ctx:contest(("%s, one core: %s (%s)"):format(w.name, w.title, w.goal),
+    { ctx:ours("smtp", job, "lua-mail, by BDAT"), dotted }, {})
+  sink.stop()
+end
+
 local function run(ctx, w)
   for _, cores in ipairs(w.cores) do
     local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
     local job = { n = ctx:count(w.n), few = w.few and ctx:count(w.few), size = w.size, connections = w.connections }
     ctx:contest(("%s, %s: %s (%s)"):format(w.name, cores == 1 and "one core" or "two cores", w.title, w.goal[cores]),
-      contestants(ctx, sink.port, job), {})
+      (w.contestants or contestants)(ctx, sink.port, job), {})
     sink.stop()
   end
 end
@@ -33,6 +52,14 @@ return {
     n = 20000, few = 6000, size = 10240, connections = 1 },
   { name = "smtp-10k-100", title = "10 KiB messages, 100 connections", run = run, cores = { 2 },
     goal = { [2] = "goal 13 us" }, n = 40000, few = 10000, size = 10240, connections = 100 },
+  { name = "smtp-pool", title = "10 KiB messages through the pool, one connection", run = run, cores = { 1 },
+    contestants = pooled, goal = { "goal: 2 us more than the bare session" },
+    n = 20000, size = 10240, connections = 1 },
+  { name = "smtp-pool-8", title = "10 KiB messages through the pool, 8 connections", run = run, cores = { 1 },
+    contestants = pooled, goal = { "goal: 2 us more than the bare session" },
+    n = 20000, size = 10240, connections = 8 },
+  { name = "smtp-10k-bdat", title = "10 KiB messages in chunks, one connection", run = run_chunks,
+    goal = "goal: at most the DATA one", n = 20000, size = 10240, connections = 1 },
   { name = "smtp-1m", title = "1 MiB messages, one connection", run = run, cores = { 1 },
     goal = { "goal 200 us" }, n = 1000, few = 600, size = 1048576, connections = 1 },
 }

@@ -1,0 +1,12 @@
+/*
+** l_smtp.h: what the bindings of SMTP client sessions share.
+*/
+#ifndef LM_BIND_L_SMTP_H
+#define LM_BIND_L_SMTP_H
+
+#include "bind/bind.h"
+
+/* The session's method `transaction`; see l_smtp_txn.c. */
+int lm_smtp_transaction(lua_State *L);
+
+#endif

@@ -1,0 +1,259 @@
+/*
+** l_smtp_txn.c: a transaction out of a Lua table: its envelope, and what the message asks of the
+** server.
+**
+** Addresses become part of a command line here, through mime/addr, and nowhere else. What the message
+** needs (8BITMIME, SMTPUTF8, BINARYMIME, SIZE) is settled before anything is sent.
+*/
+#include <string.h>
+
+#include "base/chars.h"
+#include "base/text.h"
+#include "bind/bind.h"
+#include "bind/l_smtp.h"
+#include "mime/addr.h"
+#include "smtp/client.h"
+
+/* What a transaction is made of, while it is being made. */
+struct draft {
+  struct lm_smtpc *session;
+  struct lm_smtp_txn *txn;
+  struct lm_str mail_params;
+  struct lm_str rcpt_params;
+  struct lm_str from;
+  bool utf8;         /* an address needs SMTPUTF8 */
+  bool body_binary;  /* BODY=BINARYMIME */
+  const char *lacks; /* the extension without which it cannot go */
+  const char *why;
+  const char *kind;      /* of the error; "invalid" where it is not set */
+  struct lm_str culprit; /* the address that was refused */
+};
+
+static bool complain(struct draft *d, const char *kind, const char *why) {
+  d->kind = kind;
+  d->why = why;
+  return false;
+}
+
+/* One address of the envelope, canonical, in the transaction's arena. */
+static bool read_address(struct draft *d, struct lm_str text, enum lm_addr_null null,
+                         struct lm_str *path_out) {
+  struct lm_addr addr;
+  if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) {
+    d->culprit = text;
+    return false;
+  }
+  d->utf8 = d->utf8 || addr.utf8;
+  return lm_addr_spec(&d->txn->arena, &addr, path_out);
+}
+
+/* A recipient as the caller names it. */
+struct named {
+  struct lm_str text;
+  struct lm_str params; /* its own, in the place of those of all; p is NULL where it has none */
+};
+
+static bool add_rcpt(struct draft *d, const struct named *r) {
+  struct lm_str path;
+  return read_address(d, r->text, LM_ADDR_NULL_REFUSED, &path) &&
+         lm_smtp_txn_rcpt(d->txn, path, r->params.p ? r->params : d->rcpt_params, &d->why);
+}
+
+/* The string on the top of the stack, which is popped and stays anchored elsewhere. */
+static struct lm_str pop_string(lua_State *L) {
+  struct lm_str s = LM_NOSTR;
+  if (lua_type(L, -1) == LUA_TSTRING) s.p = lua_tolstring(L, -1, &s.n);
+  lua_pop(L, 1);
+  return s;
+}
+
+/* The recipient on the top of the stack: a string, or a table with `address` and, where it has some of
+** its own, `params`. It is popped; its text stays anchored in the options while the draft is made. */
+static bool pop_rcpt(lua_State *L, struct named *out) {
+  out->params = LM_NOSTR;
+  if (!lua_istable(L, -1)) {
+    out->text = pop_string(L);
+    return out->text.p != NULL;
+  }
+  lua_getfield(L, -1, "params");
+  out->params = pop_string(L);
+  lua_getfield(L, -1, "address");
+  out->text = pop_string(L);
+  lua_pop(L, 1);
+  return out->text.p != NULL;
+}
+
+/* Notes whether a recipient needs SMTPUTF8, which MAIL must say before any is named. */
+static bool scan_rcpt(struct draft *d, const struct named *r) {
+  struct lm_str path;
+  return lm_str_is_ascii(r->text) || read_address(d, r->text, LM_ADDR_NULL_REFUSED, &path);
+}
+
+/* Calls `use` for all recipients of the value at `i`: one, or an array. */
+static bool each_rcpt(lua_State *L, int i, struct draft *d,
+                      bool (*use)(struct draft *d, const struct named *r)) {
+  struct named r;
+  size_t n, k;
+  lua_pushvalue(L, i);
+  if (pop_rcpt(L, &r)) return use(d, &r);
+  if (!lua_istable(L, i))
+    return complain(d, "misuse", "option 'to' must be an address or an array");
+  n = lua_rawlen(L, i);
+  if (n == 0) return complain(d, "invalid", "no recipient");
+  for (k = 1; k <= n; k++) {
+    lua_rawgeti(L, i, (int)k);
+    if (!pop_rcpt(L, &r)) return complain(d, "misuse", "option 'to' must hold addresses");
+    if (!use(d, &r)) return false;
+  }
+  return true;
+}
+
+/* The header of a message: up to its first empty line. */
+static struct lm_str header_of(struct lm_str message) {
+  const char *p = message.p, *end = message.p + message.n;
+  while (p < end) {
+    const char *lf = memchr(p, '\n', (size_t)(end - p));
+    if (lf == NULL || lf == p || (lf == p + 1 && *p == '\r')) break;
+    p = lf + 1;
+  }
+  return (struct lm_str){message.p, (size_t)(p - message.p)};
+}
+
+static bool lack(struct draft *d, const char *extension, const char *why) {
+  d->lacks = extension;
+  return complain(d, "unsupported", why);
+}
+
+/* True where the text may not travel as BODY=8BITMIME: a NUL, or a line that is too long (RFC 5321
+** §4.5.3.1.6). */
+static bool wants_binary(struct lm_str text) {
+  enum { LONGEST = 1000 };
+  const char *end = text.p + text.n, *p = text.p;
+  if (memchr(text.p, 0, text.n)) return true;
+  while (end - p > LONGEST) {
+    const char *lf = memchr(p, '\n', LONGEST);
+    if (lf == NULL) return true;
+    p = lf + 1;
+  }
+  return false;
+}
+
+/* BINARYMIME: where the message must go as it is, a demand; else said where the server has it and the
+** message would break the rules without (RFC 3030 §3). */
+static bool check_binary(struct draft *d, const struct lm_smtp_ehlo *e, struct lm_str head) {
+  struct lm_smtp_txn *t = d->txn;
+  bool offered = t->chunked && (e->has & LM_SMTP_CHUNKING) && (e->has & LM_SMTP_BINARYMIME);
+  if (t->binary && !offered)
+    return lack(d, "BINARYMIME", "the message needs BINARYMIME, which the server lacks");
+  d->body_binary = t->binary || (offered && head.n && wants_binary(head));
+  return true;
+}
+
+/* Which extensions the message needs, and whether the server has them. `head` is what is known of
+** the message: all of it, or its first piece. */
+static bool check_extensions(struct draft *d, struct lm_str head, uint64_t size) {
+  const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
+  struct lm_smtp_txn *t = d->txn;
+  if (!lm_str_is_ascii(header_of(head))) d->utf8 = true;
+  if (d->utf8 && !(e->has & LM_SMTP_SMTPUTF8)) {
+    return lack(d, "SMTPUTF8", "the message needs SMTPUTF8, which the server lacks");
+  }
+  if (!check_binary(d, e, head)) return false;
+  t->seven_bit = !(e->has & LM_SMTP_8BITMIME) && !d->body_binary;
+  if (t->seven_bit && !lm_str_is_ascii(head)) {
+    return lack(d, "8BITMIME", "the message needs 8BITMIME, which the server lacks");
+  }
+  t->seen.plain = true;
+  if (t->strict && !t->streamed && (lm_dotout_is_bare(&t->seen, head) || t->seen.cr)) {
+    return complain(d, "invalid", "the message has a CR or LF that is no line ending");
+  }
+  if (e->max_size && size > e->max_size) {
+    return complain(d, "rejected", "the message is larger than the server takes (SIZE)");
+  }
+  return true;
+}
+
+static bool put_size(struct lm_buf *b, const struct lm_smtp_ehlo *e, uint64_t size) {
+  char digits[20];
+  size_t i = sizeof digits;
+  if (!(e->has & LM_SMTP_SIZE) || size == 0) return true;
+  do {
+    digits[--i] = (char)('0' + size % 10);
+  } while (size /= 10);
+  return lm_buf_put(b, " SIZE=", 6) && lm_buf_put(b, digits + i, sizeof digits - i);
+}
+
+/* The parameters of MAIL: BODY (RFC 6152), SMTPUTF8 (RFC 6531), SIZE (RFC 1870), the caller's. */
+static bool put_mail(struct draft *d, uint64_t size) {
+  const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
+  struct lm_buf params = {NULL, 0, 0, 0};
+  struct lm_str body = d->body_binary ? LM_STR(" BODY=BINARYMIME") : LM_STR(" BODY=8BITMIME");
+  bool ok = (d->txn->seven_bit || lm_buf_puts(&params, body)) &&
+            (!d->utf8 || lm_buf_put(&params, " SMTPUTF8", 9)) && put_size(&params, e, size) &&
+            lm_buf_put(&params, d->mail_params.p, d->mail_params.n);
+  d->why = "out of memory";
+  ok = ok && lm_smtp_txn_mail(d->txn, d->from, lm_buf_str(&params), &d->why);
+  lm_buf_free(&params);
+  return ok;
+}
+
+/* Reads the envelope at `i` = {from=, to=} into the draft's transaction. */
+static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str head, uint64_t size) {
+  struct named from;
+  lua_getfield(L, i, "from");
+  if (!pop_rcpt(L, &from)) return complain(d, "misuse", "option 'from' must be an address");
+  if (!read_address(d, from.text, LM_ADDR_NULL_TAKEN, &d->from)) return false;
+  lua_getfield(L, i, "to");
+  if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
+  if (!check_extensions(d, head, size) || !put_mail(d, size)) return false;
+  if (!each_rcpt(L, lua_gettop(L), d, add_rcpt)) return false;
+  if (!d->txn->chunked && !lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
+  return true;
+}
+
+/* How the content is to travel: "refuse" bare line endings, "keep" all octets, or "url": parts of it
+** are fetched by the server. */
+static void set_manner(lua_State *L, int i, struct draft *d) {
+  static const char *const manners[] = {"usual", "refuse", "keep", "url", NULL};
+  int manner = luaL_checkoption(L, i, "usual", manners);
+  d->txn->chunked = manner == 3 || (lm_smtpc_ehlo(d->session)->has & LM_SMTP_CHUNKING) != 0;
+  d->txn->strict = manner == 1;
+  d->txn->binary = manner == 2;
+}
+
+/* transaction({from=, to=}, message | nil, size | nil, head, mail_params, rcpt_params, manner)
+**   -> id | nil, reason, kind, address that was refused | nil, extension that is lacking | nil
+** Without a message its content is streamed: event "go", then give(). `head` is then its first
+** piece, by which 8-bit text is told. Kind "misuse" means a bug of the caller. */
+int lm_smtp_transaction(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  struct lm_str message = lm_optstr(L, 3), head = lm_optstr(L, 5);
+  uint64_t size = (uint64_t)luaL_optnumber(L, 4, (lua_Number)message.n);
+  struct draft d;
+  uint32_t id = 0;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  memset(&d, 0, sizeof d);
+  d.session = b->session;
+  d.mail_params = lm_optstr(L, 6);
+  d.rcpt_params = lm_optstr(L, 7);
+  d.kind = "invalid";
+  if ((d.txn = lm_smtpc_txn(d.session)) == NULL) return luaL_error(L, "out of memory");
+  d.txn->streamed = message.p == NULL;
+  set_manner(L, 8, &d);
+  d.txn->text = message;
+  if (read_envelope(L, 2, &d, message.p ? message : head, size)) {
+    id = lm_smtpc_send(d.session, d.txn);
+    d.why = lm_smtpc_refusal(d.session);
+  }
+  if (id && message.p) lm_box_anchor(L, b, id, 3);
+  if (id) return lm_push_id(L, id, NULL);
+  lm_push_id(L, 0, d.why);
+  lua_pushstring(L, d.kind);
+  if (d.culprit.p) {
+    lm_pushstr(L, d.culprit);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushstring(L, d.lacks);
+  return 5;
+}

@@ -1,0 +1,413 @@
+--- Sending: one message, in as many transactions as the server wants, or several messages.
+--
+-- The usual message is a string with its envelope beside it, for a server that names no limits: one call
+-- of the core and one wait. Everything else is a job: the recipients in groups, the content opened anew for
+-- each, the receipts merged into one.
+-- Invariant: a recipient is in `accepted` or in `rejected` of the one receipt, and never in a second
+-- transaction unless the first refused it for want of room.
+-- @module mail.smtp.send
+
+local burl = require "mail.smtp.burl"
+local content = require "mail.content"
+local envelope = require "mail.envelope"
+local extensions = require "mail.smtp.extensions"
+local limits = require "mail.smtp.limits"
+local reply = require "mail.smtp.reply"
+local want = require "mail.want"
+
+local send = {}
+
+local SEND = {
+  from = "any", to = "any", message = "any", size = "number?", timeout = "number|table?", line_ends = "string?",
+}
+for name, kinds in pairs(extensions.OPTIONS) do SEND[name] = kinds end
+local DSN = { notify = "string|table?", ret = "string?", envid = "string|number?" }
+local DELIVER_BY = { seconds = "number", mode = "string?", trace = "boolean?" }
+
+-- How bare CR and LF of a message are treated, in the core's words.
+local MANNERS = { crlf = "usual", refuse = "refuse", keep = "keep" }
+
+-- How much of a message that comes but once is kept where it must go more than once.
+local KEPT_MAX = 64 * 1048576
+
+-- Checks the options of one message. A `level` is always the error level as the caller counts it; calls
+-- that may raise are no tail calls, for those have no level of their own.
+local function check(options, level, what)
+  what = what or "smtp:send"
+  want(options, SEND, what, level)
+  local by = options.deliver_by
+  if options.dsn ~= nil then want(options.dsn, DSN, what .. " dsn", level) end
+  if type(by) == "table" then want(by, DELIVER_BY, what .. " deliver_by", level) end
+  if options.line_ends ~= nil and not MANNERS[options.line_ends] then
+    error(what .. ": option 'line_ends' must be crlf, refuse or keep", level + 1)
+  end
+end
+
+-- --- what became of a transaction ---------------------------------------------------------------------
+
+-- The raw refusals of a receipt as errors; the receipt itself is returned.
+local function with_errors(pump, receipt)
+  for address, no in pairs(receipt.rejected) do
+    receipt.rejected[address] = reply.refusal(pump, "RCPT", no.code, no.enhanced, no.text)
+  end
+  return receipt
+end
+
+-- Why nobody got the message.
+local function failure(pump, receipt, command, no)
+  local err
+  if no then
+    err = reply.refusal(pump, command, no.code, no.enhanced, no.text)
+  else
+    local _, first = next(receipt.rejected)
+    err = reply.refusal(pump, "RCPT", first.code, first.enhanced, first.text)
+  end
+  err.rejected = with_errors(pump, receipt).rejected
+  return err
+end
+
+-- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047). The third value
+-- is true where no recipient had been accepted.
+local function lost(pump, id, err)
+  local session = pump.session
+  if session:is_freed() then return nil, err end
+  if not session:is_unknown(id) then
+    if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
+    return nil, err, not session:is_accepted(id)
+  end
+  local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
+    command = "DATA",
+  })
+  if not pump.failure then pump:fail(unknown) end
+  return nil, unknown
+end
+
+-- Waits for the end of a transaction, giving content meanwhile where it is streamed.
+local function await(pump, id, source, options, deadline)
+  deadline = deadline or pump:deadline(options)
+  while true do
+    local kind, ok, receipt, command, no = pump:wait(id, deadline)
+    if not kind then return lost(pump, id, ok) end
+    if kind == "sent" then
+      if not ok then return nil, failure(pump, receipt, command, no) end
+      if next(receipt.rejected) then with_errors(pump, receipt) end
+      return receipt
+    end
+    if kind == "go" then
+      local given, err = (source.parts and burl or content).give(pump, id, source)
+      if not given then return nil, err end
+    end
+    deadline = pump:piece_deadline(options, pump:deadline(options))
+  end
+end
+
+-- --- beginning one ------------------------------------------------------------------------------------
+
+-- What the core said to a transaction that it did not take, as an error. Raises at `level` for misuse.
+local function refused(pump, level, why, kind, culprit)
+  if kind == "misuse" then error("smtp:send: " .. why, level + 1) end
+  if pump.session:failure() then
+    local _, err = pump:broken()
+    return err
+  end
+  if culprit then why = ("%s: '%s'"):format(why, culprit:gsub("%c", "?")) end
+  return pump:error(kind, why, { command = "MAIL" })
+end
+
+-- True where the message asks for more than one call of the core.
+local function is_special(pump, options)
+  return type(options.message) ~= "string" or options.from == nil or options.to == nil or pump.limited
+    or options.line_ends ~= nil or pump.downgrade ~= nil or extensions.asked(options)
+    or extensions.of_recipients(options.to)
+end
+
+-- Opens what the message comes from: text or nil, source or nil, size, head; or nil, nil, nil, nil, err.
+local function open_message(pump, options, message, level)
+  if type(message) == "string" then return message, nil, options.size, nil end
+  local source, size, head, err
+  if burl.is_list(message) then
+    source, head, err = burl.open(pump, message, level + 1)
+  else
+    source, size, head, err = content.open(pump, message, options.size, "smtp:send", level + 1)
+  end
+  if not source then return nil, nil, nil, nil, err end
+  return nil, source, size, head
+end
+
+-- "TLS-Required: No" (RFC 8689 §5) in front of a message that does not say so: delivery matters more than
+-- secrecy.
+local TLS_NOT_REQUIRED = "TLS-Required: No\r\n"
+
+local function without_tls(text, source, head, size)
+  size = size and size + #TLS_NOT_REQUIRED
+  if text then return TLS_NOT_REQUIRED .. text, nil, size, nil end
+  head = TLS_NOT_REQUIRED .. head
+  source.first = head
+  return nil, source, size, head
+end
+
+-- The envelope and content of a job: {to=, from=, text= | source=, size=, head=}; or nil, err.
+local function prepare(job, level)
+  local pump, options = job.pump, job.options
+  local text, source, size, head, err = open_message(pump, options, job.message, level + 1)
+  if err then return nil, err end
+  local ready = { from = options.from, to = options.to }
+  if ready.from == nil or ready.to == nil then
+    if source and source.parts then error("smtp:send: a message in parts needs 'from' and 'to'", level + 1) end
+    local found
+    found, text, head, err = envelope.from_message(pump, options, text, source, head)
+    if not found then return nil, err end
+    ready = found
+    size = options.size
+  end
+  if options.require_tls == false and not (source and source.parts) then
+    text, source, size, head = without_tls(text, source, head, size)
+  end
+  ready.text, ready.source, ready.size, ready.head = text, source, size, head
+  return ready
+end
+
+-- Asks the user's function for the message in a form that this server takes; nil where it has none.
+local function downgraded(pump, ready, lacks)
+  local made = pump.downgrade and lacks and ready.text and pump.downgrade(ready.text, lacks)
+  if type(made) ~= "string" or made == ready.text then return nil end
+  return made
+end
+
+-- Begins the transaction of `group`: id, source; or nil, err.
+local function start(job, ready, group, level)
+  local pump, options, session = job.pump, job.options, job.pump.session
+  local params, err = extensions.parameters(pump, options, group, level + 1)
+  if not params then return nil, err end
+  local ok
+  ok, err = limits.count(pump)
+  if not ok then return nil, err end
+  local manner = ready.source and ready.source.parts and "url" or MANNERS[options.line_ends or "crlf"]
+  ready.to = params.to
+  for _ = 1, 3 do -- two extensions may be lacking, one after the other
+    local id, why, kind, culprit, lacks = session:transaction(ready, ready.text, ready.size, ready.head,
+      params.mail, params.rcpt, manner)
+    if id then return id, ready.source end
+    if pump.mail_max then pump.mails = pump.mails - 1 end
+    ready.text = downgraded(pump, ready, lacks)
+    if not ready.text then
+      err = refused(pump, level + 1, why, kind, culprit)
+      return nil, err
+    end
+    ready.size = nil
+    if pump.mail_max then pump.mails = pump.mails + 1 end
+  end
+  return reply.unsupported(pump, "MAIL", "the message was re-encoded, and still cannot be sent")
+end
+
+-- --- several transactions -----------------------------------------------------------------------------
+
+-- Makes the message of a job one that can be opened again; false where it cannot.
+local function keep(job)
+  local message = job.message
+  if type(message) == "string" or burl.is_list(message) then return true end
+  if type(message) == "table" or type(message) == "userdata" and io.type(message) == nil then return true end
+  if io.type(message) == "file" then
+    job.offset = job.offset or message:seek()
+    return job.offset ~= nil
+  end
+  return false
+end
+
+-- Reads a message that comes but once into memory: true; or nil, err.
+local function collect(job, ready)
+  local pieces, size = {}, 0
+  local source = ready.source
+  local piece, why = source.first, nil
+  source.first = nil
+  while piece do
+    size = size + #piece
+    if size > KEPT_MAX then
+      return nil, job.pump:error("limit", "the message must go in several transactions, and is too large to be kept", {
+        command = "MAIL",
+      })
+    end
+    pieces[#pieces + 1] = piece
+    piece, why = content.pull(source)
+  end
+  if why ~= nil then
+    return nil, job.pump:error("io", "the message cannot be read: " .. tostring(why), { command = "MAIL" })
+  end
+  ready.text, ready.source, ready.size, ready.head = table.concat(pieces), nil, nil, nil
+  job.kept = ready
+  return true
+end
+
+-- The content for one more transaction of the job.
+local function again(job, level)
+  if job.kept then
+    return { from = job.kept.from, to = job.kept.to, text = job.kept.text }
+  end
+  if io.type(job.message) == "file" then job.message:seek("set", job.offset) end
+  return prepare(job, level + 1)
+end
+
+local function merge(total, group, receipt, err)
+  if receipt then
+    for _, address in ipairs(receipt.accepted) do total.accepted[#total.accepted + 1] = address end
+    for address, no in pairs(receipt.rejected) do total.rejected[address] = no end
+    total.text, total.queue_id = total.text or receipt.text, total.queue_id or receipt.queue_id
+    return
+  end
+  total.err = total.err or err
+  local told = err.rejected or {}
+  for _, recipient in ipairs(group) do
+    local address = limits.plain(recipient)
+    if not told[address] then total.rejected[address] = err end
+  end
+  for address, no in pairs(told) do total.rejected[address] = no end
+end
+
+-- The recipients of `group` that were refused because there were too many, where that can be helped.
+local function left_over(job, group, receipt)
+  if not receipt or #receipt.accepted == 0 or not keep(job) and not job.kept then return nil end
+  local rest
+  for _, recipient in ipairs(group) do
+    local no = receipt.rejected[limits.plain(recipient)]
+    if no and limits.is_too_many(no) then
+      rest = rest or {}
+      rest[#rest + 1] = recipient
+      receipt.rejected[limits.plain(recipient)] = nil
+    end
+  end
+  return rest
+end
+
+-- Finishes a job whose first transaction has begun: a receipt; or nil, err, and whether no recipient had been
+-- accepted when the connection died.
+local function finish_job(job, id, source, level, deadline)
+  local pump, total = job.pump, { accepted = {}, rejected = {} }
+  local n, untouched = 1, nil
+  while true do
+    local group = job.groups[n]
+    local receipt, err
+    if id then receipt, err, untouched = await(pump, id, source, job.options, deadline) else err = source end
+    deadline = nil
+    local rest = left_over(job, group, receipt)
+    if rest then table.insert(job.groups, n + 1, rest) end
+    merge(total, group, receipt, err)
+    n = n + 1
+    if not job.groups[n] then break end
+    local ready
+    ready, err = again(job, level + 1)
+    if pump.failure then
+      id, source = nil, total.err or pump.failure
+    elseif ready then
+      id, source = start(job, ready, job.groups[n], level + 1)
+    else
+      id, source = nil, err
+    end
+  end
+  if #total.accepted > 0 then
+    total.err = nil
+    return total
+  end
+  local err = total.err
+  err.rejected = next(total.rejected) and total.rejected or nil
+  return nil, err, n == 2 and untouched or nil
+end
+
+local function list_of(to)
+  return type(to) == "table" and not to.address and to or { to }
+end
+
+-- Queues the transaction of one message: id, source, job; or nil, err. Raises at `level`.
+local function begin(pump, options, level)
+  if pump.failure then return nil, pump.failure end
+  if not is_special(pump, options) then
+    local id, why, kind, culprit = pump.session:transaction(options, options.message, options.size)
+    if id then return id end
+    local err = refused(pump, level + 1, why, kind, culprit)
+    return nil, err
+  end
+  local job = { pump = pump, options = options, message = options.message }
+  local keeps = keep(job)
+  local ready, err = prepare(job, level + 1)
+  if not ready then return nil, err end
+  local to = ready.to
+  job.groups = limits.split(pump, to) or { list_of(to) }
+  if #job.groups > 1 and not keeps then
+    local ok
+    ok, err = collect(job, ready)
+    if not ok then return nil, err end
+  end
+  local id, source = start(job, ready, #job.groups > 1 and job.groups[1] or to, level + 1)
+  if not id then return nil, source end
+  return id, source, job
+end
+
+-- Waits for what `begin` began. The usual message becomes a job where it met a limit unannounced.
+local function finish(pump, id, source, options, job, level, deadline)
+  if job then return finish_job(job, id, source, level + 1, deadline) end
+  local receipt, err, untouched = await(pump, id, source, options, deadline)
+  if not receipt or next(receipt.rejected) == nil then return receipt, err, untouched end
+  job = { pump = pump, options = options, message = options.message, groups = { list_of(options.to) } }
+  local rest = left_over(job, job.groups[1], receipt)
+  if not rest then return receipt end
+  job.groups = { rest }
+  local more, why
+  local ready
+  ready, why = again(job, level + 1)
+  if ready then
+    id, source = start(job, ready, rest, level + 1)
+    more, why = finish_job(job, id, source, level + 1)
+  end
+  merge(receipt, rest, more, why)
+  receipt.err = nil
+  return receipt
+end
+
+--- Sends one message. `level` tells whose line is blamed for misuse.
+function send.one(pump, options, level)
+  check(options, level + 1)
+  local id, source, job = begin(pump, options, level + 1)
+  if not id then return nil, source end
+  return finish(pump, id, source, options, job, level + 1)
+end
+
+--- The same for mail.smtp.pool, which has checked the options (`send.check`).
+-- @tparam Pump pump the session's
+-- @tparam table options
+-- @tparam number deadline absolute
+-- @treturn table receipt; or nil, err, and true where the session ended before a recipient was accepted
+function send.transact(pump, options, deadline)
+  local id, source, job = begin(pump, options, 2)
+  if not id then return nil, source, source.kind == "closed" end
+  return finish(pump, id, source, options, job, 2, deadline)
+end
+
+send.OPTIONS, send.check = SEND, check
+
+--- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
+-- pipelining server each costs one round trip. An array of receipts and errors.
+function send.list(pump, list, level)
+  local started, results = {}, {}
+  for i, options in ipairs(list) do
+    check(options, level + 1)
+    if type(options.message) == "string" then
+      local id, source, job = begin(pump, options, level + 1)
+      started[i] = id and { id = id, job = job } or false
+      results[i] = not id and source or nil
+    end
+  end
+  for i, options in ipairs(list) do
+    local one = started[i]
+    local receipt, err
+    if one then
+      receipt, err = finish(pump, one.id, nil, options, one.job, level + 1)
+    elseif one == nil then
+      receipt, err = send.one(pump, options, level + 1)
+    else
+      err = results[i]
+    end
+    results[i] = receipt or err
+  end
+  return results
+end
+
+return send
