@@ -9,17 +9,35 @@
 
 enum { META_WINDOW = 1024, CHARSET_NAME = 40 };
 
+/* Lists put a footer behind base64 without a thought: where padding ends a line, and the next line with
+** anything in it is none of base64, the content ends there. */
+static struct lm_str without_footer(struct lm_str raw) {
+  const char *end = raw.p + raw.n;
+  const char *p = raw.n ? memchr(raw.p, '=', raw.n) : NULL;
+  const char *stop;
+  if (p == NULL) return raw;
+  while (p < end && *p == '=') p++;
+  stop = p;
+  while (p < end && (lm_is(*p, LM_SPACE) || *p == '\r' || *p == '\n')) p++;
+  if (p == stop || p == end) return raw;
+  while (p < end && (lm_is(*p, LM_B64) || *p == '=')) p++;
+  if (p == end || *p == '\r' || *p == '\n') return raw;
+  return (struct lm_str){raw.p, (size_t)(stop - raw.p)};
+}
+
 bool lm_content_decode(enum lm_transfer how, struct lm_str raw, struct lm_buf *room,
                        struct lm_str *out, size_t *defects_out) {
   struct lm_decoder d;
+  size_t whole = raw.n;
   *out = raw;
   *defects_out = 0;
   if (how == LM_TRANSFER_IDENTITY) return true;
+  if (how == LM_TRANSFER_BASE64) raw = without_footer(raw);
   lm_buf_clear(room);
   lm_decoder_init(&d, how);
   if (!lm_decoder_put(&d, room, raw) || !lm_decoder_end(&d, room)) return false;
   *out = lm_buf_str(room);
-  *defects_out = d.defects;
+  *defects_out = d.defects + (whole - raw.n);
   return true;
 }
 

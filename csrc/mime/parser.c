@@ -21,6 +21,7 @@
 struct frame {
   enum lm_mime_shape shape;
   bool closed;       /* its closing delimiter was seen */
+  bool blamed;       /* a delimiter behind the closing one was told */
   bool digest;       /* its parts are messages where they do not say */
   bool guess;        /* the first line that looks like a delimiter is one */
   size_t boundary;   /* where it lies in `boundaries` */
@@ -245,7 +246,12 @@ static enum step pop_to(struct lm_parser *p, size_t depth, enum state then) {
 
 /* --- delimiters --------------------------------------------------------------------------------------- */
 
-enum found { NONE, FOUND, MORE };
+enum found {
+  NONE,
+  FOUND,
+  MORE, /* the line does not end in the window */
+  LATE  /* a delimiter of a multipart that was closed: none, but told once */
+};
 
 struct delimiter {
   size_t frame;
@@ -307,6 +313,13 @@ static enum found guess(struct lm_parser *p, struct lm_str s, const char *line,
   return FOUND;
 }
 
+/* Mail that goes on behind a closing delimiter is read in two ways by two programs. */
+static bool is_late(const struct lm_parser *p, struct lm_str s) {
+  const struct frame *top = &p->frames[p->depth - 1];
+  return top->closed && !top->blamed && top->boundary_n == s.n &&
+         is_boundary(p, top, s, hash_of(s.p, s.n));
+}
+
 /* Where the line at `line` ends, at *stop_out. A line that is longer than any delimiter is none. */
 static enum found whole_line(const struct lm_parser *p, const char *line, const char **stop_out) {
   const char *end = window_end(p);
@@ -330,7 +343,9 @@ static enum found delimiter(struct lm_parser *p, const char *line, struct delimi
   while (stop > line + 2 && lm_is(stop[-1], LM_SPACE)) stop--;
   s = (struct lm_str){line + 2, (size_t)(stop - line - 2)};
   if (s.n == 0) return NONE;
-  return match(p, s, d) ? FOUND : guess(p, s, line, d);
+  if (match(p, s, d)) return FOUND;
+  if (is_late(p, s)) return LATE;
+  return guess(p, s, line, d);
 }
 
 /* The parts inside end, and the next begins or none follows. */
@@ -523,7 +538,7 @@ static enum found header_delimiter(struct lm_parser *p) {
     found = p->final ? NONE : MORE;
   else
     found = begin[1] == '-' ? delimiter(p, begin, &d) : NONE;
-  p->plain_line = found == NONE;
+  p->plain_line = found == NONE || found == LATE;
   return found;
 }
 
@@ -593,6 +608,11 @@ static enum step content(struct lm_parser *p, struct lm_mime_event *ev) {
   cut = found == NONE ? settled_end(p) : before_line_end(from, line);
   if (cut > from) return content_event(p, ev, cut);
   if (found == FOUND) return cross(p, &d);
+  if (found == LATE) {
+    p->frames[p->depth - 1].blamed = true;
+    defect(p, line, "a delimiter behind the closing one");
+    return STEP_AGAIN;
+  }
   if (p->final) {
     p->content_end = offset(p, end);
     return pop_to(p, 0, END);

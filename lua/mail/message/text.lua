@@ -67,15 +67,16 @@ end
 
 -- Mixed, signed, reports and what nobody knows: all that is shown, one below the other.
 local function find_all(parts, kind)
-  local out, all_made = {}, true
+  local out, all_made, empty = {}, true, nil
   for _, child in ipairs(parts) do
     local found, is_made = find(child, kind)
-    if found then
+    empty = empty or found
+    if found and found ~= "" then
       out[#out + 1] = found
       all_made = all_made and is_made
     end
   end
-  if #out <= 1 then return out[1], all_made end
+  if #out <= 1 then return out[1] or empty, all_made end
   for i = 1, #out - 1 do
     if out[i]:sub(-1) ~= "\n" then out[i] = out[i] .. "\n" end
   end
@@ -88,7 +89,8 @@ function find(p, kind, root)
   local parts = p.parts
   if not parts then
     if p._text:shape(p._at) ~= "multipart" then return leaf_text(p, kind) end
-    return kind == "plain" and p._text:text(p._at) or nil, false -- no part was found: all is preamble
+    if kind ~= "plain" then return nil end
+    return (core.to_utf8(p._text:preamble(p._at)):gsub("\r\n?", "\n")), false -- no part was found
   end
   if p.type == "multipart/alternative" then return find_alternative(parts, kind) end
   if p.type == "multipart/related" then return find_related(p, kind) end
