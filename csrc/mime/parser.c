@@ -518,6 +518,10 @@ static enum step next_field(struct lm_parser *p, struct lm_mime_event *ev) {
     consume_to(p, begin + w.at);
     return end_header(p, ev);
   }
+  if (field.name.n == 0 && p->r.size == 0 && p->depth > 1) { /* a part that is all text */
+    defect(p, begin, "no empty line behind the header");
+    return end_header(p, ev);
+  }
   if (!header_fits(p, field.end)) return end_header(p, ev);
   if (w.defects) defect(p, begin, "a line in the header that is no field");
   if (!note_field(p, &field)) return STEP_FAIL;

@@ -11,16 +11,19 @@ local Part = part.methods
 
 -- --- fields ---------------------------------------------------------------------------------------
 
--- The groups of fields in a text, an empty line between them. A group that is only missing its empty line
--- before (`Final-Recipient` opens one) is told apart all the same: mailers leave it out.
+-- True where `name` begins the group of the next recipient although no empty line says so: mailers leave it out.
+local function opens(name, group, opener)
+  return name == opener and (group[opener] or group.reporting_mta)
+end
+
+-- The groups of fields in a text, an empty line between them.
 local function groups(text, opener)
-  local list, group = {}, nil
+  local list = {}
   for block in (text .. "\n\n"):gmatch("(.-)\n%s*\n") do
-    local fields = block:find("%S") and core.header_fields(block .. "\n\n") or {}
-    group = nil
-    for _, field in ipairs(fields) do
+    local group
+    for _, field in ipairs(block:find("%S") and core.header_fields(block .. "\n\n") or {}) do
       local name = field.name:lower():gsub("-", "_")
-      if not group or (opener and name == opener and group[opener]) or (name == opener and #list == 1) then
+      if not group or opens(name, group, opener) then
         group = {}
         list[#list + 1] = group
       end
@@ -159,4 +162,4 @@ function Part:external_body()
   }
 end
 
-return groups
+return { groups = groups }

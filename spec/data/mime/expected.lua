@@ -634,8 +634,8 @@ return {
     defects = "a boundary that is never closed@126",
   },
   ["part-that-begins-with-text"] = {
-    subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain)", text = "more",
-    defects = "a line in the header that is no field@105",
+    subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain)",
+    text = "no header here\nreally: none\n\nmore", defects = "no empty line behind the header@105",
   },
   ["part-without-an-empty-line"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, text/html)", text = "x\n",
