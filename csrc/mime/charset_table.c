@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/chars.h"
+
 /* clang-format off */
 static const struct {
   const char *name;
@@ -355,9 +357,11 @@ static const struct {
 /* clang-format on */
 
 const uint16_t *lm_charset_table(const char *name) {
+  struct lm_str wanted = {name, strlen(name)};
   size_t i;
   for (i = 0; i < sizeof tables / sizeof *tables; i++) {
-    if (strcmp(tables[i].name, name) == 0) return tables[i].upper;
+    if (lm_str_ieq((struct lm_str){tables[i].name, strlen(tables[i].name)}, wanted))
+      return tables[i].upper;
   }
   return NULL;
 }

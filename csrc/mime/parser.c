@@ -51,6 +51,7 @@ struct lm_parser {
   struct lm_mime_limits limits;
   struct lm_buf held;   /* input that could not be decided on */
   struct lm_str window; /* what there is: `held`, or the caller's piece */
+  bool lent;            /* ... it is the caller's, and `held` is empty */
   uint64_t base;        /* offset of the window in the message */
   size_t at;            /* in the window: all before was told */
   size_t scanned;       /* octets from `at` on in which no end of a line is */
@@ -99,23 +100,28 @@ void lm_parser_free(struct lm_parser *p) {
   free(p);
 }
 
-bool lm_parser_feed(struct lm_parser *p, struct lm_str piece) {
+/* What is left of a lent piece is kept: its owner wants the memory back. */
+static bool keep(struct lm_parser *p) {
   size_t rest = p->window.n - p->at;
-  if (piece.n == 0) return true;
-  if (rest == 0) {
-    lm_buf_clear(&p->held);
-    p->base += p->window.n;
-    p->window = piece;
-    p->at = 0;
-    return true;
-  }
-  if (lm_buf_len(&p->held) == 0) {
-    if (!lm_buf_put(&p->held, p->window.p + p->at, rest)) return false;
-  } else {
-    lm_buf_consume(&p->held, p->at);
-  }
+  if (!p->lent) return true;
+  p->lent = false;
+  if (!lm_buf_put(&p->held, p->window.p + p->at, rest)) return false;
   p->base += p->at;
   p->at = 0;
+  p->window = lm_buf_str(&p->held);
+  return true;
+}
+
+bool lm_parser_feed(struct lm_parser *p, struct lm_str piece) {
+  if (piece.n == 0) return true;
+  p->base += p->at;
+  lm_buf_consume(&p->held, p->at);
+  p->at = 0;
+  if (lm_buf_len(&p->held) == 0) {
+    p->window = piece;
+    p->lent = true;
+    return true;
+  }
   if (!lm_buf_put(&p->held, piece.p, piece.n)) return false;
   p->window = lm_buf_str(&p->held);
   return true;
@@ -651,7 +657,7 @@ enum lm_status lm_parser_next(struct lm_parser *p, struct lm_mime_event *ev) {
     switch (step(p, ev)) {
     case STEP_EVENT: return LM_EVENT;
     case STEP_AGAIN: break;
-    case STEP_WAIT: return LM_WAIT;
+    case STEP_WAIT: return keep(p) ? LM_WAIT : LM_FAIL;
     default: return LM_FAIL;
     }
   }
