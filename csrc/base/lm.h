@@ -107,8 +107,9 @@ struct lm_mime_limits {
 
 enum {
   LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
-  LM_DELIMITER = 1024, /* ... of the whole line: what is held back until it ends */
-  LM_DEFECTS = 1000    /* that are listed; others are counted */
+  LM_DELIMITER = 1024,  /* ... of the whole line: what is held back until it ends */
+  LM_TNEF_FILES = 1000, /* of one winmail.dat */
+  LM_DEFECTS = 1000     /* that are listed; others are counted */
 };
 
 /* Limits of signed messages (DKIM, ARC): headers of any size are held in memory while the body passes

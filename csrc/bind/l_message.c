@@ -13,6 +13,7 @@
 #include "bind/push_mime.h"
 #include "mime/content.h"
 #include "mime/flowed.h"
+#include "mime/tnef.h"
 
 enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
 
@@ -23,6 +24,7 @@ static int scratch_gc(lua_State *L) {
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
   lm_buf_free(&s->flowed);
+  lm_converters_free(&s->converters);
   return 0;
 }
 
@@ -370,12 +372,15 @@ static int text(lua_State *L) {
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_params params;
   struct lm_media media;
+  struct lm_text_kind kind;
   struct lm_str utf8;
   size_t defects;
   read_params(L, m, part->type, &params);
   lm_tree_media(part, &media);
-  if (!lm_content_text(&m->scratch->arena, lm_params_get(&params, LM_STR("charset")),
-                       lm_media_is(&media, "text", "html"), decoded(L, m, part, &defects), &utf8))
+  kind.charset = lm_params_get(&params, LM_STR("charset"));
+  kind.html = lm_media_is(&media, "text", "html");
+  kind.kept = &m->scratch->converters;
+  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
     return lm_no_memory(L);
   if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
   return push_lines(L, m, utf8);
@@ -453,6 +458,43 @@ static int count(lua_State *L) {
   return 2;
 }
 
+/* --- winmail.dat ------------------------------------------------------------------------------------ */
+
+static void set_text(lua_State *L, const char *field, struct lm_str s) {
+  if (s.n == 0) return;
+  lm_pushstr(L, s);
+  lua_setfield(L, -2, field);
+}
+
+/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
+static int tnef(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  const struct lm_tnef_file *f;
+  struct lm_tnef t;
+  size_t defects;
+  struct lm_str bytes = decoded(L, m, part, &defects);
+  int n = 0;
+  if (!lm_tnef_is(bytes)) return 0;
+  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
+  lua_newtable(L);
+  set_text(L, "subject", t.subject);
+  set_text(L, "body", t.body);
+  set_text(L, "html", t.html);
+  lua_pushboolean(L, t.broken);
+  lua_setfield(L, -2, "broken");
+  for (f = t.first; f; f = f->next) {
+    lua_createtable(L, 0, 4);
+    set_text(L, "name", f->name);
+    set_text(L, "type", f->type);
+    set_text(L, "cid", f->cid);
+    lm_pushstr(L, f->data);
+    lua_setfield(L, -2, "data");
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
 /* --- files ------------------------------------------------------------------------------------------ */
 
 /* is_folder(path) */
@@ -505,6 +547,7 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"sub", sub},
                                            {"span", span},
                                            {"check", lm_message_check},
+                                           {"tnef", tnef},
                                            {"count", count},
 
                                            {NULL, NULL}};

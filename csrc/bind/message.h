@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "bind/bind.h"
+#include "mime/charset.h"
 #include "mime/tree.h"
 #include "os/whole.h"
 
@@ -16,6 +17,7 @@ struct lm_scratch {
   struct lm_arena arena;
   struct lm_buf buf;
   struct lm_buf flowed;
+  struct lm_converters converters;
 };
 
 struct lm_message {

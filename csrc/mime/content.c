@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/chars.h"
-#include "mime/charset.h"
 
 enum { META_WINDOW = 1024, CHARSET_NAME = 40 };
 
@@ -49,15 +48,16 @@ static struct lm_str meta_charset(struct lm_str html) {
   return LM_NOSTR;
 }
 
-bool lm_content_text(struct lm_arena *a, struct lm_str charset, bool html, struct lm_str bytes,
+bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes,
                      struct lm_str *utf8_out) {
+  struct lm_str charset = kind->charset;
   static const char mark[] = "\xEF\xBB\xBF";
   bool ok;
   if (bytes.n >= 3 && memcmp(bytes.p, mark, 3) == 0) charset = LM_STR("utf-8");
-  if (charset.n == 0 && html) charset = meta_charset(bytes);
-  if (html && lm_str_istarts(charset, LM_STR("utf-16")) && lm_str_is_ascii(bytes))
+  if (charset.n == 0 && kind->html) charset = meta_charset(bytes);
+  if (kind->html && lm_str_istarts(charset, LM_STR("utf-16")) && lm_str_is_ascii(bytes))
     charset = LM_NOSTR; /* a page that was converted and not told so */
-  ok = charset.n ? lm_charset_to_utf8(a, charset, bytes, utf8_out)
+  ok = charset.n ? lm_charset_convert(a, kind->kept, charset, bytes, utf8_out)
                  : lm_charset_guess(a, bytes, utf8_out);
   if (ok && utf8_out->n >= 3 && memcmp(utf8_out->p, mark, 3) == 0)
     *utf8_out = (struct lm_str){utf8_out->p + 3, utf8_out->n - 3};

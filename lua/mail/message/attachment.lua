@@ -119,6 +119,25 @@ local function of_part(p)
   }, function() return p:body() end)
 end
 
+-- --- winmail.dat -----------------------------------------------------------------------------------
+
+--- What a winmail.dat holds (TNEF).
+-- @treturn table `{ attachments= , subject=, text=, html=, broken= (true where it breaks off) }`; nil where the
+--   part is no TNEF
+function part.methods:tnef()
+  local found = self._text:tnef(self._at)
+  if not found then return nil end
+  local list = {}
+  for i, file in ipairs(found) do
+    local is_tnef = file.data:sub(1, 4) == "\120\159\062\034"
+    list[i] = attachment.new({
+      original_filename = file.name, cid = file.cid, disposition = file.cid and "inline" or "attachment",
+      type = (file.type or is_tnef and "application/ms-tnef" or "application/octet-stream"):lower(),
+    }, function() return file.data end)
+  end
+  return { attachments = list, subject = found.subject, text = found.body, html = found.html, broken = found.broken }
+end
+
 -- --- which parts ----------------------------------------------------------------------------------
 
 -- What reports say in the language of programs: `delivery_status` and its kin read it.
