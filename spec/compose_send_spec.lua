@@ -54,6 +54,21 @@ describe("a composed message", function()
     end
   end)
 
+  it("is made and sent in one call by mail.send", function()
+    local s, why = servers.exim { users = 3 }
+    if not s then return pending(why) end
+    local user, secret = s:add_user(), s:add_user()
+    local receipt = assert(mail.send {
+      smtp = { host = "localhost", port = s.ports.smtp, tls = "none", timeout = 20 },
+      from = "Änn <ann@example.test>", to = user.address, bcc = secret.address, subject = "Grüße",
+      text = ".\nA dot, and ü.\nFrom here\n", html = "<p>ü</p>",
+      attachments = { { name = "blob.bin", data = BINARY } }, list = { unsubscribe = "leave@example.test" },
+    })
+    assert.same({ user.address, secret.address }, receipt.accepted)
+    check(s:messages(user, 1)[1])
+    check(s:messages(secret, 1)[1])
+  end)
+
   it("is refused where it names nobody, before anything is sent", function()
     local s, why = servers.exim { users = 3 }
     if not s then return pending(why) end

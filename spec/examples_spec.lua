@@ -34,7 +34,7 @@ local function sanitizer()
   return "env LD_PRELOAD=" .. library .. ":" .. package.cpath:match "(/[^;]*/build/asan/)" .. "unpreload.so "
 end
 
-local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes", "filter" }
+local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes", "filter", "newsletter" }
 local MESSAGE = "From: Ann <ann@example.test>\r\nTo: bob@example.test\r\n"
   .. "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n.dots\r\n"
 
@@ -193,6 +193,35 @@ describe("examples", function()
     assert.are.equal("", out)
     assert.are.equal(1, status)
     assert.matches("^send%.lua: [^\n]*none: No such file[^\n]*\n$", err)
+  end)
+
+  real("newsletter.lua writes to each by name, signed, and tells who was not reached", function()
+    local one, two = server:add_user(), server:add_user()
+    local letter = file_with("From: Änn <ann@example.test>\nSubject: Grüße, {{name}}\nX-Issue: 7\n\n"
+      .. "Dear {{name}},\n.\n")
+    local page = file_with "<p>Dear {{name}}"
+    local list = file_with(("# the list\nÖne & Co <%s>\n\n%s\nnosuchuser@example.test\n"):format(
+      one.address, two.address))
+    local key = folder .. "/key.pem"
+    assert(Keeper.shell("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out " .. quote(key)))
+    local words = { "--html", page, "--unsubscribe", "https://example.test/leave?a={{address}}", "--dkim-domain",
+      "example.test", "--dkim-selector", "s", "--dkim-key", key, letter, list }
+    local status, out, err = run("newsletter", words, account(one, server.ports.exim_submissions))
+    assert.are.equal(3, status)
+    assert.matches("accepted  " .. one.address .. "\n", out)
+    assert.matches("\n2 of 3 were accepted\n$", out)
+    assert.matches("^failed    nosuchuser@example%.test  [^\n]+\n$", err)
+    local _, text = run("inbox", { "--show", 1 }, account(one, server.ports.imaps))
+    local m = mail.message.parse(text:match "(DKIM%-Signature: .*)$" or "")
+    assert.matches("d=example%.test; s=s;", m:header "DKIM-Signature")
+    assert.are.equal("Grüße, Öne & Co", m.subject)
+    assert.are.equal("Dear Öne & Co,\n.\n", m:text())
+    assert.are.equal("<p>Dear Öne &amp; Co", (m:html():gsub("\n$", "")))
+    assert.are.equal("7", m:header "X-Issue")
+    assert.matches("^<https://example%.test/leave%?a=.*%%40.*>$", m:header "List-Unsubscribe")
+    status, out = run("newsletter", { "--dry-run", letter, list })
+    assert.are.equal(0, status)
+    assert.matches("^From: =%?UTF%-8%?", out)
   end)
 
   real("inbox.lua lists, and changes nothing", function()

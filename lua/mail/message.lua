@@ -84,8 +84,10 @@ function message.reader(options)
   return core.message_reader(options.decode ~= false, options.limits)
 end
 
---- True where `value` is a message or part that was parsed.
-message.is = part.is
+--- True where `value` is a message or part that was parsed, or a message that was composed.
+function message.is(value)
+  return part.is(value) or (type(value) == "table" and require "mail.message.compose".is_composed(value))
+end
 
 --- A file name that cannot leave its folder, made of any text.
 function message.safe_name(name, default)

@@ -166,6 +166,7 @@ end
 
 --- Message ids as an array, with their brackets.
 -- @param value text with one or more ids, or an array of such
+-- @tparam string what the field, for errors
 -- @treturn table ids; or nil, err
 function fields.ids(value, what)
   local list = {}
@@ -228,6 +229,7 @@ end
 --- The user's own fields. Those that have an option of their own (Reply-To …) are put there.
 -- @tparam table headers name → value (or an array of values), or an array of `{name, value}`
 -- @tparam ?table options where a field with an option of its own goes; nil: it is refused
+-- @tparam string what the call, for errors
 -- @treturn table fields; or nil, err
 function fields.custom(headers, options, what)
   local list = {}
@@ -281,6 +283,8 @@ end
 
 --- The fields of a mailing list: `id`, `help`, `unsubscribe`, `subscribe`, `post` (false: nobody may),
 -- `owner`, `archive`: a URL or an address, or an array; `unsubscribe_post = true`: one click is enough.
+-- @tparam table list
+-- @tparam string what the call, for errors
 -- @treturn table fields; or nil, err
 function fields.list(list, what)
   local out = {}

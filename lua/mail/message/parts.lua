@@ -64,6 +64,7 @@ end
 -- @tparam string subtype "plain", "html", "calendar"
 -- @tparam string text UTF-8
 -- @tparam[opt] table parameters array of name, value, … of Content-Type, behind charset
+-- @tparam[opt] string what the option, for errors
 -- @treturn table part; or nil, err where the text is not UTF-8
 function parts.text(subtype, text, parameters, what)
   if not core.is_utf8(text) then return invalid("%s: the text is not UTF-8", what or subtype) end
@@ -207,6 +208,7 @@ end
 --- An attachment, as API §6 has it.
 -- @tparam table a `path`, `data`, `source` (ltn12; `size` where known) or `message`; `name` (or `filename`),
 --   `type`, `parameters`, `cid`, `disposition` ("attachment", or "inline" as with `cid`), `description`, `headers`
+-- @tparam string what the option, for errors
 -- @treturn table part; or nil, err (kind "io": the file cannot be read; kind "invalid")
 function parts.attachment(a, what)
   one_source(a, what)
@@ -240,6 +242,7 @@ end
 -- @tparam string subtype "mixed", "alternative", "related", "report"
 -- @tparam table list parts
 -- @tparam[opt] table parameters array of name, value, … in front of the boundary
+-- @tparam[opt] boolean always one part is put into a multipart, too
 function parts.multipart(subtype, list, parameters, always)
   if #list == 1 and not always then return list[1] end
   local all, least = { }, nil

@@ -86,6 +86,7 @@ Session.expand = inquiry("expand", "EXPN")
 
 --- HELP (RFC 5321 §4.1.1.8).
 -- @tparam[opt] string topic
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{code=, enhanced=, lines=}`; or nil, err
 function Session:help(topic, options)
   if topic ~= nil then needs_string("help", topic) end
@@ -102,6 +103,7 @@ end
 
 --- ETRN (RFC 1985): asks a server to send what it has queued for us.
 -- @tparam string node a domain, `@domain` with all below it, or `#queue`
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{code=, enhanced=, lines=}`: 250 to 253; or nil, err
 function Session:etrn(node, options)
   needs_string("etrn", node)
@@ -168,6 +170,7 @@ end
 --- XCLIENT (Postfix): acts for another client. The session begins anew, with EHLO.
 -- @tparam table values `name`, `addr`, `port`, `proto`, `helo`, `login`, `destaddr`, `destport`: those that the
 --   server named in its answer to EHLO; false where one is not known
+-- @tparam[opt] table options `timeout`
 -- @treturn boolean true; or nil, err
 function Session:xclient(values, options)
   check_attributes("xclient", values)
@@ -182,6 +185,7 @@ end
 --- XFORWARD (Postfix): tells of the client that a message came from, for the log. Lasts until the
 -- end of the next message.
 -- @tparam table values `name`, `addr`, `port`, `proto`, `helo`, `ident`, `source`, as with `xclient`
+-- @tparam[opt] table options `timeout`
 -- @treturn boolean true; or nil, err
 function Session:xforward(values, options)
   check_attributes("xforward", values)

@@ -74,6 +74,7 @@ local function by_domain(to)
 end
 
 --- Recipients in groups, none larger than the server takes.
+-- @tparam Pump pump the session's
 -- @param to a recipient, or an array
 -- @treturn table array of arrays; or nil where one transaction will do
 function limits.split(pump, to)
