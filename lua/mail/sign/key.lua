@@ -6,7 +6,7 @@ local Err = require "mail.err"
 
 local key = {}
 
---- RFC 8301 §3.2: shorter ones are never believed; and signers should not make use of those below 2048.
+-- RFC 8301 §3.2: shorter ones are never believed; and signers should not make use of those below 2048.
 key.SHORTEST_TO_VERIFY, key.SHORTEST_TO_SIGN = 1024, 2048
 
 local function invalid(message, ...)
