@@ -491,6 +491,7 @@ local EXPECTED = {
   { "err.temporary", "^rejected SELECT nil Mailbox doesn't exist" },
   { "mail.smtp.pool", "^20 sent$" },
   { "mail.imap.watch", "^new %d+$" },
+  { "mail.imap.account", "^1 Grüße$", "^1$" },
   { "mail.loop.step(", "^1 messages$" },
   { "mail.smtp.session()", "^greeting 0 220 nil mx%.example%.org ready$", "^EHLO client%.example%.net$", "^wait$" },
 }

@@ -329,6 +329,13 @@ static int os_random(lua_State *L) {
   return 1;
 }
 
+/* core.ignore_sigpipe(): unless the program has chosen something for that signal */
+static int ignore_sigpipe(lua_State *L) {
+  (void)L;
+  lm_net_ignore_sigpipe();
+  return 0;
+}
+
 static const luaL_Reg poller_methods[] = {{"park", park}, {"unpark", unpark}, {"forget", forget},
                                           {"wait", wait}, {"fd", poller_fd},  {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
@@ -343,6 +350,7 @@ static const luaL_Reg functions[] = {{"now", now},
                                      {"poll_one", poll_one},
                                      {"hostname", hostname},
                                      {"random", os_random},
+                                     {"ignore_sigpipe", ignore_sigpipe},
                                      {NULL, NULL}};
 
 /* Functions that make objects of a class have its metatable as their upvalue. */

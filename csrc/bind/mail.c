@@ -19,6 +19,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_box(L);
   lm_open_want(L);
   lm_open_os(L);
+  lm_open_file(L);
   lm_open_mime(L);
   lm_open_dial(L);
   lm_open_child(L);

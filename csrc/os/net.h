@@ -64,6 +64,10 @@ int lm_net_unix(const char *path);
 /* A numeric address as octets in network order: 4 or 16 of them, 0 where it is none. */
 size_t lm_net_octets(const char *text, unsigned char out[16]);
 
+/* For loops whose own writes raise SIGPIPE where the peer has gone: from now on they fail instead.
+** Whoever has chosen something else for that signal keeps it. */
+void lm_net_ignore_sigpipe(void);
+
 /* A listening socket on a numeric address; port 0 picks one. -1 with errno on failure. */
 int lm_net_listen(const char *address, const char *port, int backlog);
 

@@ -157,12 +157,12 @@ local function settle_host(o, protocol)
   if o.tls ~= "implicit" then
     error(("%s.connect: tls_by = 'host' is for tls = 'implicit' alone, not '%s'"):format(protocol, o.tls), 4)
   end
-  if o.proxy_header then
-    error(("%s.connect: with tls_by = 'host' nothing can be sent before TLS: no proxy_header"):format(protocol), 4)
-  end
   local carrier = carrier_of(o) or o.proxy and "proxy"
   if carrier then
     error(("%s.connect: tls_by = 'host' goes to the server itself alone, not by '%s'"):format(protocol, carrier), 4)
+  end
+  if o.proxy_header then
+    error(("%s.connect: with tls_by = 'host' nothing can be sent before TLS: no proxy_header"):format(protocol), 4)
   end
   for name in pairs(o.ssl or {}) do
     if not HOST_TLS[name] then
@@ -268,7 +268,9 @@ local function carry(o, host, name, deadline)
   if o.command then return require "mail.io.child".connect(host, o) end
   local conn, guard, said
   if o.proxy then
-    conn, guard, said = proxy.connect(host, proxy.parse(o.proxy), name, o.port, o, deadline)
+    local hops, why = proxy.parse(o.proxy)
+    if not hops then return nil, Err.new { kind = "invalid", message = "proxy: " .. why } end
+    conn, guard, said = proxy.connect(host, hops, name, o.port, o, deadline)
   else
     conn, guard = host.connect(name, o.port, o, deadline)
   end

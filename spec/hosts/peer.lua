@@ -273,8 +273,8 @@ end
 
 -- --- ports ------------------------------------------------------------------------------------------
 
-local names = { smtp = smtp, mortal = mortal, inject = inject, closes = closes, resets = resets, deaf = deaf, imap = imap,
-  flaky = flaky }
+local names = { smtp = smtp, mortal = mortal, inject = inject, closes = closes, resets = resets, deaf = deaf,
+  imap = imap, flaky = flaky }
 
 function names.silent(peer) peer:rest() end
 

@@ -1,6 +1,5 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx, dnsmasq) under
-# build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx ...) under build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
 # the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.

@@ -79,8 +79,7 @@ others() {
 }
 
 for purpose in "$@"; do
-  if [ "$purpose" = servers ]; then
-    sh spec/servers/unpack.sh dovecot exim cyrus courier nginx dnsmasq proxies cqueues hosts
+  if [ "$purpose" = servers ]; then sh spec/servers/unpack.sh dovecot exim cyrus courier nginx dnsmasq proxies cqueues hosts
   elif command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then debian "$purpose"
   else others "$purpose"; fi
 done

@@ -18,10 +18,6 @@ local stream = require "mail.io.stream"
 
 local uv, arrive, wait, wake = park.uv, park.arrive, park.wait, park.wake
 
-local sigpipe = uv.new_signal()
-sigpipe:start("sigpipe", function() end)
-sigpipe:unref() -- no reason for the loop to go on
-
 local luv = {
   name = "luv", rule = park.rule, usable = inside.coroutine,
   now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn,
@@ -51,6 +47,9 @@ end
 
 local Transport = {}
 Transport.__index = Transport
+
+-- libuv writes without MSG_NOSIGNAL: a peer that has gone would end the program.
+core.ignore_sigpipe()
 
 function luv.dial(name, port, options, deadline)
   local socket, err = fd.dial(dialer, name, port, options, deadline)
