@@ -4,7 +4,8 @@
 -- base and only bind includes them; grammar never sees a session; the pure folders include nothing of the system,
 -- call nothing of it and keep no mutable data; C never calls into Lua; only lua/mail/io names an event loop.
 
-local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, sign = 2, imap = 2, smtp = 2, pop3 = 2,
+local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, sign = 2,
+  imap = 2, smtp = 2, pop3 = 2,
   bind = 3 }
 local APART = { tls = true, os = true, zlib = true }   -- they know only base, and only bind knows them
 local EFFECT = { tls = true, os = true, bind = true } -- all others are pure: bytes in, bytes out
