@@ -175,7 +175,8 @@ local SAMPLE = lines {
   "From: =?utf-8?Q?J=C3=BCrgen?= <j@x.org>", "To: a@b.c, T: d@e.f;", "X-One: 1", "X-One:  2 ",
   "Subject: =?utf-8?B?SMOkbGxv?=", "Date: Mon, 2 Nov 2026 10:00:00 +0100",
   "Content-Type: multipart/mixed; boundary=aa", "", "--aa",
-  "Content-Type: text/plain; charset=iso-8859-1", "Content-Transfer-Encoding: quoted-printable", "", "gr=FC=DFe", "zwei",
+  "Content-Type: text/plain; charset=iso-8859-1", "Content-Transfer-Encoding: quoted-printable", "",
+  "gr=FC=DFe", "zwei",
   "--aa", "Content-Type: application/pdf; name=x.pdf", "Content-Transfer-Encoding: base64", "", "aGVsbG8=",
   "--aa--", "",
 }

@@ -16,7 +16,7 @@ local function file_of(ctx)
   return path
 end
 
-local function gmime(ctx, where)
+local function gmime(where)
   local row = { name = "GMime", role = "peer" }
   if shell.try("pkg-config --exists gmime-3.0") then
     local flags = shell.run("pkg-config --cflags --libs gmime-3.0"):gsub("%-I", "-isystem ")
@@ -29,7 +29,7 @@ local function run(ctx, w)
   local where = ("corpus=%s how=%s"):format(file_of(ctx), w.how)
   ctx:contest(("%s: %s (%s)"):format(w.name, w.title, w.goal), {
     ctx:ours("message", where, "lua-mail, from Lua"),
-    gmime(ctx, where),
+    gmime(where),
     { name = "Python's email", role = "peer", command = "python3 spec/bench/message_python.py " .. where },
   }, { columns = { "us", "rate", "octets", "rss" } })
 end
