@@ -25,7 +25,8 @@ local function contents(text)
   local message, out = mail.message.parse(text), {}
   for _, field in ipairs { "subject", "from", "to", "cc", "sender", "reply_to" } do out[field] = message[field] end
   for part in message:walk() do
-    out[#out + 1] = { part.type, part.filename, part.description, part.type:find "^text/" and part:text() or part:body() }
+    local content = part.type:find "^text/" and part:text() or part:body()
+    out[#out + 1] = { part.type, part.filename, part.description, content }
   end
   return out
 end
@@ -65,7 +66,8 @@ describe("a message in seven bits", function()
   it("names the encoding once, in every part and in what holds them", function()
     local made = assert(downgrade(lines("MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b",
       "Content-Transfer-Encoding: 8bit", "", "für alte Programme", "--b", "Content-Transfer-Encoding: 8BIT",
-      "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", "", "Viele Grüße an alle, die lesen = \195\159 ", "--b",
+      "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", "",
+      "Viele Grüße an alle, die lesen = \195\159 ", "--b",
       "Content-Type: application/pdf", "Content-Transfer-Encoding: binary", "", "\0\255\r\n\n", "--b", "", "ascii",
       "--b--", "Schluß"), "8BITMIME"))
     assert.equal(lines("MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=b",

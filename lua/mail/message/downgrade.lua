@@ -102,14 +102,15 @@ local function header(text, at, encoding, ascii)
   local length, media = 0, text:type(at)
   local named = encoding == nil
   for i, field in ipairs(raw) do
-    local name, line, why = field.name, field.raw, nil
+    local name, line = field.name, field.raw
     length = length + #line
     if encoding and name:lower() == "content-transfer-encoding" then
       line = not named and ("Content-Transfer-Encoding: %s\r\n"):format(encoding) or ""
       named = true
     elseif ascii and (line:find(EIGHT) or ASCII_TYPES[media] and name:lower() == "content-type") then
-      line, why = ascii_field(text, at, name, line, decoded[i].value)
-      if not line then return nil, why end
+      local made, why = ascii_field(text, at, name, line, decoded[i].value)
+      if not made then return nil, why end
+      line = made
     end
     out[#out + 1] = line
   end

@@ -205,8 +205,10 @@ end
 local function downgrade(job, ready, lacks)
   local rewrite = lacks and rewriter(job)
   if not rewrite or ready.source and ready.source.parts then return nil end
-  local ok, err = not ready.source or collect(job, ready)
-  if not ok then return nil, err.message end
+  if ready.source then
+    local ok, err = collect(job, ready)
+    if not ok then return nil, err.message end
+  end
   local made, why = rewrite(ready.text, lacks)
   if type(made) ~= "string" or made == ready.text then return nil, rewrite ~= job.pump.downgrade and why or nil end
   ready.text, ready.size = made, nil
