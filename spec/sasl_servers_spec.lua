@@ -1,4 +1,5 @@
--- OAUTHBEARER and XOAUTH2 (RFC 7628) with Dovecot, which checks our tokens by itself: signed JWTs (RFC 7519).
+-- Logging in by what servers have to be set up for: tokens (RFC 7628), which Dovecot checks by itself as signed
+-- JWTs (RFC 7519), nobody's name (RFC 4505), NTLM and SCRAM-SHA-512 with Cyrus.
 local core = require "mail.core"
 local mail = require "mail"
 local Keeper = require "spec.servers.keeper"
@@ -12,7 +13,8 @@ local_validation_key_dict = fs:posix:prefix=%s/jwt/
 username_attribute = sub
 ]]
 local SETTINGS = [[
-auth_mechanisms = xoauth2 oauthbearer
+auth_mechanisms = plain xoauth2 oauthbearer anonymous
+auth_anonymous_username = user1
 passdb {
   driver = oauth2
   mechanisms = xoauth2 oauthbearer
@@ -27,7 +29,12 @@ if dovecot then
   dovecot:configure(SETTINGS:format(dovecot.keeper.folder))
   dovecot:restart()
 end
-local real = dovecot and it or function(name) pending(name .. ": " .. tostring(missing)) end
+local cyrus, no_cyrus = servers.cyrus { mechanisms = "PLAIN NTLM SCRAM-SHA-512" }
+
+local function given(server, why)
+  return server and it or function(name) pending(name .. ": " .. tostring(why)) end
+end
+local real = given(dovecot, missing)
 
 local function base64url(octets)
   return (core.base64(octets):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }))
@@ -44,10 +51,11 @@ local function token_for(name, at)
   return text .. "." .. base64url(signature)
 end
 
-local function connect(protocol, user, mechanism, token)
+local function connect(protocol, user, mechanism, token, server, password)
+  server = server or dovecot
   return mail[protocol].connect {
-    host = "localhost", port = dovecot.ports[protocol .. "s"], tls = "implicit",
-    ssl = { ca_file = dovecot.ca_file }, user = user.name, token = token, mechanism = mechanism, timeout = 20,
+    host = "localhost", port = server.ports[protocol], tls = "starttls", ssl = { ca_file = server.ca_file },
+    user = user.name, token = token, password = password, mechanism = mechanism, timeout = 20,
   }
 end
 
@@ -85,4 +93,34 @@ describe("Dovecot and tokens", function()
     assert.is_nil(session)
     assert.equal("auth", err.kind)
   end)
+end)
+
+describe("Dovecot and ANONYMOUS", function()
+  for _, protocol in ipairs { "imap", "pop3" } do
+    real(protocol .. " lets anybody in who asks by that name, and nobody who does not", function()
+      local guest = dovecot:add_user()
+      local session = assert(connect(protocol, { name = "ann@example.test" }, "ANONYMOUS"))
+      session:close()
+      local err
+      session, err = connect(protocol, guest, nil, nil, nil, "wrong")
+      assert.is_nil(session)
+      assert.equal("auth", err.kind)
+    end)
+  end
+end)
+
+describe("Cyrus", function()
+  for _, mechanism in ipairs { "NTLM", "SCRAM-SHA-512" } do
+    for _, protocol in ipairs { "imap", "pop3" } do
+      given(cyrus, no_cyrus)(("%s takes %s, and not with a wrong password"):format(protocol, mechanism), function()
+        local user = cyrus:add_user()
+        local session = assert(connect(protocol, user, mechanism, nil, cyrus, user.password))
+        session:close()
+        local err
+        session, err = connect(protocol, user, mechanism, nil, cyrus, "wrong")
+        assert.is_nil(session)
+        assert.equal("auth", err.kind)
+      end)
+    end
+  end
 end)
