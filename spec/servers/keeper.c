@@ -86,16 +86,45 @@ static struct sockaddr_in loopback(int port) {
   return a;
 }
 
+enum { LOWEST_PORT = 10000 };
+
+/* The first of the ports that the system gives to whoever asks for any; 0 where that leaves too little room below. */
+static int first_given_port(void) {
+  FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+  int first = 0;
+  if (f == NULL) return 0;
+  if (fscanf(f, "%d", &first) != 1 || first < LOWEST_PORT * 2) first = 0;
+  fclose(f);
+  return first;
+}
+
+/*
+** A port that is free, and will be when its server comes for it: from where no outgoing connection of all those that
+** come and go beside us takes its own.
+*/
+static bool bind_some_port(int fd) {
+  static unsigned seed;
+  int first = first_given_port(), i;
+  struct sockaddr_in a = loopback(0);
+  if (seed == 0) seed = (unsigned)getpid() * 7919u ^ (unsigned)(now() * 1e6);
+  for (i = 0; first && i < 100; i++) {
+    a = loopback(LOWEST_PORT + rand_r(&seed) % (first - LOWEST_PORT));
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0) return true;
+  }
+  a = loopback(0);
+  return bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
+
 /* All are held until the last is known, so no port is named twice. */
 static bool do_ports(int n) {
   int fd[MAX_PORTS], i, port[MAX_PORTS];
   char line[MAX_PORTS * 6 + 1] = "";
   if (n < 1 || n > MAX_PORTS) return answer(false, "between 1 and %d ports", MAX_PORTS);
   for (i = 0; i < n; i++) {
-    struct sockaddr_in a = loopback(0);
+    struct sockaddr_in a;
     socklen_t size = sizeof a;
     fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd[i], (struct sockaddr *)&a, size) != 0) return answer(false, "bind: %m");
+    if (!bind_some_port(fd[i])) return answer(false, "bind: %m");
     getsockname(fd[i], (struct sockaddr *)&a, &size);
     port[i] = ntohs(a.sin_port);
   }
