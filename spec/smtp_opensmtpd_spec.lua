@@ -69,7 +69,8 @@ describe("OpenSMTPD", function()
     local s, smtp = session()
     if not s then return end
     local user = s:add_user()
-    local receipt = assert(deliver(smtp, { user.address, user.name .. "+detail@example.test" }, letter("first", "x\r\n")))
+    local receipt = assert(deliver(smtp, { user.address, user.name .. "+detail@example.test" },
+      letter("first", "x\r\n")))
     assert.matches("^%x%x%x%x%x%x%x%x$", receipt.queue_id)
     assert.is_truthy(s:log():find("msgid=" .. receipt.queue_id, 1, true))
     assert.equal("x\r\n", body_of(by_subject(s, user, 2).first))
@@ -195,8 +196,8 @@ describe("OpenSMTPD", function()
     if not s then return end
     for _, mechanism in ipairs { "PLAIN", "LOGIN" } do
       for _, port in ipairs { "submission", "submissions" } do
-        local smtp = assert(connect(s, login(s, { port = s.ports[port], mechanism = mechanism, mechanism_floor = "plain",
-          tls = port == "submission" and "starttls" or "implicit" })))
+        local smtp = assert(connect(s, login(s, { port = s.ports[port], mechanism = mechanism,
+          mechanism_floor = "plain", tls = port == "submission" and "starttls" or "implicit" })))
         assert.matches("^TLSv1%.[23]$", smtp.tls.version)
         assert(deliver(smtp, "user1@example.test", letter("x", "x\r\n")))
         assert.is_true(smtp:quit())

@@ -10,8 +10,9 @@
 -- Ports: smtp (no AUTH needed for example.test, other domains are refused; XCLIENT and XFORWARD for everybody),
 -- submission (with `sasl`, AUTH needed), submissions (the same after TLS), proxies (as smtp, behind a PROXY header).
 -- Local parts that are answered alike for everybody: tempfail 450, full 552, held 250 and the message stays in the
--- queue (`s:queued(id)`); one that fits no user's name is 550. A user may be addressed as user+detail. What goes to
--- another domain is thrown away: no message leaves the machine.
+-- queue (`s:queued(id)`); one that fits no user's name is 550. A user may be addressed as user+detail;
+-- `s.international` is one whose name needs SMTPUTF8. What goes to another domain is thrown away: no message leaves
+-- the machine.
 local Keeper = require "spec.servers.keeper"
 local Server = require "spec.servers.server"
 
@@ -44,6 +45,8 @@ disable_dns_lookups = yes
 smtpd_peername_lookup = no
 smtpd_client_event_limit_exceptions = 127.0.0.0/8
 smtpd_error_sleep_time = 0
+smtpd_forbid_bare_newline = reject
+smtpd_forbid_bare_newline_exclusions =
 in_flow_delay = 0
 message_size_limit = 314572800
 virtual_mailbox_limit = 0
@@ -144,7 +147,7 @@ function Postfix:master()
 end
 
 function Postfix:mailboxes()
-  local names = { "tempfail", "full", "held" }
+  local names = { "tempfail", "full", "held", "j\195\182rg" }
   for i = 1, USERS do names[#names + 1] = "user" .. i end
   for _, user in ipairs(self.users) do
     if not user.name:find "^user%d+$" then names[#names + 1] = user.name end
@@ -206,6 +209,7 @@ function M.new(servers, options)
   kept, why = self:take_keeper(found, { "-d", "-c", "@/etc" })
   if not kept then return nil, why end
   self:take_ports { "smtp", "submission", "proxies", options.tls ~= false and "submissions" or nil }
+  self.international = { name = "j\195\182rg", maildir = self.folder .. "/mail/j\195\182rg/Maildir" }
   Keeper.shell(("cd %s && mkdir data mail spool && cd spool && mkdir %s"):format(Keeper.quote(self.folder), QUEUE))
   return self:open(options)
 end
