@@ -218,6 +218,17 @@ describe("OpenSMTPD", function()
     assert.is_true(smtp:quit())
   end)
 
+  it("believes a PROXY header", function()
+    local s = server()
+    if not s then return end
+    local user = s:add_user()
+    local smtp = assert(connect(s, { port = s.ports.proxies, proxy_header = { version = 2, source = "192.0.2.33",
+      source_port = 4002, destination = "192.0.2.1", destination_port = 25 } }))
+    assert(deliver(smtp, user.address, letter("proxied", "x\r\n")))
+    assert.is_true(smtp:quit())
+    assert.matches("\nReceived: from me%.example %([^\n]*%[192%.0%.2%.33%]%)", s:messages(user, 1)[1])
+  end)
+
   it("serves a pool", function()
     local s = server()
     if not s then return end

@@ -428,6 +428,31 @@ describe("a session with Postfix", function()
   end)
 end)
 
+describe("postscreen", function()
+  -- Each is a client that it has not seen; the first session is a test, the second one goes through.
+  for address, tls in pairs { ["127.0.0.61"] = "none", ["127.0.0.62"] = "starttls" } do
+    it("finds nothing wrong with us, tls = " .. tls, function()
+      local s = server()
+      if not s then return end
+      local user, o = s:add_user(), { port = s.ports.screens, local_address = address, tls = tls,
+        ssl = { ca_file = s.ca_file } }
+      local smtp = assert(connect(s, o))
+      local ok, err = deliver(smtp, user.address, letter("again", "x\r\n"))
+      assert.is_nil(ok)
+      assert.same({ "rejected", 450, "4.3.2" }, { err.kind, err.code, err.enhanced })
+      assert.is_true(err.temporary)
+      assert.is_true(smtp:quit())
+      smtp = assert(connect(s, o))
+      assert(deliver(smtp, user.address, letter("again", "x\r\n")))
+      assert.is_true(smtp:quit())
+      assert.equal("x\r\n", body_of(s:messages(user, 1)[1]))
+      local log = s:log()
+      assert.is_truthy(log:find("PASS NEW [" .. address .. "]", 1, true))
+      assert.is_nil(log:find "PREGREET from" or log:find "COMMAND PIPELINING from" or log:find "BARE NEWLINE from")
+    end)
+  end
+end)
+
 describe("a Postfix that sets limits", function()
   it("on recipients gets them in several transactions", function()
     local s, smtp = session { extra = "smtpd_recipient_limit = 7\nsmtpd_recipient_overshoot_limit = 1\n" }

@@ -1,13 +1,13 @@
 -- OpenSMTPD 6.8: an MX, submission with STARTTLS and submission over implicit TLS, run by one user without rights, who
 -- is shown root's (asroot.c). It has no CHUNKING, no SMTPUTF8, and no PIPELINING.
 --
---
 -- Options: users (a count, at most 300)   certificate (a name of servers.certificates)
 --   size                largest message, default "300M"
 --   extra               text in front of the listeners of smtpd.conf
 -- Ports: smtp (no AUTH needed for example.test, other domains are refused; STARTTLS), submission (AUTH PLAIN, LOGIN
--- needed, after STARTTLS), submissions (the same over implicit TLS). Local parts that are answered alike for
--- everybody: tempfail 450, full 552; one that is no user's is 550. A user may be addressed as user+detail.
+-- needed, after STARTTLS), submissions (the same over implicit TLS), proxies (as smtp, behind a PROXY header, version
+-- 2). Local parts that are answered alike for everybody: tempfail 450, full 552; one that is no user's is 550. A user
+-- may be addressed as user+detail.
 local Keeper = require "spec.servers.keeper"
 local Server = require "spec.servers.server"
 
@@ -29,6 +29,7 @@ filter answers chain { full, tempfail }
 listen on 127.0.0.1 port @smtp tls pki mx.@DOMAIN hostname mx.@DOMAIN filter answers
 listen on 127.0.0.1 port @submission tls-require pki mx.@DOMAIN auth <logins> hostname mx.@DOMAIN filter answers
 listen on 127.0.0.1 port @submissions smtps pki mx.@DOMAIN auth <logins> hostname mx.@DOMAIN filter answers
+listen on 127.0.0.1 port @proxies proxy-v2 hostname mx.@DOMAIN filter answers
 action here maildir "@FOLDER/mail/%{user.username}/Maildir" userbase <users>
 match from any for domain "@DOMAIN" action here
 ]]
@@ -81,7 +82,7 @@ function M.new(servers, options)
   local kept
   kept, why = self:take_keeper(found, { "-d", "-f", "@/etc/smtpd.conf" })
   if not kept then return nil, why end
-  self:take_ports { "smtp", "submission", "submissions" }
+  self:take_ports { "smtp", "submission", "submissions", "proxies" }
   Keeper.shell(("cd %s && mkdir -p mail overlay/var/run overlay/var/spool overlay/var/lib/opensmtpd/empty"):format(
     Keeper.quote(self.folder)))
   return self:open(options)

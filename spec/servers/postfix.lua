@@ -8,7 +8,8 @@
 --   without             what EHLO shall not name: "pipelining chunking smtputf8 8bitmime dsn"
 --   extra               text appended to main.cf
 -- Ports: smtp (no AUTH needed for example.test, other domains are refused; XCLIENT and XFORWARD for everybody),
--- submission (with `sasl`, AUTH needed), submissions (the same after TLS), proxies (as smtp, behind a PROXY header).
+-- submission (with `sasl`, AUTH needed), submissions (the same after TLS), proxies (as smtp, behind a PROXY header),
+-- screens (as smtp, behind postscreen: who speaks too early is turned away, who is new to it is asked to come again).
 -- Local parts that are answered alike for everybody: tempfail 450, full 552, held 250 and the message stays in the
 -- queue (`s:queued(id)`); one that fits no user's name is 550. A user may be addressed as user+detail;
 -- `s.international` is one whose name needs SMTPUTF8. What goes to another domain is thrown away: no message leaves
@@ -65,6 +66,12 @@ virtual_transport = @TRANSPORT
 default_transport = discard:
 fast_flush_domains = $virtual_mailbox_domains
 recipient_delimiter = +
+postscreen_greet_wait = 1s
+postscreen_greet_action = enforce
+postscreen_pipelining_enable = yes
+postscreen_non_smtp_command_enable = yes
+postscreen_bare_newline_enable = yes
+postscreen_bare_newline_action = enforce
 ]]
 
 local TLS = [[
@@ -89,6 +96,9 @@ local MASTER = [[
 127.0.0.1:@smtp inet n - n - - smtpd
 127.0.0.1:@submission inet n - n - - smtpd -o smtpd_sasl_auth_enable=@AUTH @OWN
 127.0.0.1:@proxies inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
+127.0.0.1:@screens inet n - n - 1 postscreen
+smtpd pass - - n - - smtpd
+tlsproxy unix - - n - 0 tlsproxy
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -208,7 +218,7 @@ function M.new(servers, options)
   local kept
   kept, why = self:take_keeper(found, { "-d", "-c", "@/etc" })
   if not kept then return nil, why end
-  self:take_ports { "smtp", "submission", "proxies", options.tls ~= false and "submissions" or nil }
+  self:take_ports { "smtp", "submission", "proxies", "screens", options.tls ~= false and "submissions" or nil }
   self.international = { name = "j\195\182rg", maildir = self.folder .. "/mail/j\195\182rg/Maildir" }
   Keeper.shell(("cd %s && mkdir data mail spool && cd spool && mkdir %s"):format(Keeper.quote(self.folder), QUEUE))
   return self:open(options)
