@@ -11,8 +11,8 @@
 #include "base/text.h"
 #include "sasl/mech.h"
 
-/* What the server may offer, and what is chosen (§3.3). */
-enum { LAYER_NONE = 1, LAYER_INTEGRITY = 2, LAYER_PRIVACY = 4 };
+/* What is chosen of the layers (§3.3); the others are integrity and confidentiality. */
+enum { LAYER_NONE = 1 };
 
 struct gssapi {
   struct lm_gss *context;
@@ -50,14 +50,12 @@ static bool prepare(struct lm_sasl *s) {
   return x->prepared;
 }
 
-/* security-layers = OCTET ; a bit mask, then 3 octets: the most that the server reads at once. */
+/* One octet, a bit mask, then three: the most that the server reads at once, which without a layer
+** shall be 0 (§3.1). Dovecot 2.3 says 16777215 there; it means nothing, and is not looked at. */
 static const char *refuse_offer(struct lm_str offer) {
-  const unsigned char *p = (const unsigned char *)offer.p;
   if (offer.n != 4) return "the server's offer of security layers is no such thing";
-  if ((p[0] & LAYER_NONE) == 0)
+  if ((offer.p[0] & LAYER_NONE) == 0)
     return "the server demands a security layer of GSSAPI's own; only TLS is spoken here";
-  if ((p[0] & (LAYER_INTEGRITY | LAYER_PRIVACY)) == 0 && (p[1] | p[2] | p[3]) != 0)
-    return "the server offers no security layer, and a size for it";
   return NULL;
 }
 

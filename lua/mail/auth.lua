@@ -193,7 +193,7 @@ function auth.credentials(pump, options, stale)
   return { user = options.user, password = password, token = token, authzid = options.authzid }
 end
 
--- SASL's names of the services (RFC 4422 §4; LMTP's is in RFC 2033 §4.1 by name only).
+-- SASL's names of the services (RFC 4422 §4); LMTP's is "lmtp".
 local SERVICE = { smtp = "smtp", pop3 = "pop", imap = "imap" }
 
 -- The service and its host: what the user says ("imap", "imap@mx1.example.org"), else the session's. No other
