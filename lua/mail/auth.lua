@@ -366,9 +366,9 @@ end
 -- ("imap@mx1.example.org"), by default the protocol's and the host of the connection, which is never looked up;
 -- `ccache` where the tickets are ("FILE:/run/tickets"; by default KRB5CCNAME and krb5.conf say it). Without a
 -- ticket nothing is sent: kind "auth". The first login at a service asks the KDC for its ticket and holds the
--- loop until that answers (a KDC that does not: up to a minute, `timeout` notwithstanding); while that ticket
--- is valid, a login waits for nobody. A security layer of GSSAPI's own is not spoken: TLS is it. Where the
--- library was not there when this was built: kind "unsupported".
+-- loop until that answers; where none does, for about half a minute, `timeout` notwithstanding, and
+-- `err.temporary` is true. While that ticket is valid, a login waits for nobody. A security layer of GSSAPI's
+-- own is not spoken: TLS is it. Where the library was not there when this was built: kind "unsupported".
 -- @tparam Pump pump the session's
 -- @tparam table options as of `auth.choose`, and user, password, token, authzid, service, ccache, channel_binding
 --   ("tls-exporter", "tls-server-end-point": on a server that offers a -PLUS form that binding, or no login;
