@@ -57,7 +57,8 @@ function Kerberos:admit(user) self:admin(("addprinc -pw %s %s"):format(user.pass
 function Kerberos:ticket(user, life)
   self.tickets = self.tickets + 1
   local cache = ("FILE:%s/tickets%d"):format(self.folder, self.tickets)
-  local ok, why = self.keeper:run("/usr/bin/kinit", { "-c", cache, "-l", life or "1h", user.name }, user.password .. "\n")
+  local ok, why = self.keeper:run("/usr/bin/kinit", { "-c", cache, "-l", life or "1h", user.name },
+    user.password .. "\n")
   if not ok then error("kinit: " .. why) end
   return cache
 end

@@ -16,7 +16,8 @@ for name in ([[zlib assert errno float iconv idn2 inttypes limits stdarg stdbool
   PURE_HEADERS[name .. ".h"] = true
 end
 -- Who owns a library's header.
-local OWNER = { { "^openssl/", "tls" }, { "^gssapi", "gss" }, { "^krb5", "gss" }, { "^zlib%.h", "zlib" }, { "^ares", "os" }, { "^lua", "bind" },
+local OWNER = { { "^openssl/", "tls" }, { "^gssapi", "gss" }, { "^krb5", "gss" }, { "^zlib%.h", "zlib" },
+  { "^ares", "os" }, { "^lua", "bind" },
   { "^lauxlib%.h", "bind" }, { "^sys/", "os" }, { "^netinet/", "os" }, { "^poll%.h", "os" } }
 local INTO_LUA = { "lua_callk?", "lua_pcallk?", "lua_yieldk?", "lua_resume", "lua_cpcall", "luaL_do%a+" }
 local LOOPS = { luv = 1, uv = 1, cqueues = 1, copas = 1, socket = 1, lgi = 1, ev = 1, turbo = 1, ["resty"] = 1 }
