@@ -51,6 +51,15 @@ describe("the choice of a mechanism", function()
     assert.equal("PLAIN", asking("PLAIN", false, true))
   end)
 
+  it("takes a floor that nobody knows for one that nothing reaches", function()
+    assert.equal("unsupported", choose("PLAIN SCRAM-SHA-256", { user = "a", password = "b", mechanism_floor = "SCRAM256" },
+      true))
+    assert.equal("SCRAM-SHA-256", choose("PLAIN SCRAM-SHA-256", { user = "a", password = "b",
+      mechanism_floor = "scram-sha-1" }, true))
+    assert.equal("unsupported", choose("PLAIN SCRAM-SHA-256", { user = "a", password = "b", mechanism_floor = "GSSAPI" },
+      true))
+  end)
+
   it("leaves EXTERNAL to those who gave no secret, and tokens to mechanisms that take them", function()
     assert.equal("EXTERNAL", choose("EXTERNAL PLAIN", { user = "ann" }, true))
     assert.equal("PLAIN", choose("EXTERNAL PLAIN", with, true))

@@ -117,6 +117,9 @@ end
 --   it would send the secret in clear
 function auth.choose(offered, options, extra)
   if options.mechanism then return demanded(offered, options, extra) end
+  if options.mechanism_floor and not known[options.mechanism_floor:upper()] then
+    return fail(extra, "unsupported", "mechanism_floor: no mechanism %s is known here", options.mechanism_floor)
+  end
   local allowed = extra.secure or options.allow_plaintext_login
   local refused
   for _, mechanism in ipairs(ranked) do
