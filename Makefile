@@ -22,9 +22,10 @@ lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-
 ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR),-I$(OPENSSL_INCDIR))
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
-# GSSAPI is there or not: what pkg-config knows of Kerberos decides, and LM_GSSAPI= leaves it out.
-gss_libs := $(call pc,--libs,"krb5-gssapi krb5" "mit-krb5-gssapi mit-krb5")
-LM_GSSAPI ?= $(if $(gss_libs),$(call pc,--cflags,"krb5-gssapi krb5" "mit-krb5-gssapi mit-krb5") -DLM_GSSAPI)
+# GSSAPI is there or not: whether pkg-config knows MIT's Kerberos decides, and LM_GSSAPI= leaves it out.
+kerberos := "mit-krb5-gssapi mit-krb5"
+gss_libs := $(call pc,--libs,$(kerberos))
+LM_GSSAPI ?= $(if $(gss_libs),$(call pc,--cflags,$(kerberos)) -DLM_GSSAPI)
 LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) \
             $(call pc,--libs,libidn2,-lidn2) -lunistring $(call pc,--libs,zlib,-lz) $(if $(LM_GSSAPI),$(gss_libs))
 

@@ -21,10 +21,10 @@ packages() {  # one line for each purpose and packager; luajit2 is Debian's main
   test.brew)  echo luajit luarocks, then: luarocks install busted ;;
   check.brew) echo clang-format, then: luarocks install luacheck ;;
   build.dnf) echo gcc make pkgconf lua lua-devel openssl-devel zlib-devel c-ares-devel libidn2-devel libunistring-devel ;;
-  test.dnf)  echo luajit luajit-devel luarocks openssl dovecot exim, then: luarocks install busted ;;
+  test.dnf)  echo luajit luajit-devel luarocks openssl krb5-devel dovecot exim, then: luarocks install busted ;;
   check.dnf) echo clang-tools-extra libasan libubsan, then: luarocks install luacheck ;;
   build.apk) echo build-base pkgconf lua5.4 lua5.4-dev openssl-dev zlib-dev c-ares-dev libidn2-dev libunistring-dev ;;
-  test.apk)  echo luajit luajit-dev lua5.4-busted openssl dovecot exim ;;
+  test.apk)  echo luajit luajit-dev lua5.4-busted openssl krb5-dev dovecot exim ;;
   check.apk) echo clang-extra-tools, then: luarocks-5.4 install luacheck ;;
   esac
 }
