@@ -37,9 +37,9 @@ local function prepare()
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
--- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script. `as_root = "ids"` is
--- for a server that insists on root rights, `as_root = "all"` for one that compares owners, too (asroot.c);
--- `log_all`: its system log in full.
+-- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script; `environment` is
+-- "NAME=value …" for the server and its programs, where "@" is the folder; `as_root = true` is for a server that
+-- insists on root rights (asroot.c).
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -68,14 +68,13 @@ local function surroundings(found_server, folder, preload)
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
   local helpers = folder .. "/reroot.so"
   if found_server.as_root then helpers = folder .. "/asroot.so:" .. helpers end
-  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s LD_LIBRARY_PATH=%s%s",
-    folder, folder, folder, preload, helpers, table.concat(list, ":"), (found_server.as_root == "all"
-    and " LM_ALL_ROOT=1" or "") .. (found_server.log_all and " LM_SYSLOG_ALL=1" or ""))
+  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s LD_LIBRARY_PATH=%s",
+    folder, folder, folder, preload, helpers, table.concat(list, ":"))
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
 local function command_line(found, arguments)
-  local words = { "exec env -u LD_PRELOAD" }
+  local words = { "exec env -u LD_PRELOAD", found.environment }
   local program = found.program
   if found.root then
     program = "@/tree" .. program:sub(#found.root + 1)
@@ -166,12 +165,15 @@ function Keeper:stop() return self:ask "stop" end
 
 function Keeper:signal(number) return self:ask("signal " .. number) end
 
+--- "NAME=value …": what the server and its programs find in their environment, besides where they are.
+function Keeper:environment() return ((self.found.environment or ""):gsub("@", self.folder)) end
+
 --- One of the package's own programs in the server's surroundings, as the server's user, as a list of words: for a
 -- client that starts it itself.
 function Keeper:command(program, arguments)
   local line = ("exec %s/tree%s"):format(self.folder, program)
   for _, argument in ipairs(arguments) do line = line .. " " .. quote(argument) end
-  line = "export " .. surroundings(self.found, self.folder, "LD_PRELOAD") .. "; " .. line
+  line = ("export %s %s; %s"):format(self:environment(), surroundings(self.found, self.folder, "LD_PRELOAD"), line)
   local words = { "/bin/sh", "-c", line }
   local _, who = shell "id -u"
   if who ~= "0" then return words end
@@ -182,11 +184,12 @@ end
 --- Runs one of the package's own programs in the server's surroundings; input is optional text.
 -- Returns whether its status was 0, and what it wrote.
 function Keeper:run(program, arguments, input)
-  local words, feed = { program }, ""
+  local words, feed = { "env -u LD_PRELOAD", (self:environment()) }, ""
   if self.found.root then
-    words = { "env -u LD_PRELOAD", surroundings(self.found, self.folder, "LD_PRELOAD"),
-      self.folder .. "/tree" .. program }
+    words[#words + 1] = surroundings(self.found, self.folder, "LD_PRELOAD")
+    program = self.folder .. "/tree" .. program
   end
+  words[#words + 1] = program
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
   if input then feed = " < " .. quote(self:write("input", input)) end
   return shell("( " .. table.concat(words, " ") .. feed .. " )")

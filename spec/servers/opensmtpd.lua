@@ -74,7 +74,7 @@ function M.new(servers, options)
   local found, why = Keeper.find("opensmtpd", "/usr/sbin/smtpd")
   if not found then return nil, why end
   if not found.root then return nil, "OpenSMTPD is installed, and will run as root alone" end
-  found.as_root = "all"
+  found.as_root, found.environment = true, "LM_ALL_ROOT=1"
   local self = setmetatable({ name = "OpenSMTPD", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" } }, OpenSMTPD)
   self.certificate, why = self:take_certificate(servers, options.certificate)

@@ -210,7 +210,7 @@ function M.new(servers, options)
   local found, why = Keeper.find("postfix", "/usr/lib/postfix/sbin/master")
   if not found then return nil, why end
   if not found.root then return nil, "Postfix is installed, and will run as root alone" end
-  found.as_root, found.log_all = "ids", true
+  found.as_root, found.environment = true, "LM_SYSLOG_ALL=1"
   local self = setmetatable({ name = "Postfix", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" } }, Postfix)
   self.certificate, why = self:take_certificate(servers, options.certificate)
