@@ -1,4 +1,4 @@
---- Names: mail exchangers, services, texts and addresses, without blocking, on every loop.
+--- Names: mail exchangers, services, texts, addresses and the names of addresses, without blocking, on every loop.
 --
 -- The core's resolver (c-ares) asks /etc/hosts, for addresses alone, and the name servers of this host,
 -- or those that `dns_servers` names. What is decided here: the order in which to try what was found
@@ -13,6 +13,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
 local fd = require "mail.io.fd"
+local ip = require "mail.spf.ip"
 local loop = require "mail.loop"
 local want = require "mail.want"
 
@@ -216,6 +217,18 @@ function dns.srv(service, domain, options)
   return failure("unsupported", { temporary = false }, "%s: the domain does not offer this service", ascii)
 end
 
+local function texts_of(rows)
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = row.text end
+  return list
+end
+
+-- 1.2.0.192.in-addr.arpa, or the 32 nibbles of an IPv6 address.
+local function reverse_name(octets)
+  if #octets == 16 then return ip.dotted(octets):reverse() .. ".ip6.arpa" end
+  return ("%d.%d.%d.%d.in-addr.arpa"):format(octets[4], octets[3], octets[2], octets[1])
+end
+
 --- The texts of a name, each with its strings joined (RFC 7208 §3.3, RFC 6376 §3.6.2.2).
 -- @tparam string name "example.com", "s1._domainkey.example.com"
 -- @tparam[opt] table options
@@ -229,9 +242,26 @@ function dns.txt(name, options)
   local rows
   rows, err = ask(call, ascii, "TXT")
   if not rows then return nil, err end
-  local list = {}
-  for i, row in ipairs(rows) do list[i] = row.text end
-  return list
+  return texts_of(rows)
+end
+
+--- The names that the DNS gives an address (RFC 1035 §3.5, RFC 3596 §2.5). Whoever holds the address says what
+-- they like there: a name is proved only where one of its own addresses is that one.
+-- @tparam string address
+-- @tparam[opt] table options
+-- @treturn {string,...} names, in the order of the answer; or nil, err
+function dns.ptr(address, options)
+  check_name(address, "ptr")
+  local call, err = begin(options, OPTIONS, "ptr")
+  if not call then return nil, err end
+  local octets = ip.read(literal(address) or "")
+  if not octets then
+    return failure("dns", { temporary = false }, "'%s' is no address", (address:gsub("%c", "?")))
+  end
+  local rows
+  rows, err = ask(call, reverse_name(octets), "PTR")
+  if not rows then return nil, err end
+  return texts_of(rows)
 end
 
 return dns
