@@ -332,6 +332,7 @@ function pool.new(options)
     error("smtp.pool: option 'protocol' must be smtp or lmtp", 2)
   end
   auth.check(o.mechanism, {}, "smtp.pool", 2)
+  if o.transport then error("smtp.pool: option 'transport' is one connection, and a pool opens several", 2) end
   local limits = bounds(o)
   local age, t = o.check or 15, o.timeout or 30
   for name in pairs(OPTIONS) do o[name] = nil end
