@@ -8,6 +8,7 @@
 
 local Err = require "mail.err"
 local core = require "mail.core"
+local guarded = require "mail.guarded"
 local http = require "mail.http"
 local json = require "mail.json"
 local loop = require "mail.loop"
@@ -42,15 +43,6 @@ local ASSERTION_SECONDS, TOKEN_SECONDS = 3600, 300
 local Oauth = {}
 Oauth.__index = Oauth
 Oauth.__name = "mail.oauth2"
-
--- PUC Lua 5.1 cannot wait inside pcall.
-local guarded = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  guarded = function(fn, ...)
-    if coroutine.running() then return true, fn(...) end
-    return pcall(fn, ...)
-  end
-end
 
 -- --- words ------------------------------------------------------------------------------------------------
 
