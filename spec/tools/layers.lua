@@ -4,7 +4,8 @@
 -- base and only bind includes them; grammar never sees a session; the pure folders include nothing of the system,
 -- call nothing of it and keep no mutable data; C never calls into Lua; only lua/mail/io names an event loop.
 
-local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, sign = 2, imap = 2, smtp = 2, pop3 = 2,
+local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, sign = 2,
+  imap = 2, smtp = 2, pop3 = 2,
   bind = 3 }
 local APART = { tls = true, os = true, zlib = true }   -- they know only base, and only bind knows them
 local EFFECT = { tls = true, os = true, bind = true } -- all others are pure: bytes in, bytes out
@@ -23,7 +24,7 @@ local LOOPS = { luv = 1, uv = 1, cqueues = 1, copas = 1, socket = 1, lgi = 1, ev
 -- What a pure object may leave to the C library: memory, strings, conversion, and the checks of the compiler.
 local PURE_SYMBOLS = { "^lm_", "^mem%a+$", "^__mem%a+_chk$", "^str%a+$", "^malloc$", "^calloc$", "^realloc$",
   "^free$", "^iconv", "^idn2_", "^deflate", "^inflate", "^u8_", "^u32_", "^uc_", "^uninorm_",
-  "^__assert_fail$", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
+  "^__assert_fail$", "^__cpu_", "^abort$", "^qsort$", "^bsearch$", "^__errno_location$",
   "^__stack_chk_fail$", "^_GLOBAL_OFFSET_TABLE_$", "^__isoc%d+_strto", "^explicit_bzero$", "^__explicit_bzero_chk$" }
 
 local breaches
