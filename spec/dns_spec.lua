@@ -27,6 +27,14 @@ mute.example.test MUTE
 1.2.0.192.in-addr.arpa PTR www.example.test
 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa PTR six.example.test
 9.2.0.192.in-addr.arpa MUTE
+8.2.0.192.in-addr.arpa RR 12 03 610d0a 04 74657374 00
+odd.example.test RR 15 0001 03 612062 04 74657374 00
+odd.example.test RR 15 0002 03 610d0a 04 74657374 00
+odd.example.test RR 15 0003 03 610062 04 74657374 00
+odd.example.test RR 15 0004 03 612e62 04 74657374 00
+half.example.test RR 15 0001 03 612062 04 74657374 00
+half.example.test MX 10 mx1.example.test
+_odd._tcp.example.test RR 33 0000 0001 03e1 03 612062 04 74657374 00
 ]]
 
 local long = ("k"):rep(200)
@@ -99,6 +107,16 @@ describe("mail exchangers", function()
     local ok, err = dns.mx("nomail.example.test", options())
     assert.is_nil(ok)
     assert.same({ "rejected", "5.1.10", false }, { err.kind, err.enhanced, err.temporary })
+  end)
+
+  it("are hosts, or are left out: nobody connects to what has a space or a line break in it", function()
+    local ok, err = dns.mx("odd.example.test", options())
+    assert.same({ nil, "dns", false }, { ok, err.kind, err.temporary })
+    assert.same({ { host = "mx1.example.test", preference = 10 } }, dns.mx("half.example.test", options()))
+    ok, err = dns.srv("odd", "example.test", options())
+    assert.same({ nil, "dns", false }, { ok, err.kind, err.temporary })
+    ok, err = dns.ptr("192.0.2.8", options())
+    assert.same({ nil, "dns" }, { ok, err.kind })
   end)
 
   it("of an address literal and of an internationalized name", function()

@@ -152,6 +152,22 @@ function dns.addresses(name, options)
   return ask(call, ascii, nil, options and options.family)
 end
 
+local function no_hosts(name)
+  return failure("dns", { temporary = false }, "%s: what the DNS names there are no hosts", name)
+end
+
+-- Rows whose host can be one, "" among them; what a stranger writes there may be anything. The second value is
+-- true where others were left out.
+local function of_hosts(rows)
+  local list = {}
+  for _, row in ipairs(rows) do
+    local host = row.text
+    local odd = host:find "[^%w._-]" or host:find("..", 1, true) or #host > 253
+    if not odd then list[#list + 1] = row end
+  end
+  return list, #list < #rows
+end
+
 -- Without an MX the host itself takes the mail (RFC 5321 §5.1), where there is one.
 local function implicit(call, domain)
   local found, err = ask(call, domain)
@@ -182,11 +198,12 @@ function dns.mx(domain, options)
   rows, err = ask(call, ascii, "MX")
   if not rows and err.missing == "record" then return implicit(call, ascii) end
   if not rows then return nil, err end
-  local list = {}
-  for _, row in ipairs(dns.order(rows)) do
+  local list, good, odd = {}, of_hosts(rows)
+  for _, row in ipairs(dns.order(good)) do
     if row.text ~= "" then list[#list + 1] = { host = row.text, preference = row.priority } end
   end
   if list[1] then return list end
+  if odd then return no_hosts(ascii) end
   return failure("rejected", { enhanced = "5.1.10", temporary = false }, "%s takes no mail (null MX)", ascii)
 end
 
@@ -207,13 +224,14 @@ function dns.srv(service, domain, options)
   local rows
   rows, err = ask(call, ascii, "SRV")
   if not rows then return nil, err end
-  local list = {}
-  for _, row in ipairs(dns.order(rows)) do
+  local list, good, odd = {}, of_hosts(rows)
+  for _, row in ipairs(dns.order(good)) do
     if row.text ~= "" and row.port > 0 then
       list[#list + 1] = { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
     end
   end
   if list[1] then return list end
+  if odd then return no_hosts(ascii) end
   return failure("unsupported", { temporary = false }, "%s: the domain does not offer this service", ascii)
 end
 
@@ -261,7 +279,9 @@ function dns.ptr(address, options)
   local rows
   rows, err = ask(call, reverse_name(octets), "PTR")
   if not rows then return nil, err end
-  return texts_of(rows)
+  local good = of_hosts(rows)
+  if not good[1] then return no_hosts(address) end
+  return texts_of(good)
 end
 
 return dns

@@ -5,7 +5,7 @@
 --     example.test MX 10 mail.example.test     nomail.example.test MX 0 .
 --     _imaps._tcp.example.test SRV 0 1 993 mail.example.test
 --     example.test TXT "v=spf1 " "-all"        mute.example.test MUTE         (its questions get no answer)
---     1.2.0.192.in-addr.arpa PTR mail.example.test
+--     1.2.0.192.in-addr.arpa PTR mail.example.test     odd.example.test RR 15 000a03612062 00   (type and octets)
 --   The names of a record lie below .test, .example or .arpa; all other names are refused.
 -- Fields: servers, what the option `dns_servers` takes; host, ports.dns.
 local Keeper = require "spec.servers.keeper"
@@ -59,6 +59,11 @@ local TYPES = {
   end,
 }
 TYPES.AAAA, TYPES.PTR = TYPES.A, ptr
+
+function TYPES.RR(name, data)
+  local number, octets = data:match "^(%d+) ([%x ]+)$"
+  return ("dns-rr=%s,%s,%s"):format(name, number, (octets:gsub(" ", "")))
+end
 
 function Dns:configuration()
   local lines = { CONFIGURATION:format(self.ports.dns) }
