@@ -168,6 +168,14 @@ local function of_hosts(rows)
   return list, #list < #rows
 end
 
+-- What `shape` makes of those, in the order in which to try them; {} where all of them say "none"; or nil, err.
+local function in_order(rows, name, shape)
+  local list, good, odd = {}, of_hosts(rows)
+  for _, row in ipairs(dns.order(good)) do list[#list + 1] = shape(row) or nil end
+  if odd and not list[1] then return no_hosts(name) end
+  return list
+end
+
 -- Without an MX the host itself takes the mail (RFC 5321 §5.1), where there is one.
 local function implicit(call, domain)
   local found, err = ask(call, domain)
@@ -198,12 +206,11 @@ function dns.mx(domain, options)
   rows, err = ask(call, ascii, "MX")
   if not rows and err.missing == "record" then return implicit(call, ascii) end
   if not rows then return nil, err end
-  local list, good, odd = {}, of_hosts(rows)
-  for _, row in ipairs(dns.order(good)) do
-    if row.text ~= "" then list[#list + 1] = { host = row.text, preference = row.priority } end
-  end
-  if list[1] then return list end
-  if odd then return no_hosts(ascii) end
+  local list
+  list, err = in_order(rows, ascii, function(row)
+    return row.text ~= "" and { host = row.text, preference = row.priority }
+  end)
+  if not list or list[1] then return list, err end
   return failure("rejected", { enhanced = "5.1.10", temporary = false }, "%s takes no mail (null MX)", ascii)
 end
 
@@ -224,14 +231,12 @@ function dns.srv(service, domain, options)
   local rows
   rows, err = ask(call, ascii, "SRV")
   if not rows then return nil, err end
-  local list, good, odd = {}, of_hosts(rows)
-  for _, row in ipairs(dns.order(good)) do
-    if row.text ~= "" and row.port > 0 then
-      list[#list + 1] = { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
-    end
-  end
-  if list[1] then return list end
-  if odd then return no_hosts(ascii) end
+  local list
+  list, err = in_order(rows, ascii, function(row)
+    return row.text ~= "" and row.port > 0
+      and { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
+  end)
+  if not list or list[1] then return list, err end
   return failure("unsupported", { temporary = false }, "%s: the domain does not offer this service", ascii)
 end
 

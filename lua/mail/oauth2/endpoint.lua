@@ -8,6 +8,7 @@ local Err = require "mail.err"
 local core = require "mail.core"
 local http = require "mail.http"
 local json = require "mail.json"
+local mask = require "mail.mask"
 
 local endpoint = {}
 
@@ -39,21 +40,11 @@ function endpoint.failure(kind, message, fields)
 end
 local failure = endpoint.failure
 
-local function without(text, secret)
-  if type(secret) ~= "string" or secret == "" then return text end
-  local from, to = text:find(secret, 1, true)
-  while from do
-    text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
-    from, to = text:find(secret, from + 3, true)
-  end
-  return text
-end
-
 --- What the endpoint said, fit for a log line: bounded, in one line, without our secrets; nil for what is no text.
 function endpoint.clean(client, text)
   if type(text) ~= "string" then return nil end
-  text = without(without(text, client.options.refresh_token), client.options.client_secret)
-  for _, secret in ipairs(client.secrets) do text = without(text, secret) end
+  text = mask(mask(text, client.options.refresh_token), client.options.client_secret)
+  for _, secret in ipairs(client.secrets) do text = mask(text, secret) end
   text = text:gsub("[%w_-]+%.[%w_-]+%.[%w_-]+", function(word) return #word > 60 and "***" or word end)
   return (text:sub(1, 300):gsub("%c+", " "))
 end
