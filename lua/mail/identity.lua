@@ -61,22 +61,25 @@ function identity.of(options, without)
   return write(options, 0, without)
 end
 
---- A copy of options that no later change reaches: tables of plain values are copied, objects are not.
--- @tparam table options
--- @tparam[opt] boolean plain leaves functions and objects out
--- @treturn table
-function identity.copy(options, plain, depth)
+local function copy_of(options, plain, depth)
   local copy = {}
-  depth = depth or 0
   for name, value in pairs(options) do
     local kind = type(value)
     if kind == "table" and getmetatable(value) == nil and depth < DEEP then
-      copy[name] = identity.copy(value, plain, depth + 1)
+      copy[name] = copy_of(value, plain, depth + 1)
     elseif not (plain and OBJECTS[kind]) then
       copy[name] = value
     end
   end
   return copy
+end
+
+--- A copy of options that no later change reaches: tables of plain values are copied, objects are not.
+-- @tparam table options
+-- @tparam[opt] boolean plain leaves functions and objects out
+-- @treturn table
+function identity.copy(options, plain)
+  return copy_of(options, plain, 0)
 end
 
 return identity
