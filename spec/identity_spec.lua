@@ -23,7 +23,8 @@ local VALUES = {
   log = { print, error, "both" }, limits = { { line = 1000 }, { line = 2000 }, "both" },
   user = { "ann", "bob" }, password = { "x", "y", "tls" }, token = { "x", "y", "tls" },
   mechanism = { "PLAIN", { name = "PLAIN", step = print } }, mechanism_floor = { "PLAIN", "SCRAM-SHA-256" },
-  channel_binding = { "tls-exporter", false }, authzid = { "ann", "bob" }, allow_plaintext_login = { true, false },
+  channel_binding = { "tls-exporter", false }, authzid = { "ann", "bob" },
+  service = { "smtp", "imap" }, ccache = { "FILE:/a", "FILE:/b" }, allow_plaintext_login = { true, false },
   helo = { "a.example", "b.example" }, protocol = { "smtp", "lmtp" },
   chunking = { true, false, "pool" }, downgrade = { print, error, "pool" },
 }
