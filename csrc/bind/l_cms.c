@@ -222,6 +222,12 @@ static int identity_facts(lua_State *L) {
   return 1;
 }
 
+/* identity:digest() -> "sha256" | "sha512": what suits its key */
+static int identity_digest(lua_State *L) {
+  lua_pushstring(L, lm_cms_id_digest(checkheld(L)->held));
+  return 1;
+}
+
 static int identity_free(lua_State *L) {
   struct holder *h = lm_checkself(L);
   lm_cms_id_free(h->held);
@@ -452,7 +458,8 @@ static const luaL_Reg certs_methods[] = {
     {"add", certs_add}, {"count", certs_count}, {"facts", certs_facts}, {NULL, NULL}};
 static const luaL_Reg certs_meta[] = {{"__gc", certs_free}, {NULL, NULL}};
 
-static const luaL_Reg identity_methods[] = {{"facts", identity_facts}, {NULL, NULL}};
+static const luaL_Reg identity_methods[] = {
+    {"facts", identity_facts}, {"digest", identity_digest}, {NULL, NULL}};
 static const luaL_Reg identity_meta[] = {{"__gc", identity_free}, {NULL, NULL}};
 
 static const luaL_Reg trust_methods[] = {{NULL, NULL}};

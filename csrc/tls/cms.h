@@ -68,6 +68,9 @@ struct lm_cms_id *lm_cms_id_new(const struct lm_cms_secret *s, struct lm_buf *wh
 /* Facts of its own certificate; false: it has none, or memory. */
 bool lm_cms_id_facts(const struct lm_cms_id *id, struct lm_cert_facts *out);
 
+/* The digest that suits the key: "sha256", or "sha512" for Ed25519. */
+const char *lm_cms_id_digest(const struct lm_cms_id *id);
+
 /* Wipes the key; NULL is fine. */
 void lm_cms_id_free(struct lm_cms_id *id);
 

@@ -256,6 +256,10 @@ bool lm_cms_id_facts(const struct lm_cms_id *id, struct lm_cert_facts *out) {
   return id->cert && lm_cert_facts(id->cert, out);
 }
 
+const char *lm_cms_id_digest(const struct lm_cms_id *id) {
+  return lm_cms_is_ed25519(id->key) ? "sha512" : "sha256";
+}
+
 void lm_cms_id_free(struct lm_cms_id *id) {
   if (id == NULL) return;
   EVP_PKEY_free(id->key);

@@ -1,9 +1,10 @@
 /*
 ** cms_make.c: CMS objects made: signatures beside or around content, and content sealed for others.
 **
-** A detached signature digests what passes by. The other two are written by OpenSSL's streaming BIO
-** as BER of indefinite length, so content of any size costs one slice of memory and what has not been
-** taken yet. Ed25519 has a way of its own: cms_ed25519.c.
+** A detached signature digests what passes by. Sealed content is written by OpenSSL's streaming BIO as
+** BER of indefinite length: content of any size costs one slice of memory and what has not been taken
+** yet. Content inside of a signature is kept until the end, and the whole is DER: the stream would be
+** begun before OpenSSL knows how PSS is written. Ed25519 has a way of its own: cms_ed25519.c.
 */
 #include "tls/cms_inside.h"
 
@@ -77,7 +78,7 @@ static CMS_ContentInfo *sealed(struct lm_str name, struct lm_buf *why) {
 
 static CMS_ContentInfo *signing(enum lm_cms_form form) {
   unsigned flags = CMS_PARTIAL | CMS_BINARY;
-  flags |= form == LM_CMS_DETACHED ? CMS_DETACHED : CMS_STREAM;
+  if (form == LM_CMS_DETACHED) flags |= CMS_DETACHED;
   return CMS_sign(NULL, NULL, NULL, NULL, flags);
 }
 
@@ -236,8 +237,8 @@ bool lm_cms_maker_seal(struct lm_cms_maker *m, const struct lm_cms_recipient *r,
 
 static bool begin(struct lm_cms_maker *m) {
   if (m->in) return true;
-  if (m->form == LM_CMS_DETACHED || m->ed.signer) {
-    m->in = m->form == LM_CMS_DETACHED ? CMS_dataInit(m->info, NULL) : BIO_new(BIO_s_null());
+  if (m->form != LM_CMS_SEALED) {
+    m->in = m->ed.signer ? BIO_new(BIO_s_null()) : CMS_dataInit(m->info, NULL);
     return m->in != NULL;
   }
   m->out = BIO_new(BIO_s_mem());
@@ -279,7 +280,7 @@ static bool end(struct lm_cms_maker *m, struct lm_buf *out) {
   if (!begin(m)) return false;
   if (m->ed.signer) return lm_cms_ed25519_end(&m->ed, m->info) && write_whole(m, out);
   if (BIO_flush(m->in) != 1) return false;
-  if (m->form != LM_CMS_DETACHED) return drain(m, out);
+  if (m->form == LM_CMS_SEALED) return drain(m, out);
   return CMS_dataFinal(m->info, m->in) == 1 && write_whole(m, out);
 }
 

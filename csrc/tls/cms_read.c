@@ -118,7 +118,7 @@ static bool open_content(const struct lm_cms *c, struct lm_buf *out, const char 
   EVP_CIPHER_CTX *ctx = NULL;
   bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 && read_all(from, out) &&
               BIO_get_cipher_status(through) == 1;
-  if (good) *cipher_out = OBJ_nid2sn(EVP_CIPHER_CTX_get_nid(ctx));
+  if (good) *cipher_out = OBJ_nid2ln(EVP_CIPHER_CTX_get_nid(ctx));
   BIO_free_all(from);
   return good;
 }
