@@ -115,11 +115,14 @@ static bool has(CMS_ContentInfo *info, X509 *cert) {
   return found;
 }
 
+static bool add_cert(CMS_ContentInfo *info, X509 *cert) {
+  return has(info, cert) || CMS_add1_cert(info, cert) == 1;
+}
+
 static bool add_certs(CMS_ContentInfo *info, const struct lm_certs *c) {
   int i;
   for (i = 0; i < sk_X509_num(c->certs); i++) {
-    X509 *cert = sk_X509_value(c->certs, i);
-    if (!has(info, cert) && CMS_add1_cert(info, cert) != 1) return false;
+    if (!add_cert(info, sk_X509_value(c->certs, i))) return false;
   }
   return true;
 }
@@ -142,7 +145,7 @@ static bool add_signer(struct lm_cms_maker *m, const struct lm_cms_id *id,
                        const struct lm_cms_manner *how, const EVP_MD *digest) {
   bool pss = EVP_PKEY_get_base_id(id->key) == EVP_PKEY_RSA_PSS ||
              (how->pss && EVP_PKEY_get_base_id(id->key) == EVP_PKEY_RSA);
-  unsigned flags = CMS_BINARY | CMS_PARTIAL | (pss ? CMS_KEY_PARAM : 0);
+  unsigned flags = CMS_BINARY | CMS_PARTIAL | CMS_NOCERTS | (pss ? CMS_KEY_PARAM : 0);
   CMS_SignerInfo *si = CMS_add1_signer(m->info, id->cert, id->key, digest, flags);
   if (si == NULL || (pss && !set_pss(si)) || !set_time(si, how->time)) return false;
   if (lm_cms_is_ed25519(id->key)) return lm_cms_ed25519_begin(&m->ed, si, id->key);
@@ -169,7 +172,8 @@ bool lm_cms_maker_sign(struct lm_cms_maker *m, const struct lm_cms_id *id,
   bool good;
   ERR_clear_error();
   if (words) return lm_cms_refuse_plain(why, words);
-  good = add_signer(m, id, how, digest) && add_certs(m->info, id->more);
+  good =
+      add_signer(m, id, how, digest) && add_cert(m->info, id->cert) && add_certs(m->info, id->more);
   m->signers++;
   if (!good) return lm_cms_refuse(why, "this key cannot sign");
   ERR_clear_error();

@@ -86,14 +86,14 @@ local function unverified(reason, words, signers)
   return nil, Err.new { kind = "verify", reason = reason, message = words, signers = signers }
 end
 
--- The signed octets, the object, the signed part; or nil, words.
+-- The signed octets, and the object; or nil, words.
 local function taken_apart(part, how)
   if how == "opaque" then
     local object, why = object_of(part)
     if not object then return nil, why end
     local octets = object:kind() == "signed-data" and object:content()
     if not octets then return nil, "the object holds nothing that was signed" end
-    return octets, object, message.parse(octets)
+    return octets, object
   end
   local list = part.parts or {}
   -- a third part would be shown, and nobody has signed it
@@ -101,7 +101,7 @@ local function taken_apart(part, how)
   local object, why = object_of(list[2])
   if not object then return nil, why end
   if object:kind() ~= "signed-data" or object:content() then return nil, "the signature is not one beside a part" end
-  return entity.signed_octets(list[1]), object, list[1]
+  return entity.signed_octets(list[1]), object
 end
 
 local function mailboxes(list, into)
@@ -144,7 +144,7 @@ end
 function layer.verify(root, policy, from)
   local part, how, whole = find(root, "signed")
   if not part then return unverified("unsigned", "the message is not signed") end
-  local octets, object, content = taken_apart(part, how)
+  local octets, object = taken_apart(part, how)
   if not octets then return unverified("malformed", object) end
   if not entity.is_one(octets) then return unverified("malformed", "what was signed is no MIME entity") end
   local ok, why = object:digest_begin()
@@ -163,7 +163,7 @@ function layer.verify(root, policy, from)
   local sender_matches
   if #sender > 0 then sender_matches = match(signers, sender) end
   return {
-    signers = signers, content = content, message = entity.join(root, octets), form = how, whole = whole,
+    signers = signers, content = message.parse(octets), message = entity.join(root, octets), form = how, whole = whole,
     signer_matches_from = match(signers, authors), signer_matches_sender = sender_matches,
   }
 end
