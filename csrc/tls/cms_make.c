@@ -215,7 +215,8 @@ static bool set_wrapping(CMS_RecipientInfo *ri, enum lm_cms_padding padding) {
 
 /* Whether a certificate's key can wrap another: RSA, or ECDH on a curve. */
 static bool can_wrap(X509 *cert) {
-  int kind = EVP_PKEY_get_base_id(X509_get0_pubkey(cert));
+  const EVP_PKEY *key = X509_get0_pubkey(cert);
+  int kind = key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE;
   return kind == EVP_PKEY_RSA || kind == EVP_PKEY_EC;
 }
 
