@@ -179,12 +179,14 @@ describe("mail.smime.sign", function()
 
   it("signs what has no type, no header, or nothing at all", function()
     for _, text in ipairs { "From: ann@example.com\r\n\r\nHello\r\n", "\r\nHello", "From: ann@example.com\n\nHello\n",
-      "From: ann@example.com\r\n\r\n", "" } do
+      "From: ann@example.com\r\n\r\n", "", "From: ann@example.com", "From: ann@example.com\rBcc: eve@example.net\n" } do
       for _, detached in ipairs { true, false } do
         local signed = assert(smime.sign(text, own("ec", { detached = detached })))
         local verdict = assert(verify(signed:tostring()))
         assert.equal("text/plain", verdict.content.type)
         assert.equal(mail.message.parse(text):text(), verdict.content:text())
+        assert.same(mail.message.parse(text).from, verdict.message.from)
+        assert.same(mail.message.parse(text):header_all "Bcc", verdict.message:header_all "Bcc")
       end
     end
   end)
@@ -329,6 +331,10 @@ describe("mail.smime.verify", function()
     assert.equal("malformed", reason(change(signed, "--" .. boundary, evil .. "--" .. boundary)))
     assert.equal("malformed", reason(change(signed, "--" .. boundary .. "--", evil .. "--" .. boundary .. "--")))
     assert.equal("malformed", reason(reencoded(mail.message.parse(signed), function(der) return "A" .. der end)))
+    -- a signature around nothing, where one beside the text is looked for
+    pki:write("entity", "")
+    openssl "cms -sign -in entity -signer rsa.crt -inkey rsa.key -nodetach -binary -outform DER -out empty.der"
+    assert.equal("malformed", reason(reencoded(mail.message.parse(signed), function() return pki:read "empty.der" end)))
     -- another's signature under this text
     local other = mail.message.parse(signed_by_openssl("ec", "-binary -crlfeol", "\r\nother\r\n")).parts[2]:raw()
     local mine = mail.message.parse(signed).parts[2]:raw()
@@ -435,6 +441,10 @@ describe("mail.smime.verify", function()
     assert.is_nil(assert(verify(signed "ann@example.com")).signer_matches_sender)
     assert.is_true(assert(verify(signed "bob@example.org", { from = "ann@example.com" })).signer_matches_from)
     assert.is_false(assert(verify(smime.sign("\r\nno header", own "rsa"))).signer_matches_from)
+    assert.is_false(assert(verify("From: eve@example.net\r\n" .. signed "ann@example.com":tostring()))
+      .signer_matches_from)
+    assert.is_false(assert(verify("From: ann@example.com\r\n" .. signed "ann@example.com":tostring()))
+      .signer_matches_from)
     -- both have signed, each for one author
     local two = assert(smime.sign(composed { from = { "ann@example.com", "bob@example.org" } }, {
       signers = { { key = pki:read "rsa.key", certificate = pki:read "rsa.crt" },

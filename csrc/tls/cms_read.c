@@ -52,6 +52,8 @@ struct lm_str lm_cms_content(const struct lm_cms *c) {
   if (kind == LM_CMS_SIGNED || kind == LM_CMS_COMPRESSED) where = CMS_get0_content(c->info);
   ERR_clear_error();
   if (where == NULL || *where == NULL) return LM_NOSTR;
+  /* content of no octets is there all the same */
+  if (ASN1_STRING_length(*where) == 0) return LM_STR("");
   return (struct lm_str){(const char *)ASN1_STRING_get0_data(*where),
                          (size_t)ASN1_STRING_length(*where)};
 }

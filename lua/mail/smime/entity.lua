@@ -36,11 +36,17 @@ local function encoded(text, encoding, is_text)
   return made .. (is_text and rest:gsub("\r\n$", "") or rest)
 end
 
--- Fields as they stand, without those whose names `without` has.
+-- A field as it stands, its lines in CRLF; a CR that ends no line must not come to end one.
+local function line_of(field)
+  local text = field.raw:gsub("\r\n", "\n"):gsub("\r", " "):gsub("\n", "\r\n")
+  return text:sub(-2) == "\r\n" and text or text .. "\r\n"
+end
+
+-- All fields, without those whose names `without` has.
 local function head_of(part, without)
   local out = {}
   for _, field in ipairs(part:raw_headers()) do
-    if field.name ~= "" and not (without and without[field.name:lower()]) then out[#out + 1] = crlf(field.raw) end
+    if field.name ~= "" and not (without and without[field.name:lower()]) then out[#out + 1] = line_of(field) end
   end
   return out
 end
@@ -92,16 +98,16 @@ local function encoded_message(part, depth)
   return table.concat(out)
 end
 
--- How a part that gateways could harm is encoded, by its shape.
+-- How a part that gateways could harm is encoded, by its shape. Reports and the like may not be (RFC 2046 §5.2).
 local ENCODERS = { multipart = encoded_multipart, message = encoded_message, leaf = encoded_leaf }
 
 -- The part in 7 bits, as far as that goes; what is signed inside stays as it is.
 function seven_bits(part, depth)
-  local raw, text = part:raw_body(), part._text
-  local made
-  if depth <= DEPTH and part.type ~= "multipart/signed" and not is_sturdy(raw) and not text:wrapped(part._at) then
-    made = ENCODERS[text:shape(part._at)](part, depth)
-  end
+  local raw, text, made = part:raw_body(), part._text, nil
+  local shape = text:shape(part._at)
+  local fixed = part.type == "multipart/signed" or text:wrapped(part._at)
+    or shape == "leaf" and part.type:find "^message/"
+  if depth <= DEPTH and not fixed and not is_sturdy(raw) then made = ENCODERS[shape](part, depth) end
   return made or table.concat(head_of(part)) .. "\r\n" .. crlf(raw)
 end
 
@@ -119,9 +125,9 @@ function entity.part(root)
   for _, field in ipairs(root:raw_headers()) do
     local name = field.name:lower()
     if is_content(name) then
-      inside[#inside + 1] = crlf(field.raw)
+      inside[#inside + 1] = line_of(field)
     elseif name ~= "" and name ~= "mime-version" then
-      outside[#outside + 1] = crlf(field.raw)
+      outside[#outside + 1] = line_of(field)
     end
   end
   if not root:raw_header "Content-Type" then table.insert(inside, 1, "Content-Type: text/plain\r\n") end
@@ -142,13 +148,13 @@ function entity.join(root, text)
   for _, field in ipairs(root:raw_headers()) do
     local name = field.name:lower()
     if name ~= "" and not is_content(name) and name ~= "mime-version" then
-      out[#out + 1], there[name] = field.raw, true
+      out[#out + 1], there[name] = line_of(field), true
     end
   end
   out[#out + 1] = "MIME-Version: 1.0\r\n"
   for _, field in ipairs(inner:raw_headers()) do
     local name = field.name:lower()
-    if name ~= "" and not there[name] and name ~= "mime-version" then out[#out + 1] = field.raw end
+    if name ~= "" and not there[name] and name ~= "mime-version" then out[#out + 1] = line_of(field) end
   end
   return message.parse(table.concat(out) .. "\r\n" .. inner:raw_body())
 end

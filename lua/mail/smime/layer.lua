@@ -104,17 +104,29 @@ local function taken_apart(part, how)
   return entity.signed_octets(list[1]), object
 end
 
+-- Addresses compare without regard to case (RFC 5280 would have it for the domain alone, mail systems for all),
+-- their domains as A-labels.
+local function plain(address)
+  local name, domain = address:match "^(.*)@([^@]*)$"
+  if domain and domain:find "[\128-\255]" then address = name .. "@" .. (core.idn(domain) or domain) end
+  return address:lower()
+end
+
 local function mailboxes(list, into)
   for _, one in ipairs(list or {}) do
-    if one.group then mailboxes(one.members, into) else into[#into + 1] = (one.address or ""):lower() end
+    if one.group then mailboxes(one.members, into) else into[#into + 1] = plain(one.address or "") end
   end
   return into
 end
 
--- Addresses compare without regard to case: RFC 5280 would have it for the domain alone, mail systems for all.
+-- Who the message says that it is from. With a second From nobody knows which one is shown.
+local function authors_of(root)
+  return #root:header_all "From" == 1 and mailboxes(root.from, {}) or {}
+end
+
 local function names(signer, address)
   for _, email in ipairs(signer.emails or {}) do
-    if email:lower() == address then return true end
+    if plain(email) == address then return true end
   end
   return false
 end
@@ -155,7 +167,7 @@ function layer.verify(root, policy, from)
   if not signers then return unverified("malformed", why) end
   local err = fault_of(signers)
   if err then return nil, err end
-  local authors = from and { from:lower() } or mailboxes(root.from, {})
+  local authors = from and { plain(from) } or authors_of(root)
   for _, signer in ipairs(signers) do
     signer.matches_from = match({ signer }, authors)
   end
