@@ -2,6 +2,7 @@
 
 local core = require "mail.core"
 local mail = require "mail"
+local smtp_peer = require "spec.support.smtp_peer"
 local support = require "spec.support.smime"
 
 local smime = mail.smime
@@ -245,9 +246,28 @@ describe("mail.smime.sign", function()
     local signed = assert(smime.sign(composed(), own "ec"))
     assert.same({ from = "ann@example.com", to = { "bob@example.org", "eve@example.net" } }, signed:envelope())
     assert.equal(#signed:tostring(), signed:octets())
+    assert.equal("7bit", signed:form())
+    local wide = assert(smime.sign(composed { to = "ü@example.org" }, own "ec"))
+    assert.equal("utf8", wide:form())
+    is_whole(assert(verify(wide)).content)
     local sealed = assert(smime.encrypt(signed, { recipients = pki:read "bob.crt" }))
     assert.same(signed:envelope(), sealed:envelope())
     assert.is_nil(rawget(assert(smime.sign(composed():tostring(), own "ec")), "is_composed"))
+  end)
+
+  it("goes out by SMTP as it is, to those in Bcc, too", function()
+    local sealed = assert(smime.encrypt(assert(smime.sign(composed(), own "ec")), { recipients = pki:read "bob.crt" }))
+    local peer = smtp_peer.new {}
+    local receipt = assert(smtp_peer.run(peer, function(port)
+      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none", timeout = 10 })
+      local receipt, err = smtp:send { message = sealed }
+      smtp:quit()
+      return receipt, err
+    end))
+    assert.same({ "bob@example.org", "eve@example.net" }, receipt.accepted)
+    local got = assert(smime.decrypt(peer.messages[1], { key = pki:read "bob.key", certificate = pki:read "bob.crt" }))
+    is_whole(assert(verify(got)).content)
+    has_header(got)
   end)
 
   it("raises what is wrong in the program", function()

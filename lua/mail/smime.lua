@@ -48,10 +48,12 @@ end
 local function made_of(text, given)
   local made = message.parse(text)
   if type(given) == "table" and given.is_composed then
-    local envelope, blind = given:envelope(), given:blind()
+    local envelope, blind, form = given:envelope(), given:blind(), given:form()
+    if core.survey(text).eight == 0 then form = "7bit" end
     made.is_composed = true
     made.envelope = function() return envelope end
     made.blind = function() return blind end
+    made.form = function() return form end
   end
   return made
 end

@@ -69,6 +69,9 @@ function keys.certificates(given, what, level)
 end
 
 --- As `certificates`, as an array: of each text only the first, so that a file with a chain is one recipient.
+-- @param given as of `certificates`
+-- @tparam string what the option, for errors
+-- @tparam number level whose line is blamed: 1 is the caller
 -- @treturn table array of certificates; or nil, err
 function keys.recipients(given, what, level)
   local all = {}
@@ -125,6 +128,8 @@ end
 
 --- Whom to trust.
 -- @param ca as of `certificates`; nil: whom the system trusts, as in TLS
+-- @tparam string what the option, for errors
+-- @tparam number level whose line is blamed: 1 is the caller
 -- @treturn userdata trust; or nil, err
 function keys.trust(ca, what, level)
   if ca == nil then return system_trust() end

@@ -152,6 +152,15 @@ local function fault_of(signers)
   end
 end
 
+-- `message` is put together when it is asked for: that costs a copy of all there is.
+local function with_message(verdict, root, octets)
+  return setmetatable(verdict, { __index = function(self, name)
+    if name ~= "message" then return nil end
+    rawset(self, name, entity.join(root, octets))
+    return rawget(self, name)
+  end })
+end
+
 --- As `mail.smime.verify`, with a policy of the core's.
 function layer.verify(root, policy, from)
   local part, how, whole = find(root, "signed")
@@ -174,10 +183,10 @@ function layer.verify(root, policy, from)
   local sender = mailboxes(root.sender, {})
   local sender_matches
   if #sender > 0 then sender_matches = match(signers, sender) end
-  return {
-    signers = signers, content = message.parse(octets), message = entity.join(root, octets), form = how, whole = whole,
+  return with_message({
+    signers = signers, content = message.parse(octets), form = how, whole = whole,
     signer_matches_from = match(signers, authors), signer_matches_sender = sender_matches,
-  }
+  }, root, octets)
 end
 
 -- --- decrypting -----------------------------------------------------------------------------------
