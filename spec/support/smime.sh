@@ -70,3 +70,8 @@ openssl pkcs8 -topk8 -in rsa.key -passout pass:letmein -outform DER -out locked.
 openssl pkcs8 -topk8 -nocrypt -in rsa.key -outform DER -out rsa.der
 openssl x509 -in rsa.crt -outform DER -out rsa.crt.der
 openssl crl2pkcs7 -nocrl -certfile rsa.crt -certfile middle.crt -outform DER -out bundle.p7c
+
+# under the names that README.md gives them
+cp rsa.key ann.key
+cat rsa.crt middle.crt > ann.crt
+cp root.crt authority.crt
