@@ -116,6 +116,44 @@ describe("mail.smime.sign", function()
     end
   end
 
+  it("is read by openssl smime, which knows PKCS #7 alone", function()
+    for _, detached in ipairs { true, false } do
+      pki:write("signed.eml", assert(smime.sign(composed(), own("rsa", { detached = detached }))):tostring())
+      openssl "smime -verify -in signed.eml -CAfile root.crt -out content.eml"
+      is_whole(mail.message.parse(pki:read "content.eml"))
+    end
+    pki:write("sealed.eml", assert(smime.encrypt(composed(), { recipients = pki:read "rsa.crt" })):tostring())
+    openssl "smime -decrypt -in sealed.eml -inkey rsa.key -recip rsa.crt -out content.eml"
+    is_whole(mail.message.parse(pki:read "content.eml"))
+  end)
+
+  it("names its certificate in the signature, so that no other can take its place", function()
+    local signed = assert(smime.sign(composed(), own "ec"))
+    pki:write("object.der", signed.parts[2]:body())
+    local _, listing = pki:openssl "asn1parse -inform DER -in object.der"
+    assert.is_truthy(listing:find("id-smime-aa-signingCertificateV2", 1, true))
+    pki:write("signed.eml", signed:tostring())
+    openssl "cms -verify -cades -in signed.eml -CAfile root.crt -out content.eml"
+    -- the same key under another certificate
+    local serial = assert(smime.certificate_info(pki:read "ec.crt"))[1].serial
+    local other = serial:sub(1, -2) .. (serial:sub(-1) == "0" and "1" or "0")
+    openssl("x509 -req -in ec.csr -CA middle.crt -CAkey middle.key -days 30 -extfile ec.cnf -extensions x -set_serial 0x"
+      .. other .. " -out ec2.crt")
+    local twin = own("ec", { certificate = pki:read "ec2.crt" })
+    assert(verify(assert(smime.sign(composed(), twin))))
+    local function octets(hex) return (hex:gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)) end
+    local swapped = reencoded(signed, function(der)
+      -- the number stands in the certificate, where the signer is named, and in the attribute
+      local places, at = {}, der:find(octets(serial), 1, true)
+      while at do
+        places[#places + 1], at = at, der:find(octets(serial), at + 1, true)
+      end
+      at = places[#places - 1]
+      return der:sub(1, at - 1) .. octets(other) .. der:sub(at + #serial / 2)
+    end)
+    assert.equal("malformed", reason(swapped, { certificates = pki:read "ec2.crt" }))
+  end)
+
   -- OpenSSL 3.0 knows no Ed25519 in CMS: what was signed is cut out of the object, and its signature verified.
   it("signs with Ed25519 as RFC 8419 has it", function()
     for _, detached in ipairs { true, false } do

@@ -145,7 +145,8 @@ static bool add_signer(struct lm_cms_maker *m, const struct lm_cms_id *id,
                        const struct lm_cms_manner *how, const EVP_MD *digest) {
   bool pss = EVP_PKEY_get_base_id(id->key) == EVP_PKEY_RSA_PSS ||
              (how->pss && EVP_PKEY_get_base_id(id->key) == EVP_PKEY_RSA);
-  unsigned flags = CMS_BINARY | CMS_PARTIAL | CMS_NOCERTS | (pss ? CMS_KEY_PARAM : 0);
+  /* CADES: with signingCertificateV2, as RFC 8551 §2.5 wants it */
+  unsigned flags = CMS_BINARY | CMS_PARTIAL | CMS_NOCERTS | CMS_CADES | (pss ? CMS_KEY_PARAM : 0);
   CMS_SignerInfo *si = CMS_add1_signer(m->info, id->cert, id->key, digest, flags);
   if (si == NULL || (pss && !set_pss(si)) || !set_time(si, how->time)) return false;
   if (lm_cms_is_ed25519(id->key)) return lm_cms_ed25519_begin(&m->ed, si, id->key);

@@ -182,20 +182,27 @@ static enum lm_cms_fault fault_of(int error) {
   }
 }
 
-/* RFC 5035 §5.4: the certificate that the signer says he signed with must be the one that is judged. */
+/* The value of an attribute that is there; *there_out is whether it is. */
+static const ASN1_STRING *sequence_of(const struct judging *j, int nid, bool *there_out) {
+  ASN1_OBJECT *name = OBJ_nid2obj(nid);
+  *there_out = CMS_signed_get_attr_by_OBJ(j->si, name, -1) >= 0;
+  return CMS_signed_get0_data_by_OBJ(j->si, name, -3, V_ASN1_SEQUENCE);
+}
+
+/* RFC 5035 §5: the certificate that the signer says he signed with must be the one that is judged. */
 static bool is_named(const struct judging *j, STACK_OF(X509) * chain) {
-  ASN1_OBJECT *name = OBJ_nid2obj(NID_id_smime_aa_signingCertificateV2);
-  const ASN1_STRING *text = NULL;
-  const unsigned char *p;
-  ESS_SIGNING_CERT_V2 *ess;
-  bool right;
-  if (CMS_signed_get_attr_by_OBJ(j->si, name, -1) < 0) return true;
-  text = CMS_signed_get0_data_by_OBJ(j->si, name, -3, V_ASN1_SEQUENCE);
-  if (text == NULL) return false;
-  p = ASN1_STRING_get0_data(text);
-  ess = d2i_ESS_SIGNING_CERT_V2(NULL, &p, ASN1_STRING_length(text));
-  right = ess && OSSL_ESS_check_signing_certs(NULL, ess, chain, 1) == 1;
-  ESS_SIGNING_CERT_V2_free(ess);
+  bool there, there2;
+  const ASN1_STRING *text = sequence_of(j, NID_id_smime_aa_signingCertificate, &there);
+  const ASN1_STRING *text2 = sequence_of(j, NID_id_smime_aa_signingCertificateV2, &there2);
+  const unsigned char *p = text ? ASN1_STRING_get0_data(text) : NULL;
+  const unsigned char *p2 = text2 ? ASN1_STRING_get0_data(text2) : NULL;
+  ESS_SIGNING_CERT *ess = p ? d2i_ESS_SIGNING_CERT(NULL, &p, ASN1_STRING_length(text)) : NULL;
+  ESS_SIGNING_CERT_V2 *ess2 =
+      p2 ? d2i_ESS_SIGNING_CERT_V2(NULL, &p2, ASN1_STRING_length(text2)) : NULL;
+  bool right = there == (ess != NULL) && there2 == (ess2 != NULL) &&
+               OSSL_ESS_check_signing_certs(ess, ess2, chain, 0) == 1;
+  ESS_SIGNING_CERT_free(ess);
+  ESS_SIGNING_CERT_V2_free(ess2);
   return right;
 }
 

@@ -104,8 +104,7 @@ local function taken_apart(part, how)
   return entity.signed_octets(list[1]), object
 end
 
--- Addresses compare without regard to case (RFC 5280 would have it for the domain alone, mail systems for all),
--- their domains as A-labels.
+-- Addresses compare without regard to case (RFC 8550 §3), their domains as A-labels.
 local function plain(address)
   local name, domain = address:match "^(.*)@([^@]*)$"
   if domain and domain:find "[\128-\255]" then address = name .. "@" .. (core.idn(domain) or domain) end
