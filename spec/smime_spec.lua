@@ -137,8 +137,8 @@ describe("mail.smime.sign", function()
     -- the same key under another certificate
     local serial = assert(smime.certificate_info(pki:read "ec.crt"))[1].serial
     local other = serial:sub(1, -2) .. (serial:sub(-1) == "0" and "1" or "0")
-    openssl("x509 -req -in ec.csr -CA middle.crt -CAkey middle.key -days 30 -extfile ec.cnf -extensions x -set_serial 0x"
-      .. other .. " -out ec2.crt")
+    openssl("x509 -req -in ec.csr -CA middle.crt -CAkey middle.key -days 30 -extfile ec.cnf -extensions x "
+      .. "-out ec2.crt -set_serial 0x" .. other)
     local twin = own("ec", { certificate = pki:read "ec2.crt" })
     assert(verify(assert(smime.sign(composed(), twin))))
     local function octets(hex) return (hex:gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)) end
@@ -313,6 +313,7 @@ describe("mail.smime.sign", function()
       {}, { key = "x" , pkcs12 = "y" }, { certificate = "x" }, { key = pki:read "ec.key" },
       own("ec", { digest = "md5" }), own("ec", { padding = "oaep" }), own("ec", { unknown = 1 }),
       own("ec", { chain = { 1 } }), { signers = { {} } }, { signers = { { cert = "x" } } },
+      { signers = {} }, own("ec", { signers = { pki:own "rsa" } }),
     }
     for i, options in ipairs(wrong) do
       local ok, why = pcall(smime.sign, composed(), options)

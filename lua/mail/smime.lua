@@ -100,6 +100,9 @@ local function check_signing(options, level)
   if options.digest and not MICALG[options.digest] then
     error("mail.smime.sign: 'digest' must be \"sha256\", \"sha384\" or \"sha512\"", level + 1)
   end
+  if options.signers and (options.key or options.certificate or options.pkcs12 or not options.signers[1]) then
+    error("mail.smime.sign: 'signers' is an array of those who sign, in place of 'key' and 'pkcs12'", level + 1)
+  end
   if options.padding and options.padding ~= "pkcs1" and options.padding ~= "pss" then
     error("mail.smime.sign: 'padding' must be \"pkcs1\" or \"pss\"", level + 1)
   end
