@@ -46,8 +46,9 @@ if server then
           local kept = require "remote".kept
           local session = assert(require "mail".imap.connect { host = "localhost", port = @IMAPS, user = "@USER",
             password = "secret", ssl = { ca_file = "@CA" } })
-          kept.weak[session], kept.begun = true, true
+          kept.weak[session] = true
           assert(session:select "INBOX")
+          kept.begun = true
           for _ in session:idle { timeout = 60 } do end
         }
       }
@@ -226,7 +227,9 @@ describe("In a request", function()
 
   real("whose client goes away nothing is left behind", function()
     outcome [[ kept.weak = setmetatable({}, { __mode = "k" }) ]]
-    http.abandon(nginx.ports.http, "/aborted", 0.2)
+    http.abandon(nginx.ports.http, "/aborted", function()
+      assert.is_truthy(eventually(function() return outcome [[ return kept.begun ]] == "true" end))
+    end)
     assert.is_truthy(eventually(function()
       return outcome [[
         for _ = 1, 4 do collectgarbage() end
@@ -617,9 +620,11 @@ describe("mail.resty.owner", function()
     run [[ ngx.timer.at(0, function()
       local session = assert(imap())
       session:select "INBOX"
+      kept.idles = true
       local ok, err = pcall(function() for _ in session:idle() do end end)
       ngx.log(ngx.WARN, "TIMER SESSION ENDED: ", tostring(err))
-    end) ngx.sleep(0.3) ]]
+    end)
+    for _ = 1, 500 do if kept.idles then break end ngx.sleep(0.02) end ]]
     local old, answer = nginx:workers()[1], nil
     local from = loop.now()
     loop.run(function()
