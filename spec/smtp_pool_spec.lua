@@ -770,7 +770,7 @@ describe("A pool's rate", function()
           ticks = ticks + 1
         end
       end)
-      local none, err = pool:send(message { timeout = 0.1 })
+      local none, err = pool:send(message { timeout = 1 })
       assert.is_nil(none)
       assert.equal("timeout", err.kind)
       assert.equal(5, ticks)
