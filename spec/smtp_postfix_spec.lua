@@ -220,6 +220,13 @@ describe("content to Postfix", function()
     local ok, err = deliver(plain, other.users[1].address, letter("\195\188", "x\r\n"))
     assert.same({ nil, "unsupported" }, { ok, err.kind })
     assert(deliver(plain, other.users[1].address, letter("seven", "x\r\n")))
+    local message = mail.message.parse("Subject: Grüße\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+      .. "für alle Leute\r\n")
+    assert(deliver(plain, other.users[1].address, message)) -- re-encoded, since it is no octets of the user's own
+    local got = by_subject(other, other.users[1], 2)["=?UTF-8?Q?Gr=C3=BC=C3=9Fe?="]
+    assert.is_nil(got:find "[\128-\255]")
+    assert.equal("für alle Leute\n", mail.message.parse(got):text())
+    assert.equal("Grüße", mail.message.parse(got).subject)
     assert.is_true(plain:quit())
   end)
 end)
