@@ -241,11 +241,18 @@ end
 -- since every message sent through a busy session needs one.
 local function take_waiter(self, id)
   local spare = self.spare_waiters
-  local waiter = spare and table.remove(spare) or new_waiter(self)
+  local n = spare and #spare or 0
+  local waiter
+  if n > 0 then
+    waiter = spare[n]
+    spare[n] = nil
+  else
+    waiter = new_waiter(self)
+  end
   local waiters = self.waiters
   if not waiters then
-    waiters = {}
-    self.waiters = waiters
+    waiters = self.spare_table or {}
+    self.waiters, self.spare_table = waiters, nil
   end
   waiters[id] = waiter
   return waiter
@@ -254,7 +261,7 @@ end
 local function drop_waiter(self, id, waiter)
   local waiters = self.waiters
   waiters[id] = nil
-  if not next(waiters) then self.waiters = nil end
+  if not next(waiters) then self.waiters, self.spare_table = nil, waiters end
   waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = nil, nil, nil, nil, nil, nil, nil
   local spare = self.spare_waiters
   if not spare then
