@@ -90,6 +90,28 @@ enum {
   LM_MAILBOX = 254        /* octets: the path of RFC 5321 §4.5.3.1.3 without its brackets */
 };
 
+/*
+** Limits of a message's structure. Passing one is a defect, not a failure: what lies beyond is kept as
+** text without a structure.
+*/
+struct lm_mime_limits {
+  size_t depth;      /* parts in parts: stack growth */
+  size_t parts;      /* of one message: a million empty ones */
+  size_t header;     /* octets of one part's header */
+  size_t headers;    /* ... and of all together */
+  size_t parameters; /* of one header field: "a=b;" costs 20 times its size in memory */
+};
+
+#define LM_MIME_LIMITS_DEFAULT                                                                     \
+  { .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000 }
+
+enum {
+  LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
+  LM_DELIMITER = 1024,  /* ... of the whole line: what is held back until it ends */
+  LM_TNEF_FILES = 1000, /* of one winmail.dat */
+  LM_DEFECTS = 1000     /* that are listed; others are counted */
+};
+
 /* Limits of signed messages (DKIM, ARC): headers of any size are held in memory while the body passes
 ** by, and each signature of a message costs two digests and a question to DNS. */
 enum {

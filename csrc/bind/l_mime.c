@@ -8,6 +8,7 @@
 #include "base/chars.h"
 #include "bind/bind.h"
 #include "bind/open.h"
+#include "bind/push_mime.h"
 #include "mime/addr.h"
 #include "mime/charset.h"
 #include "mime/date.h"
@@ -34,13 +35,9 @@ static int done(struct lm_arena *a, int results) {
   return results;
 }
 
-static int no_memory(lua_State *L) {
-  return luaL_error(L, "out of memory");
-}
-
 /* nil and words, or a raise where there are none: memory was short. */
 static int refused(lua_State *L, const char *why) {
-  if (why == NULL) return no_memory(L);
+  if (why == NULL) return lm_no_memory(L);
   lua_pushnil(L);
   lua_pushstring(L, why);
   return 2;
@@ -53,45 +50,8 @@ static void set_text(lua_State *L, const char *field, struct lm_str s) {
   lua_setfield(L, -2, field);
 }
 
-/* {name=, address=}; both may be missing in what malformed headers give. */
-static void push_mailbox(lua_State *L, struct lm_arena *a, const struct lm_addr *addr) {
-  struct lm_str spec;
-  lua_createtable(L, 0, 2);
-  if (addr->name.n) set_text(L, "name", addr->name);
-  if (addr->local.p == NULL) return;
-  if (!lm_addr_spec(a, addr, &spec)) no_memory(L);
-  set_text(L, "address", spec);
-}
-
-/* An array of mailboxes and {group=, members={...}}. The array that is being filled is on top; in a
-** group that is its members, above the group, above the array. */
-static void push_list(lua_State *L, struct lm_arena *a, const struct lm_addr_list *list) {
-  const struct lm_addr *addr;
-  int n = 0;
-  int members = 0;
-  lua_newtable(L);
-  for (addr = list->first; addr; addr = addr->next) {
-    switch (addr->kind) {
-    case LM_ADDR_MAILBOX:
-      push_mailbox(L, a, addr);
-      lua_rawseti(L, -2, addr->member ? ++members : ++n);
-      break;
-    case LM_ADDR_GROUP:
-      lua_createtable(L, 0, 2);
-      set_text(L, "group", addr->name);
-      lua_newtable(L);
-      members = 0;
-      break;
-    case LM_ADDR_GROUP_END:
-      lua_setfield(L, -2, "members");
-      lua_rawseti(L, -2, ++n);
-      break;
-    }
-  }
-}
-
 static void checklist(lua_State *L, struct lm_arena *a, struct lm_addr_list *list) {
-  if (!lm_addr_list(a, lm_checkstr(L, 1), list)) no_memory(L);
+  if (!lm_addr_list(a, lm_checkstr(L, 1), list)) lm_no_memory(L);
 }
 
 /* address_parse(text) -> array; or nil, why, offset where anything had to be guessed */
@@ -104,7 +64,7 @@ static int address_parse(lua_State *L) {
     lm_push_u64(L, list.offset + 1);
     return done(a, 3);
   }
-  push_list(L, a, &list);
+  lm_push_addresses(L, a, &list);
   return done(a, 1);
 }
 
@@ -113,7 +73,7 @@ static int address_list(lua_State *L) {
   struct lm_arena *a = scratch(L);
   struct lm_addr_list list;
   checklist(L, a, &list);
-  push_list(L, a, &list);
+  lm_push_addresses(L, a, &list);
   lm_push_u64(L, list.defects);
   lua_pushstring(L, list.why);
   return done(a, 3);
@@ -127,7 +87,7 @@ static int address_envelope(lua_State *L) {
   struct lm_str spec;
   const char *why;
   if (!lm_addr_envelope(a, lm_checkstr(L, 1), null, &addr, &why)) return refused(L, why);
-  if (!lm_addr_spec(a, &addr, &spec)) return no_memory(L);
+  if (!lm_addr_spec(a, &addr, &spec)) return lm_no_memory(L);
   lm_pushstr(L, spec);
   lua_pushboolean(L, addr.utf8);
   return done(a, 2);
@@ -185,7 +145,7 @@ static void push_recipients(lua_State *L, struct lm_arena *a, const struct lm_re
   for (to = r->to; to; to = to->next) {
     struct lm_str spec;
     bool seen;
-    if (!lm_addr_spec(a, to, &spec)) no_memory(L);
+    if (!lm_addr_spec(a, to, &spec)) lm_no_memory(L);
     lm_pushstr(L, spec);
     lua_pushvalue(L, -1);
     lua_rawget(L, -3);
@@ -204,7 +164,7 @@ static void push_recipients(lua_State *L, struct lm_arena *a, const struct lm_re
 }
 
 static int bad_field(lua_State *L, const struct lm_recipients *r) {
-  if (r->why == NULL) return no_memory(L);
+  if (r->why == NULL) return lm_no_memory(L);
   lua_pushnil(L);
   lua_pushliteral(L, "field ");
   lm_pushstr(L, r->field);
@@ -239,23 +199,9 @@ static int envelope_of(lua_State *L) {
 static int decode_words(lua_State *L) {
   struct lm_arena *a = scratch(L);
   struct lm_str out;
-  if (!lm_word2047_decode(a, lm_checkstr(L, 1), &out)) return no_memory(L);
+  if (!lm_word2047_decode(a, lm_checkstr(L, 1), &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
   return done(a, 1);
-}
-
-static void push_lower(lua_State *L, struct lm_str s) {
-  luaL_Buffer b;
-  size_t i;
-  luaL_buffinit(L, &b);
-  for (i = 0; i < s.n; i++) luaL_addchar(&b, lm_lower(s.p[i]));
-  luaL_pushresult(&b);
-}
-
-/* The value of a field without the space behind its colon, unfolded and decoded. */
-static bool decoded_value(struct lm_arena *a, struct lm_str value, struct lm_str *out) {
-  while (value.n && lm_is(value.p[0], LM_SPACE)) value = (struct lm_str){value.p + 1, value.n - 1};
-  return lm_word2047_decode(a, value, out);
 }
 
 /* header_fields(text) -> {{name=, value= (UTF-8, on one line)}..., [name in lower case] = value of the
@@ -267,24 +213,22 @@ static int header_fields(lua_State *L) {
   int n = 0;
   lua_newtable(L);
   while (lm_header_next(&w, &field)) {
-    struct lm_str value;
-    if (!decoded_value(a, field.value, &value)) return no_memory(L);
     lua_createtable(L, 0, 2);
     lm_pushstr(L, field.name);
     lua_setfield(L, -2, "name");
-    lm_pushstr(L, value);
+    lm_push_decoded(L, a, field.value);
     lua_setfield(L, -2, "value");
-    lua_rawseti(L, -2, ++n);
-    push_lower(L, field.name);
+    lm_push_lower(L, field.name);
     lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
+    lua_rawget(L, -4);
     if (lua_isnil(L, -1)) {
       lua_pop(L, 1);
-      lm_pushstr(L, value);
-      lua_rawset(L, -3);
+      lua_getfield(L, -2, "value");
+      lua_rawset(L, -4);
     } else {
       lua_pop(L, 2);
     }
+    lua_rawseti(L, -2, ++n);
   }
   return done(a, 1);
 }
@@ -295,7 +239,7 @@ static int encode_words(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
   struct lm_str out;
   luaL_argcheck(L, lm_utf8_valid(text), 1, "UTF-8 expected");
-  if (!lm_word2047_encode(a, text, &out)) return no_memory(L);
+  if (!lm_word2047_encode(a, text, &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
   return done(a, 1);
 }
@@ -305,7 +249,7 @@ static int to_utf8(lua_State *L) {
   struct lm_arena *a = scratch(L);
   struct lm_str charset = lm_optstr(L, 2);
   struct lm_str out;
-  if (!lm_charset_to_utf8(a, charset, lm_checkstr(L, 1), &out)) return no_memory(L);
+  if (!lm_charset_to_utf8(a, charset, lm_checkstr(L, 1), &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
   return done(a, 1);
 }
@@ -346,21 +290,12 @@ static int64_t checkepoch(lua_State *L, int i) {
   return (lua_Number)whole > n ? whole - 1 : whole;
 }
 
-static int push_epoch(lua_State *L, int64_t epoch) {
-  if (sizeof(lua_Integer) >= 8) {
-    lua_pushinteger(L, (lua_Integer)epoch);
-  } else {
-    lua_pushnumber(L, (lua_Number)epoch);
-  }
-  return 1;
-}
-
 /* date_parse(text) -> seconds since 1970, zone in minutes; or nil */
 static int date_parse(lua_State *L) {
   int64_t epoch;
   int zone;
   if (!lm_date_parse(lm_checkstr(L, 1), &epoch, &zone)) return 0;
-  push_epoch(L, epoch);
+  lm_push_epoch(L, epoch);
   lua_pushinteger(L, zone);
   return 2;
 }
@@ -396,7 +331,8 @@ static int date_imap_day(lua_State *L) {
 static int date_imap_parse(lua_State *L) {
   int64_t epoch;
   if (!lm_date_parse_imap(lm_checkstr(L, 1), &epoch) || epoch == LM_DATE_NONE) return 0;
-  return push_epoch(L, epoch);
+  lm_push_epoch(L, epoch);
+  return 1;
 }
 
 /* --- opening --------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_os(L);
   lm_open_file(L);
   lm_open_mime(L);
+  lm_open_message(L);
+  lm_open_reader(L);
+  lm_open_compose(L);
+  lm_open_text(L);
   lm_open_dial(L);
   lm_open_child(L);
   lm_open_tls(L);

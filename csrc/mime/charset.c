@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/chars.h"
 #include "base/text.h"
+#include "mime/charset_table.h"
 
 enum { NAME_MAX_LEN = 40, ICONV_WINDOW = 1024, ICONV_ROOM = 4096 };
 
@@ -147,18 +148,46 @@ static char *put_char(char *o, unsigned c) {
   return o;
 }
 
-static bool from_latin(struct lm_arena *a, enum latin set, struct lm_str s,
+/* Copies ASCII; returns where it ends. There is room for whole words. */
+static const char *copy_ascii(const char *p, const char *end, char **out) {
+  uint64_t w;
+  char *o = *out;
+  for (; end - p >= 8; p += 8, o += 8) {
+    memcpy(&w, p, 8);
+    if (w & UINT64_C(0x8080808080808080)) break;
+    memcpy(o, &w, 8);
+  }
+  while (p < end && !(*p & 0x80)) *o++ = *p++;
+  *out = o;
+  return p;
+}
+
+/* Octets of which each is a character: those from 0x80 on by the table, the others ASCII. */
+static bool from_table(struct lm_arena *a, const uint16_t *upper, struct lm_str s,
                        struct lm_str *utf8_out) {
+  const char *end = s.p + s.n;
+  const char *p = skip_ascii(s.p, end);
   char *out;
   char *o;
-  size_t i;
   *utf8_out = s;
-  if (skip_ascii(s.p, s.p + s.n) == s.p + s.n) return true;
-  if (s.n > SIZE_MAX / 3 || (out = lm_arena_alloc(a, s.n * 3)) == NULL) return false;
-  o = out;
-  for (i = 0; i < s.n; i++) o = put_char(o, latin_char(set, (unsigned char)s.p[i]));
+  if (p == end) return true;
+  if (s.n > SIZE_MAX / 4 || (out = lm_arena_alloc(a, s.n * 3)) == NULL) return false;
+  memcpy(out, s.p, (size_t)(p - s.p));
+  o = out + (p - s.p);
+  while (p < end) {
+    o = put_char(o, upper[(unsigned char)*p++ - 0x80]);
+    if (p < end && !(*p & 0x80)) p = copy_ascii(p, end, &o);
+  }
   *utf8_out = (struct lm_str){out, (size_t)(o - out)};
   return true;
+}
+
+static bool from_latin(struct lm_arena *a, enum latin set, struct lm_str s,
+                       struct lm_str *utf8_out) {
+  uint16_t upper[128];
+  unsigned i;
+  for (i = 0; i < 128; i++) upper[i] = (uint16_t)latin_char(set, i + 0x80);
+  return from_table(a, upper, s, utf8_out);
 }
 
 bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out) {
@@ -212,15 +241,41 @@ static bool iconv_finish(iconv_t cd, struct lm_buf *out) {
 
 enum opened { OPENED, NOT_KNOWN, NO_MEMORY };
 
-static enum opened from_iconv(struct lm_arena *a, const char *name, struct lm_str s,
-                              struct lm_str *utf8_out) {
+/* The converter of that name, kept or opened now. */
+static iconv_t open_kept(struct lm_converters *kept, const char *name) {
+  iconv_t cd;
+  unsigned i;
+  for (i = 0; kept && i < LM_CONVERTERS; i++) {
+    if (kept->cd[i] == NULL || strcmp(kept->name[i], name) != 0) continue;
+    iconv(kept->cd[i], NULL, NULL, NULL, NULL);
+    return kept->cd[i];
+  }
+  cd = iconv_open("UTF-8", name);
+  if (cd == (iconv_t)-1 || kept == NULL) return cd;
+  i = kept->next++ % LM_CONVERTERS;
+  if (kept->cd[i]) iconv_close(kept->cd[i]);
+  kept->cd[i] = cd;
+  strcpy(kept->name[i], name);
+  return cd;
+}
+
+void lm_converters_free(struct lm_converters *kept) {
+  unsigned i;
+  for (i = 0; i < LM_CONVERTERS; i++) {
+    if (kept->cd[i]) iconv_close(kept->cd[i]);
+    kept->cd[i] = NULL;
+  }
+}
+
+static enum opened from_iconv(struct lm_arena *a, struct lm_converters *kept, const char *name,
+                              struct lm_str s, struct lm_str *utf8_out) {
   struct lm_buf out = {NULL, 0, 0, 0};
-  iconv_t cd = iconv_open("UTF-8", name);
+  iconv_t cd = open_kept(kept, name);
   bool ok = true;
   if (cd == (iconv_t)-1) return errno == ENOMEM ? NO_MEMORY : NOT_KNOWN;
   while (ok && s.n > 0) ok = iconv_step(cd, &s, unit_of(name), &out);
   ok = ok && iconv_finish(cd, &out);
-  iconv_close(cd);
+  if (kept == NULL) iconv_close(cd);
   /* glibc passes surrogates and the like through in a few charsets: the result is checked. */
   ok = ok && (*utf8_out = lm_arena_copy(a, lm_buf_str(&out))).p != NULL;
   lm_buf_free(&out);
@@ -388,9 +443,11 @@ static const char *utf16_order(struct lm_str *s) {
   return le ? "UTF-16LE" : "UTF-16BE";
 }
 
-static bool through_iconv(struct lm_arena *a, const char *name, struct lm_str s,
-                          struct lm_str *utf8_out) {
-  switch (name[0] ? from_iconv(a, name, s, utf8_out) : NOT_KNOWN) {
+static bool by_name(struct lm_arena *a, struct lm_converters *kept, const char *name,
+                    struct lm_str s, struct lm_str *utf8_out) {
+  const uint16_t *upper = lm_charset_table(name);
+  if (upper) return from_table(a, upper, s, utf8_out);
+  switch (name[0] ? from_iconv(a, kept, name, s, utf8_out) : NOT_KNOWN) {
   case OPENED: return true;
   case NOT_KNOWN: return lm_charset_guess(a, s, utf8_out);
   default: return false;
@@ -399,6 +456,11 @@ static bool through_iconv(struct lm_arena *a, const char *name, struct lm_str s,
 
 bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str bytes,
                         struct lm_str *utf8_out) {
+  return lm_charset_convert(a, NULL, charset, bytes, utf8_out);
+}
+
+bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct lm_str charset,
+                        struct lm_str bytes, struct lm_str *utf8_out) {
   char key[NAME_MAX_LEN + 1];
   char name[NAME_MAX_LEN + 16];
   const struct alias *found;
@@ -409,12 +471,12 @@ bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str
   case BY_LATIN_1252: return from_latin(a, LATIN_1252, bytes, utf8_out);
   case BY_LATIN_9: return from_latin(a, LATIN_9, bytes, utf8_out);
   case BY_GUESS: return lm_charset_guess(a, bytes, utf8_out);
-  case BY_UTF16: return through_iconv(a, utf16_order(&bytes), bytes, utf8_out);
+  case BY_UTF16: return by_name(a, kept, utf16_order(&bytes), bytes, utf8_out);
   default: break;
   }
-  if (found) return through_iconv(a, found->name, bytes, utf8_out);
+  if (found) return by_name(a, kept, found->name, bytes, utf8_out);
   iconv_name(charset, key, name);
-  return through_iconv(a, name, bytes, utf8_out);
+  return by_name(a, kept, name, bytes, utf8_out);
 }
 
 /* --- the other way ----------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /*
 ** charset.h: text in any charset to UTF-8 (RFC 2978 names, as mailers really use them).
 **
-** The charsets of nearly all mail (UTF-8, ASCII, Latin-1, Latin-9) are converted here; the others
+** The charsets of nearly all mail (UTF-8, ASCII, those of one octet a character) are converted here; the others
 ** through the C library's iconv. A name that lies is read as what the bytes are: "iso-8859-1" is
 ** windows-1252, "gb2312" is gb18030 (WHATWG Encoding §4.2 gives the same answers).
 ** The result is always valid UTF-8: what cannot be read becomes U+FFFD.
@@ -22,6 +22,22 @@ size_t lm_utf8_span(struct lm_str s);
 ** it lies in the arena. An unknown charset is guessed. False only when memory is short. */
 bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str bytes,
                         struct lm_str *utf8_out);
+
+/* Converters of the C library that are kept open: opening one costs more than most texts. All zero at
+** first. */
+enum { LM_CONVERTERS = 8, LM_CONVERTER_NAME = 64 };
+
+struct lm_converters {
+  void *cd[LM_CONVERTERS]; /* iconv_t */
+  char name[LM_CONVERTERS][LM_CONVERTER_NAME];
+  unsigned next;
+};
+
+void lm_converters_free(struct lm_converters *kept);
+
+/* lm_charset_to_utf8 with converters that are kept; NULL: none is. */
+bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct lm_str charset,
+                        struct lm_str bytes, struct lm_str *utf8_out);
 
 /* The same for text of which nobody says the charset: valid UTF-8 is kept, anything else is read
 ** as windows-1252. */

@@ -4,20 +4,19 @@
 #include "mime/header.h"
 
 #include "base/chars.h"
+#include "mime/scan.h"
 
 struct lm_header_walk lm_header_walk(struct lm_str message) {
-  return (struct lm_header_walk){message, 0, 0};
+  return (struct lm_header_walk){message, 0, 0, false};
 }
 
 /* Where the line at `at` ends, and to *next_out where the next begins. A bare CR ends a line here
 ** because it will when the message is sent (base/dot.h): no field hides behind one. */
 static size_t line_end(struct lm_str s, size_t at, size_t *next_out) {
-  size_t end = at;
-  while (end < s.n && s.p[end] != '\r' && s.p[end] != '\n') end++;
-  *next_out = end;
-  if (end < s.n && s.p[end] == '\r') ++*next_out;
-  if (*next_out < s.n && s.p[*next_out] == '\n') ++*next_out;
-  return end;
+  const char *stop = s.p + s.n;
+  const char *end = lm_scan_line_end(s.p + at, stop);
+  *next_out = (size_t)(lm_scan_next_line(end, stop) - s.p);
+  return (size_t)(end - s.p);
 }
 
 static bool is_folded(struct lm_str s, size_t at) {
@@ -42,13 +41,19 @@ static bool is_mbox_line(struct lm_str line) {
          (line.n >= 6 && lm_str_eq((struct lm_str){line.p, 6}, LM_STR(">From ")));
 }
 
-static void skip_mbox_line(struct lm_header_walk *w) {
+bool lm_header_mbox(struct lm_header_walk *w) {
   size_t next;
-  size_t end = line_end(w->text, 0, &next);
+  size_t end;
   struct lm_str name;
-  if (!is_mbox_line((struct lm_str){w->text.p, end}) || colon(w->text, 0, &name)) return;
+  if (w->begun) return false;
+  w->begun = true;
+  if (w->at >= w->text.n) return false;
+  end = line_end(w->text, w->at, &next);
+  if (!is_mbox_line((struct lm_str){w->text.p + w->at, end - w->at})) return false;
+  if (colon(w->text, w->at, &name)) return false;
   w->at = next;
   w->defects++;
+  return true;
 }
 
 /* The field with the colon at `at` to the end of its last line; takes the folds. */
@@ -77,7 +82,7 @@ bool lm_header_next(struct lm_header_walk *w, struct lm_header_field *out) {
   size_t end;
   size_t next;
   size_t at;
-  if (w->at == 0) skip_mbox_line(w);
+  lm_header_mbox(w);
   if (w->at >= w->text.n) return false;
   out->start = w->at;
   if ((at = colon(w->text, w->at, &out->name)) != 0) {

@@ -22,9 +22,13 @@ struct lm_header_walk {
   struct lm_str text;
   size_t at;      /* the next field; after the end: where the body begins */
   size_t defects; /* stray lines, a header without an empty line behind it */
+  bool begun;     /* no mbox line is looked for any more */
 };
 
 struct lm_header_walk lm_header_walk(struct lm_str message);
+
+/* Passes over an mbox line where the walk has not begun yet; true where there was one. */
+bool lm_header_mbox(struct lm_header_walk *w);
 
 /* The next field; false at the end of the header. */
 bool lm_header_next(struct lm_header_walk *w, struct lm_header_field *out);

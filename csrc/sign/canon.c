@@ -55,6 +55,32 @@ static bool is_plain(const struct lm_canon_body *b, char c) {
   return b->kind == LM_CANON_SIMPLE || (c != ' ' && c != '\t');
 }
 
+/* True where one of eight bytes is below `n`, which is at most 128. */
+static bool has_less(const char *p, unsigned n) {
+  const uint64_t ones = UINT64_MAX / 255;
+  uint64_t x;
+  memcpy(&x, p, sizeof x);
+  return ((x - ones * n) & ~x & (ones * 128)) != 0;
+}
+
+/* Behind the plain bytes from `p` on: whatever stands there is handed on as it is, so one space between
+** two words is plain too. */
+static const char *plain_end(const struct lm_canon_body *b, const char *p, const char *end) {
+  unsigned least = b->kind == LM_CANON_SIMPLE ? '\r' + 1 : ' ' + 1;
+  for (;;) {
+    while (end - p >= 8 && !has_less(p, least)) p += 8;
+    while (p != end && (unsigned char)*p >= least) p++;
+    if (p == end) return p;
+    if (*p == ' ' && end - p > 1 && (unsigned char)p[1] > ' ') {
+      p += 2;
+    } else if (is_plain(b, *p)) {
+      p++;
+    } else {
+      return p;
+    }
+  }
+}
+
 static void take_cr(struct lm_canon_body *b) {
   if (b->bare_cr == LM_CANON_CR_ENDS_LINE) {
     end_line(b);
@@ -96,7 +122,7 @@ bool lm_canon_body_add(struct lm_canon_body *b, struct lm_str piece) {
   const char *p = piece.p, *end = piece.n ? piece.p + piece.n : piece.p;
   while (p != end && !b->failed) {
     const char *from = p;
-    while (p != end && is_plain(b, *p)) p++;
+    if (is_plain(b, *p)) p = plain_end(b, p, end);
     if (p != from) {
       settle(b);
       put(b, from, (size_t)(p - from));

@@ -10,6 +10,7 @@ local Err = require "mail.err"
 local FIELDS = {
   cc = "any", bcc = "any", reply_to = "any", sender = "any", subject = "string?", date = "any", text = "any",
   html = "any", attachments = "table?", headers = "table?", in_reply_to = "any", references = "any", calendar = "any",
+  message_id = "string?", list = "table?", flowed = "boolean?", disposition_notification_to = "any",
 }
 
 local compose = { FIELDS = FIELDS }

@@ -60,6 +60,11 @@ function content.pull(source)
   return piece
 end
 
+--- The size of a message that was composed here, which it knows before it is read; nil of any other.
+function content.size(message)
+  return type(message) == "table" and message.is_composed and message:octets() or nil
+end
+
 local function failed(pump, source, why)
   if source.raised then
     if not pump.failure then pump:fail(pump:error("closed", "the message's source raised an error")) end
@@ -84,6 +89,7 @@ function content.open(pump, message, size, what, level)
     fn = message
   elseif (type(message) == "table" or type(message) == "userdata") and type(message.source) == "function" then
     fn = message:source()
+    size = size or content.size(message)
   else
     error(("%s: the message must be a string, an open file, a source function or a message, got %s")
       :format(what, io.type(message) or type(message)), level + 1)

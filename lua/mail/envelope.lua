@@ -27,20 +27,27 @@ end
 -- @treturn table `{from=, to=}`; the message without Bcc or nil; the new head; or nil, nil, nil, err
 function envelope.from_message(pump, options, message, source, head)
   local text = message
-  if source then
+  local composed = source and type(options.message) == "table" and options.message.is_composed
+  if source and not composed then
     local why
     text, why = whole_header(source, head)
     if not text then
       return nil, nil, nil, pump:error("io", "the message cannot be read: " .. tostring(why), { command = "MAIL" })
     end
   end
-  local found, why = core.envelope_of(text)
+  local found, why
+  if composed then
+    found = options.message:envelope() -- Bcc is in it, and stands nowhere in the text
+  else
+    found, why = core.envelope_of(text)
+  end
   if not found then return nil, nil, nil, pump:error("invalid", why, { command = "MAIL" }) end
   local result = { from = options.from or found.from, to = options.to or found.to }
   if not result.from or not result.to or #result.to == 0 then
     return nil, nil, nil, pump:error("invalid", not result.from and "the message names no sender"
       or "the message names no recipient", { command = "MAIL" })
   end
+  if composed then return result, nil, head end
   if not options.to then text = found.message end
   if source then
     source.first = text

@@ -4,7 +4,7 @@
 -- @module mail
 
 local modules = {
-  smtp = true, pop3 = true, imap = true, address = true, loop = true, pump = true, err = true,
+  smtp = true, pop3 = true, imap = true, address = true, message = true, loop = true, pump = true, err = true,
   resty = true, send = true, oauth2 = true, dns = true, discover = true, dkim = true, arc = true, spf = true,
   dmarc = true, authentication_results = true,
   maildir = true, mbox = true,

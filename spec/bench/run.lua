@@ -14,7 +14,7 @@ package.path = "./?.lua;" .. package.path
 local context = require "spec.bench.context"
 local shell = require "spec.bench.shell"
 
-local FILES = { "smtp", "pop3", "imap", "idle", "big", "loops", "scram" }
+local FILES = { "smtp", "pop3", "imap", "idle", "big", "loops", "scram", "codec", "message" }
 
 local function arguments()
   local options, names = { rounds = 3 }, {}

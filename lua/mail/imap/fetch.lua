@@ -195,9 +195,20 @@ local function is_repeated(state, message)
   return false
 end
 
+-- A message whose text was fetched whole can be parsed.
+local Fetched = {}
+Fetched.__index = Fetched
+
+-- The message, parsed (API §6); nil where its body was not asked for, or went into a sink.
+function Fetched:message()
+  local text = self.body and self.body[""]
+  return text and require "mail.message".parse(text) or nil
+end
+
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
   if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
+  if message.body then setmetatable(message, Fetched) end
   if state.sink then
     local ok, err = pour_whole(state, message, "body")
     if ok then ok, err = pour_whole(state, message, "binary") end

@@ -104,7 +104,7 @@ end
 
 -- What is no string: read when it is asked for.
 local function open_source(pump, message, options, what, level)
-  local size, nul = options.size, false
+  local size, nul = options.size or content.size(message), false
   if not size and io.type(message) == "file" and not options.binary then
     local why
     size, why = measure(message)

@@ -131,7 +131,7 @@ end
 -- --- verifying --------------------------------------------------------------------------------------
 
 --- The digest that a signature wants of the body; signatures that want the same share one.
--- @tparam table sig
+-- @tparam table sig from `read`
 -- @tparam table bodies array to be passed to the input, with the shared ones by their name
 function signature.want_body(sig, bodies)
   local name = sig.body_canon .. ":" .. (sig.length or "")
@@ -172,8 +172,8 @@ end
 -- @tparam table sig
 -- @tparam userdata head
 -- @tparam number index of the signature's field there
--- @param resolver as of `mail.dkim.verify`
--- @tparam table options as of `mail.dkim.verify`
+-- @tparam table resolver from `mail.sign.resolver`
+-- @tparam table options `minimum_bits`, `allow_length`
 -- @treturn string result; reason
 function signature.verify(sig, head, index, resolver, options)
   local public, why, result = check_key(sig, resolver, options)

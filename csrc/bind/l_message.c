@@ -1,0 +1,572 @@
+/*
+** l_message.c: class "mail.message.text": a message in memory and its parts; core.message_*.
+**
+** What lua/mail/message.lua stands on. The text is a Lua string (kept, not copied), a file, or pieces
+** that were put together; a part is an index from 1 on, the message itself is 1. Structure is read at
+** once, everything else when it is asked for.
+*/
+#include <string.h>
+
+#include "base/chars.h"
+#include "bind/message.h"
+#include "bind/open.h"
+#include "bind/push_mime.h"
+#include "mime/content.h"
+#include "mime/flowed.h"
+#include "mime/tnef.h"
+
+enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
+
+/* --- memory ----------------------------------------------------------------------------------------- */
+
+static int scratch_gc(lua_State *L) {
+  struct lm_scratch *s = lm_checkself(L);
+  lm_arena_free(&s->arena);
+  lm_buf_free(&s->buf);
+  lm_buf_free(&s->flowed);
+  lm_converters_free(&s->converters);
+  return 0;
+}
+
+static int message_gc(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  lm_tree_free(&m->tree);
+  lm_whole_free(&m->file);
+  lm_buf_free(&m->pieces);
+  m->ready = false;
+  return 0;
+}
+
+static void tidy(struct lm_scratch *s) {
+  lm_arena_reset(&s->arena);
+  if (s->buf.cap > BUF_KEPT) lm_buf_free(&s->buf);
+  if (s->flowed.cap > BUF_KEPT) lm_buf_free(&s->flowed);
+}
+
+struct lm_message *lm_checkmessage(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  if (!m->ready) luaL_error(L, "the message is not there yet");
+  tidy(m->scratch);
+  return m;
+}
+
+const struct lm_part *lm_checkpart(lua_State *L, const struct lm_message *m) {
+  lua_Integer i = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, i >= 1 && (size_t)i <= m->tree.count, 2, "no such part");
+  return &m->tree.parts[i - 1];
+}
+
+/* --- making ----------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  size_t offset;
+} limit_names[] = {{"depth", offsetof(struct lm_mime_limits, depth)},
+                   {"parts", offsetof(struct lm_mime_limits, parts)},
+                   {"header", offsetof(struct lm_mime_limits, header)},
+                   {"headers", offsetof(struct lm_mime_limits, headers)},
+                   {"parameters", offsetof(struct lm_mime_limits, parameters)}};
+
+static size_t *find_limit(struct lm_mime_limits *l, const char *name) {
+  size_t i;
+  for (i = 0; i < sizeof limit_names / sizeof *limit_names; i++) {
+    if (strcmp(limit_names[i].name, name) == 0)
+      return (size_t *)(void *)((char *)l + limit_names[i].offset);
+  }
+  return NULL;
+}
+
+/* The table of limits at `i`; nil: the defaults. */
+void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
+  *out = (struct lm_mime_limits)LM_MIME_LIMITS_DEFAULT;
+  if (lua_isnoneornil(L, i)) return;
+  luaL_checktype(L, i, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+    size_t *field = lua_type(L, -2) == LUA_TSTRING ? find_limit(out, lua_tostring(L, -2)) : NULL;
+    lua_Number n = lua_tonumber(L, -1);
+    luaL_argcheck(L, field != NULL, i, "unknown limit");
+    luaL_argcheck(L, lua_isnumber(L, -1) && n >= 1 && n <= 4294967294.0, i,
+                  "a limit must be a number of 1 or more");
+    *field = (size_t)n;
+  }
+}
+
+/* An empty message; upvalue 1 is its class, 2 the scratch memory. */
+static struct lm_message *fresh(lua_State *L) {
+  struct lm_message *m = lm_newobject(L, sizeof *m, lua_upvalueindex(1));
+  m->scratch = lua_touserdata(L, lua_upvalueindex(2));
+  return m;
+}
+
+static int read_tree(lua_State *L, struct lm_message *m, struct lm_str text) {
+  if (!lm_tree_read(&m->tree, text, &m->limits)) return lm_no_memory(L);
+  m->ready = true;
+  return 1;
+}
+
+/* message_parse(text, limits or nil) -> message */
+static int message_parse(lua_State *L) {
+  struct lm_str text = lm_checkstr(L, 1);
+  struct lm_mime_limits limits;
+  struct lm_message *m;
+  lm_checkmimelimits(L, 2, &limits);
+  m = fresh(L);
+  m->limits = limits;
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  lua_setuservalue(L, -2);
+  return read_tree(L, m, text);
+}
+
+/* message_file(path, limits or nil) -> message; or nil, why */
+static int message_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct lm_mime_limits limits;
+  struct lm_message *m;
+  lm_checkmimelimits(L, 2, &limits);
+  m = fresh(L);
+  m->limits = limits;
+  if (lm_whole_read(&m->file, path)) return read_tree(L, m, m->file.text);
+  lua_pushnil(L);
+  lua_pushstring(L, strerror(m->file.error));
+  return 2;
+}
+
+/* message_new(limits or nil) -> an empty message, for put() and finish() */
+static int message_new(lua_State *L) {
+  struct lm_mime_limits limits;
+  lm_checkmimelimits(L, 1, &limits);
+  fresh(L)->limits = limits;
+  return 1;
+}
+
+/* put(text): more of the message */
+static int put(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  struct lm_str text = lm_checkstr(L, 2);
+  luaL_argcheck(L, !m->ready, 1, "the message is whole");
+  if (!lm_buf_put(&m->pieces, text.p, text.n)) return lm_no_memory(L);
+  return 0;
+}
+
+/* finish() -> the message: it is whole now */
+static int finish(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  lua_settop(L, 1);
+  return m->ready ? 1 : read_tree(L, m, lm_buf_str(&m->pieces));
+}
+
+/* --- structure -------------------------------------------------------------------------------------- */
+
+static int push_index(lua_State *L, uint32_t index) {
+  lua_pushinteger(L, (lua_Integer)index + 1);
+  return 1;
+}
+
+/* children(i) -> array of indices; nil where the part holds none */
+static int children(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  uint32_t at = lm_checkpart(L, m)->first;
+  int n = 0;
+  if (at == LM_NO_PART) return 0;
+  lua_newtable(L);
+  for (; at != LM_NO_PART; at = m->tree.parts[at].next) {
+    push_index(L, at);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* True for a part that holds others in a form that has to be decoded first. */
+static bool is_wrapped(const struct lm_part *part) {
+  struct lm_media media;
+  if (part->first != LM_NO_PART || part->transfer == LM_TRANSFER_IDENTITY) return false;
+  if (part->shape == LM_MIME_MULTIPART) return true;
+  lm_tree_media(part, &media);
+  return lm_media_is(&media, "message", "rfc822") || lm_media_is(&media, "message", "global") ||
+         lm_media_is(&media, "message", "news");
+}
+
+/* wrapped(i) -> whether the part holds others that no index names: what its body says, decoded, has to
+** be parsed */
+static int wrapped(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  lua_pushboolean(L, is_wrapped(lm_checkpart(L, m)));
+  return 1;
+}
+
+/* leaves(i) -> array of indices of all parts in part `i`, itself included, that hold no others; whether
+** one of them is wrapped */
+static int leaves(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  const struct lm_part *end = lm_tree_behind(&m->tree, part);
+  bool any = false;
+  int n = 0;
+  lua_newtable(L);
+  for (; part < end; part++) {
+    if (part->first != LM_NO_PART) continue;
+    any = any || is_wrapped(part);
+    push_index(L, (uint32_t)(part - m->tree.parts));
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_pushboolean(L, any);
+  return 2;
+}
+
+static int parent(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  uint32_t at = lm_checkpart(L, m)->parent;
+  return at == LM_NO_PART ? 0 : push_index(L, at);
+}
+
+static const char *const shapes[] = {"leaf", "multipart", "message"};
+static const char *const transfers[] = {"identity", "base64", "quoted-printable", "uuencode"};
+
+/* shape(i) -> "leaf", "multipart" or "message" */
+static int shape(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  lua_pushstring(L, shapes[lm_checkpart(L, m)->shape]);
+  return 1;
+}
+
+/* transfer(i) -> "identity" (7bit, 8bit, binary, unknown), "base64", "quoted-printable", "uuencode" */
+static int transfer(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  lua_pushstring(L, transfers[lm_checkpart(L, m)->transfer]);
+  return 1;
+}
+
+/* type(i) -> "text/plain": always a type, the default of its place where none is given */
+static int type(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  struct lm_media media;
+  char *p;
+  size_t i, n;
+  lm_tree_media(lm_checkpart(L, m), &media);
+  n = media.type.n + 1 + media.subtype.n;
+  if ((p = lm_arena_alloc(&m->scratch->arena, n)) == NULL) return lm_no_memory(L);
+  for (i = 0; i < media.type.n; i++) p[i] = lm_lower(media.type.p[i]);
+  p[i++] = '/';
+  for (; i < n; i++) p[i] = lm_lower(media.subtype.p[i - media.type.n - 1]);
+  lua_pushlstring(L, p, n);
+  return 1;
+}
+
+static void read_params(lua_State *L, struct lm_message *m, struct lm_str raw,
+                        struct lm_params *out) {
+  if (!lm_params_read(&m->scratch->arena, raw, m->limits.parameters, out)) lm_no_memory(L);
+}
+
+/* parameters(i) -> {charset=, ...}, empty where there are none */
+static int parameters(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  struct lm_params params;
+  read_params(L, m, lm_checkpart(L, m)->type, &params);
+  lm_push_params(L, &params);
+  return 1;
+}
+
+/* token of a Content-Disposition: what follows it besides parameters is a comment or rubbish. */
+static struct lm_str first_token(struct lm_str s) {
+  size_t n = 0;
+  while (n < s.n && lm_is(s.p[n], LM_MIME_TOKEN)) n++;
+  return (struct lm_str){s.p, n};
+}
+
+/* disposition(i) -> "attachment", {filename=, ...}; nil where the field is missing */
+static int disposition(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_params params;
+  struct lm_str word;
+  if (part->disposition.p == NULL) return 0;
+  read_params(L, m, part->disposition, &params);
+  word = first_token(params.main);
+  lm_push_lower(L, word.n ? word : LM_STR("attachment"));
+  lm_push_params(L, &params);
+  return 2;
+}
+
+/* filename(i) -> what the part is called, as the sender wrote it: no safe name for a file; nil */
+static int filename(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_params params;
+  struct lm_str name = LM_NOSTR;
+  if (part->disposition.p) {
+    read_params(L, m, part->disposition, &params);
+    name = lm_params_get(&params, LM_STR("filename"));
+    if (name.n == 0) name = lm_params_get(&params, LM_STR("name"));
+  }
+  if (name.n == 0 && part->type.p) {
+    read_params(L, m, part->type, &params);
+    name = lm_params_get(&params, LM_STR("name"));
+    if (name.n == 0) name = lm_params_get(&params, LM_STR("filename"));
+  }
+  if (name.n == 0) return 0;
+  lm_pushstr(L, name);
+  return 1;
+}
+
+/* --- content ---------------------------------------------------------------------------------------- */
+
+static struct lm_str content_of(const struct lm_message *m, const struct lm_part *part) {
+  return lm_message_sub(m, part->body, part->end);
+}
+
+/* The octets of a part without transfer encoding; what holds other parts is as it stands. */
+static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
+                             size_t *defects_out) {
+  struct lm_str out;
+  struct lm_str raw = content_of(m, part);
+  *defects_out = 0;
+  if (part->first != LM_NO_PART) return raw;
+  if (!lm_content_decode(part->transfer, raw, &m->scratch->buf, &out, defects_out)) lm_no_memory(L);
+  return out;
+}
+
+/* body(i) -> octets */
+static int body(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  size_t defects;
+  lm_pushstr(L, decoded(L, m, lm_checkpart(L, m), &defects));
+  return 1;
+}
+
+/* size(i) -> how many octets body(i) gives */
+static int size(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  size_t defects;
+  lm_push_u64(L, decoded(L, m, lm_checkpart(L, m), &defects).n);
+  return 1;
+}
+
+/* Puts flowed lines together (RFC 3676 §4); the result ends lines in LF. */
+static struct lm_str unflowed(lua_State *L, struct lm_message *m, const struct lm_params *params,
+                              struct lm_str utf8) {
+  struct lm_buf *b = &m->scratch->flowed;
+  if (!lm_str_ieq(lm_params_get(params, LM_STR("format")), LM_STR("flowed"))) return utf8;
+  lm_buf_clear(b);
+  if (!lm_flowed_read(utf8, LM_IS(lm_params_get(params, LM_STR("delsp")), "yes"), b))
+    lm_no_memory(L);
+  return lm_buf_str(b);
+}
+
+/* On the top of the stack, with lines that end in LF. */
+static int push_lines(lua_State *L, struct lm_message *m, struct lm_str utf8) {
+  char *p;
+  if (utf8.n == 0 || memchr(utf8.p, '\r', utf8.n) == NULL) {
+    lm_pushstr(L, utf8);
+    return 1;
+  }
+  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n)) == NULL) return lm_no_memory(L);
+  lua_pushlstring(L, p, lm_content_lines(utf8, p));
+  return 1;
+}
+
+/* text(i) -> the content as UTF-8 text, lines end in LF */
+static int text(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_params params;
+  struct lm_media media;
+  struct lm_text_kind kind;
+  struct lm_str utf8;
+  size_t defects;
+  read_params(L, m, part->type, &params);
+  lm_tree_media(part, &media);
+  kind.charset = lm_params_get(&params, LM_STR("charset"));
+  kind.html = lm_media_is(&media, "text", "html");
+  kind.kept = &m->scratch->converters;
+  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
+    return lm_no_memory(L);
+  if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
+  return push_lines(L, m, utf8);
+}
+
+/* raw(i) -> header and content as they stand; raw_body(i) -> the content; raw_head(i) -> the header, with
+** the empty line behind it */
+static int raw(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  lm_pushstr(L, lm_message_sub(m, part->start, part->end));
+  return 1;
+}
+
+static int raw_body(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  lm_pushstr(L, content_of(m, lm_checkpart(L, m)));
+  return 1;
+}
+
+static int raw_head(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  lm_pushstr(L, lm_message_sub(m, part->start, part->body));
+  return 1;
+}
+
+/* preamble(i), epilogue(i) -> octets of a multipart before its first part and behind its last one */
+static int preamble(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  lm_pushstr(L, lm_message_sub(m, part->body, part->preamble));
+  return 1;
+}
+
+static int epilogue(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  lm_pushstr(L, lm_message_sub(m, part->epilogue, part->end));
+  return 1;
+}
+
+static size_t checkoffset(lua_State *L, int i, size_t most) {
+  lua_Number n = luaL_checknumber(L, i);
+  luaL_argcheck(L, n >= 0, i, "an offset expected");
+  return n > (lua_Number)most ? most : (size_t)n;
+}
+
+/* sub(from, n) -> up to n octets of the text behind octet `from`; nil at its end */
+static int sub(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  size_t whole = m->tree.text.n;
+  size_t from = checkoffset(L, 2, whole);
+  size_t n = checkoffset(L, 3, whole - from);
+  if (from == whole) return 0;
+  lm_pushstr(L, lm_message_sub(m, from, from + n));
+  return 1;
+}
+
+/* span(i) -> where the part stands: of its header, its content, its end, each counted from 0 */
+static int span(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  lm_push_u64(L, part->start);
+  lm_push_u64(L, part->body);
+  lm_push_u64(L, part->end);
+  return 3;
+}
+
+/* count() -> parts in all, octets in all */
+static int count(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  lm_push_u64(L, m->tree.count);
+  lm_push_u64(L, m->tree.text.n);
+  return 2;
+}
+
+/* --- winmail.dat ------------------------------------------------------------------------------------ */
+
+static void set_text(lua_State *L, const char *field, struct lm_str s) {
+  if (s.n == 0) return;
+  lm_pushstr(L, s);
+  lua_setfield(L, -2, field);
+}
+
+/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
+static int tnef(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  const struct lm_tnef_file *f;
+  struct lm_tnef t;
+  size_t defects;
+  struct lm_str bytes = decoded(L, m, part, &defects);
+  int n = 0;
+  if (!lm_tnef_is(bytes)) return 0;
+  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
+  lua_newtable(L);
+  set_text(L, "subject", t.subject);
+  set_text(L, "body", t.body);
+  set_text(L, "html", t.html);
+  lua_pushboolean(L, t.broken);
+  lua_setfield(L, -2, "broken");
+  for (f = t.first; f; f = f->next) {
+    lua_createtable(L, 0, 4);
+    set_text(L, "name", f->name);
+    set_text(L, "type", f->type);
+    set_text(L, "cid", f->cid);
+    lm_pushstr(L, f->data);
+    lua_setfield(L, -2, "data");
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* --- files ------------------------------------------------------------------------------------------ */
+
+/* is_folder(path) */
+static int is_folder(lua_State *L) {
+  lua_pushboolean(L, lm_whole_is_folder(luaL_checkstring(L, 1)));
+  return 1;
+}
+
+/* write_file(path, text, replace) -> true; or nil, why, whether a file of that name is there */
+static int write_file(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct lm_str content = lm_checkstr(L, 2);
+  int error = lm_whole_write(path, content, lua_toboolean(L, 3) ? LM_WHOLE_REPLACE : LM_WHOLE_NEW);
+  if (error == 0) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, strerror(error));
+  lua_pushboolean(L, lm_whole_exists_error(error));
+  return 3;
+}
+
+/* --- opening ---------------------------------------------------------------------------------------- */
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
+static const luaL_Reg message_meta[] = {{"__gc", message_gc}, {NULL, NULL}};
+
+static const luaL_Reg message_methods[] = {{"put", put},
+                                           {"finish", finish},
+                                           {"children", children},
+                                           {"parent", parent},
+                                           {"wrapped", wrapped},
+                                           {"leaves", leaves},
+                                           {"shape", shape},
+                                           {"transfer", transfer},
+                                           {"type", type},
+                                           {"parameters", parameters},
+                                           {"disposition", disposition},
+                                           {"filename", filename},
+                                           {"body", body},
+                                           {"size", size},
+                                           {"text", text},
+                                           {"raw", raw},
+                                           {"raw_body", raw_body},
+                                           {"raw_head", raw_head},
+                                           {"preamble", preamble},
+                                           {"epilogue", epilogue},
+                                           {"sub", sub},
+                                           {"span", span},
+                                           {"check", lm_message_check},
+                                           {"tnef", tnef},
+                                           {"count", count},
+
+                                           {NULL, NULL}};
+
+static const luaL_Reg makers[] = {{"message_parse", message_parse},
+                                  {"message_file", message_file},
+                                  {"message_new", message_new},
+                                  {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"is_folder", is_folder}, {"write_file", write_file}, {NULL, NULL}};
+
+void lm_open_message(lua_State *L) {
+  lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
+  lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
+  lm_addmethods(L, "message_class", lm_field_methods);
+  luaL_setfuncs(L, functions, 0);
+  lua_getfield(L, -1, "message_class");
+  lua_getfield(L, -2, "message_scratch_class");
+  lm_newobject(L, sizeof(struct lm_scratch), -1);
+  lua_remove(L, -2);
+  luaL_setfuncs(L, makers, 2);
+}

@@ -1,0 +1,51 @@
+/*
+** message.h: a message in memory as the files of the binding share it: l_message.c (structure, content)
+** and l_fields.c (header fields).
+*/
+#ifndef LM_BIND_MESSAGE_H
+#define LM_BIND_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "bind/bind.h"
+#include "mime/charset.h"
+#include "mime/tree.h"
+#include "os/whole.h"
+
+/* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
+struct lm_scratch {
+  struct lm_arena arena;
+  struct lm_buf buf;
+  struct lm_buf flowed;
+  struct lm_converters converters;
+};
+
+struct lm_message {
+  struct lm_tree tree;
+  struct lm_mime_limits limits;
+  struct lm_whole file; /* where the text lies, or ... */
+  struct lm_buf pieces; /* ... here, or in a string that the user value keeps */
+  struct lm_scratch *scratch;
+  bool ready; /* the tree was read */
+};
+
+/* Argument 1 as a message that was read; its scratch memory is empty. */
+struct lm_message *lm_checkmessage(lua_State *L);
+
+/* Argument 2, an index from 1 on, as a part of it. */
+const struct lm_part *lm_checkpart(lua_State *L, const struct lm_message *m);
+
+static inline struct lm_str lm_message_sub(const struct lm_message *m, size_t from, size_t to) {
+  return (struct lm_str){m->tree.text.p + from, to - from};
+}
+
+/* A table of limits at `i` (nil: the defaults); an unknown name is an argument error. */
+void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out);
+
+/* Methods over header fields. */
+extern const luaL_Reg lm_field_methods[];
+
+/* check() -> array of {what=, offset= from 1 on, field=} of all that is wrong, how many there were */
+int lm_message_check(lua_State *L);
+
+#endif

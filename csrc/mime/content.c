@@ -1,0 +1,102 @@
+/*
+** content.c: what the content of one part means.
+*/
+#include "mime/content.h"
+
+#include <string.h>
+
+#include "base/chars.h"
+
+enum { META_WINDOW = 1024, CHARSET_NAME = 40 };
+
+/* Lists put a footer behind base64 without a thought: where padding ends a line, and the next line with
+** anything in it is none of base64, the content ends there. */
+static struct lm_str without_footer(struct lm_str raw) {
+  const char *end = raw.p + raw.n;
+  const char *p = raw.n ? memchr(raw.p, '=', raw.n) : NULL;
+  const char *stop;
+  if (p == NULL) return raw;
+  while (p < end && *p == '=') p++;
+  stop = p;
+  while (p < end && (lm_is(*p, LM_SPACE) || *p == '\r' || *p == '\n')) p++;
+  if (p == stop || p == end) return raw;
+  while (p < end && (lm_is(*p, LM_B64) || *p == '=')) p++;
+  if (p == end || *p == '\r' || *p == '\n') return raw;
+  return (struct lm_str){raw.p, (size_t)(stop - raw.p)};
+}
+
+bool lm_content_decode(enum lm_transfer how, struct lm_str raw, struct lm_buf *room,
+                       struct lm_str *out, size_t *defects_out) {
+  struct lm_decoder d;
+  size_t whole = raw.n;
+  *out = raw;
+  *defects_out = 0;
+  if (how == LM_TRANSFER_IDENTITY) return true;
+  if (how == LM_TRANSFER_BASE64) raw = without_footer(raw);
+  lm_buf_clear(room);
+  lm_decoder_init(&d, how);
+  if (!lm_decoder_put(&d, room, raw) || !lm_decoder_end(&d, room)) return false;
+  *out = lm_buf_str(room);
+  *defects_out = d.defects + (whole - raw.n);
+  return true;
+}
+
+/* --- charsets ------------------------------------------------------------------------------------- */
+
+static bool is_name(char c) {
+  return lm_is(c, LM_ALPHA | LM_DIGIT) || c == '-' || c == '_' || c == ':' || c == '.';
+}
+
+/* <meta charset=...> or <meta http-equiv=... content="text/html; charset=...">, where it must stand:
+** within the first 1,024 octets (HTML §4.2.5.4). */
+static struct lm_str meta_charset(struct lm_str html) {
+  const char *p = html.p;
+  const char *end = html.p + (html.n < META_WINDOW ? html.n : META_WINDOW);
+  for (; p + 8 < end; p++) {
+    struct lm_str name;
+    if (lm_lower(*p) != 'c' ||
+        !lm_str_istarts((struct lm_str){p, (size_t)(end - p)}, LM_STR("charset")))
+      continue;
+    p += 7;
+    while (p < end && (lm_is(*p, LM_SPACE) || *p == '=' || *p == '"' || *p == '\'')) p++;
+    name = (struct lm_str){p, 0};
+    while (p < end && is_name(*p) && name.n < CHARSET_NAME) p++, name.n++;
+    return name.n ? name : LM_NOSTR;
+  }
+  return LM_NOSTR;
+}
+
+bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes,
+                     struct lm_str *utf8_out) {
+  struct lm_str charset = kind->charset;
+  static const char mark[] = "\xEF\xBB\xBF";
+  bool ok;
+  if (bytes.n >= 3 && memcmp(bytes.p, mark, 3) == 0) charset = LM_STR("utf-8");
+  if (charset.n == 0 && kind->html) charset = meta_charset(bytes);
+  if (kind->html && lm_str_istarts(charset, LM_STR("utf-16")) && lm_str_is_ascii(bytes))
+    charset = LM_NOSTR; /* a page that was converted and not told so */
+  ok = charset.n ? lm_charset_convert(a, kind->kept, charset, bytes, utf8_out)
+                 : lm_charset_guess(a, bytes, utf8_out);
+  if (ok && utf8_out->n >= 3 && memcmp(utf8_out->p, mark, 3) == 0)
+    *utf8_out = (struct lm_str){utf8_out->p + 3, utf8_out->n - 3};
+  return ok;
+}
+
+/* --- lines ---------------------------------------------------------------------------------------- */
+
+size_t lm_content_lines(struct lm_str s, char *out) {
+  const char *p = s.p;
+  const char *end = s.p + s.n;
+  char *o = out;
+  while (p < end) {
+    const char *cr = memchr(p, '\r', (size_t)(end - p));
+    size_t n = (size_t)((cr ? cr : end) - p);
+    memcpy(o, p, n);
+    o += n;
+    if (cr == NULL) break;
+    *o++ = '\n';
+    p = cr + 1;
+    if (p < end && *p == '\n') p++;
+  }
+  return (size_t)(o - out);
+}

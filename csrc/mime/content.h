@@ -1,0 +1,33 @@
+/*
+** content.h: what the content of one part means: its octets without their transfer encoding, and text
+** as UTF-8 with lines that end in LF.
+*/
+#ifndef LM_MIME_CONTENT_H
+#define LM_MIME_CONTENT_H
+
+#include "base/arena.h"
+#include "mime/charset.h"
+#include "mime/transfer.h"
+
+/* The octets that `raw` stands for: `raw` itself where it is not encoded, else in `room`, which is
+** emptied first. What broke the encoding's rules is counted. False when memory is short. */
+bool lm_content_decode(enum lm_transfer how, struct lm_str raw, struct lm_buf *room,
+                       struct lm_str *out, size_t *defects_out);
+
+struct lm_text_kind {
+  struct lm_str charset;
+  bool html;
+  struct lm_converters *kept; /* may be NULL */
+};
+
+/* `bytes` of a text part as UTF-8. Without a charset HTML is asked for its own (<meta charset=...>),
+** else it is guessed. A byte order mark is dropped. The result is `bytes` or lies in the arena. False
+** only when memory is short. */
+bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes,
+                     struct lm_str *utf8_out);
+
+/* Copies `s` with LF in place of CRLF and CR; `out` has room for s.n octets. Returns how many were
+** written. */
+size_t lm_content_lines(struct lm_str s, char *out);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+** whole.c: whole files.
+*/
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE 1 /* O_NOFOLLOW, O_CLOEXEC */
+#endif
+
+#include "os/whole.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE = 65536 };
+
+static bool map(struct lm_whole *f, int fd, size_t size) {
+  void *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (p == MAP_FAILED) return false;
+  f->text = (struct lm_str){p, size};
+  f->mapped = true;
+  return true;
+}
+
+/* Reads to the end: the size is a hint only, for pipes have none. */
+static bool read_all(struct lm_whole *f, int fd, size_t hint) {
+  size_t room = hint + 1;
+  size_t n = 0;
+  char *p = malloc(room);
+  while (p) {
+    ssize_t got = read(fd, p + n, room - n);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    n += (size_t)got;
+    if (got == 0) {
+      f->text = (struct lm_str){p, n};
+      return true;
+    }
+    if (n == room) {
+      char *more = room > SIZE_MAX / 4 ? NULL : realloc(p, room * 2 + PIECE);
+      if (more == NULL) break;
+      room = room * 2 + PIECE;
+      p = more;
+    }
+  }
+  free(p);
+  return false;
+}
+
+static bool take(struct lm_whole *f, int fd) {
+  struct stat st;
+  size_t size;
+  if (fstat(fd, &st) != 0) return false;
+  if (S_ISDIR(st.st_mode)) {
+    errno = EISDIR;
+    return false;
+  }
+  size = st.st_size > 0 ? (size_t)st.st_size : 0;
+  if (S_ISREG(st.st_mode) && size >= LM_WHOLE_MAP && map(f, fd, size)) return true;
+  errno = ENOMEM;
+  return read_all(f, fd, size);
+}
+
+bool lm_whole_read(struct lm_whole *f, const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  bool ok;
+  *f = (struct lm_whole){{NULL, 0}, false, 0};
+  ok = fd >= 0 && take(f, fd);
+  if (!ok) f->error = errno;
+  if (fd >= 0) close(fd);
+  return ok;
+}
+
+void lm_whole_free(struct lm_whole *f) {
+  void *p = (void *)(uintptr_t)f->text.p;
+  if (f->mapped)
+    munmap(p, f->text.n);
+  else
+    free(p);
+  *f = (struct lm_whole){{NULL, 0}, false, 0};
+}
+
+bool lm_whole_is_folder(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool lm_whole_exists_error(int error) {
+  return error == EEXIST;
+}
+
+static int write_all(int fd, struct lm_str text) {
+  while (text.n) {
+    ssize_t n = write(fd, text.p, text.n);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    text = (struct lm_str){text.p + n, text.n - (size_t)n};
+  }
+  return 0;
+}
+
+int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
+  int how = mode == LM_WHOLE_NEW ? O_EXCL : O_TRUNC;
+  int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0666);
+  int error;
+  if (fd < 0) return errno;
+  error = write_all(fd, text);
+  if (close(fd) != 0 && error == 0) error = errno;
+  if (error) unlink(path);
+  return error;
+}

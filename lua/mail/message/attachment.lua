@@ -1,0 +1,184 @@
+--- Attachments of a message, and names under which they may be saved.
+--
+-- A name from a message is the sender's: `safe_name` makes one that stays in its folder on every system, is no
+-- hidden file, and shows no other ending than it has. Files are made anew, never overwritten unless asked, and
+-- never through a symbolic link.
+-- @module mail.message.attachment
+
+local core = require "mail.core"
+local Err = require "mail.err"
+local part = require "mail.message.part"
+local text = require "mail.message.text"
+local want = require "mail.want"
+
+local attachment = {}
+
+local NAME_MAX = 200 -- octets: room for a number and for what file systems add
+
+-- Names that Windows takes for devices, whatever their ending.
+local DEVICES = { con = true, prn = true, aux = true, nul = true }
+for i = 0, 9 do DEVICES["com" .. i], DEVICES["lpt" .. i] = true, true end
+
+-- Cuts to `n` octets without cutting a character.
+local function cut(s, n)
+  if #s <= n then return s end
+  while n > 0 and s:byte(n + 1) >= 0x80 and s:byte(n + 1) < 0xC0 do n = n - 1 end
+  return s:sub(1, n)
+end
+
+--- A file name that cannot leave its folder: what stands behind the last slash or backslash, without control
+-- characters, marks that turn the direction of writing, and characters that a system forbids.
+-- @tparam ?string name as the sender wrote it
+-- @tparam[opt="attachment"] string default the name where nothing is left
+-- @treturn string
+function attachment.safe_name(name, default)
+  local base = (name or ""):match("[^/\\]*$")
+  base = base:gsub("%c", ""):gsub("\226\128[\142\143\168-\174]", ""):gsub("\226\129[\166-\169]", "")
+  base = base:gsub('[<>:"|?*%z]', "_"):gsub("^%s+", ""):gsub("[%s.]+$", "")
+  if base:sub(1, 1) == "." then base = "_" .. base:sub(2) end
+  if base == "" then return default or "attachment" end
+  if DEVICES[(base:match("^[^.]*"):gsub("%s+$", "")):lower()] then base = "_" .. base end
+  local stem, ending = base:match("^(.*)(%.[^.]*)$")
+  if not stem or #ending > 20 then stem, ending = base, "" end
+  return cut(stem, NAME_MAX - #ending) .. ending
+end
+
+-- --- saving ---------------------------------------------------------------------------------------
+
+local function io_error(path, why)
+  return Err.nil_new { kind = "io", message = ("%s: %s"):format(path, why) }
+end
+
+-- In a folder: "name.ext", or "name (1).ext" where that is taken.
+local function save_in(folder, name, data)
+  local stem, ending = name:match("^(.+)(%.[^.]*)$")
+  if not stem then stem, ending = name, "" end
+  local path
+  for i = 0, 9999 do
+    path = ("%s/%s%s%s"):format(folder:gsub("(.)/+$", "%1"), stem, i > 0 and (" (%d)"):format(i) or "", ending)
+    local ok, why, taken = core.write_file(path, data)
+    if ok then return path end
+    if not taken then return io_error(path, why) end
+  end
+  return io_error(path, "too many files of that name")
+end
+
+local SAVE = { overwrite = "boolean?" }
+
+local function save(self, where, options)
+  if type(where) ~= "string" or where == "" then error("attachment.save: a folder or a path expected", 3) end
+  if where:find("%z") then error("attachment.save: a path cannot hold a NUL", 3) end
+  options = want(options or {}, SAVE, "attachment.save", 2)
+  local data = self.data()
+  if core.is_folder(where) then
+    if not options.overwrite then return save_in(where, self.filename or self.default_name, data) end
+    where = where:gsub("(.)/+$", "%1") .. "/" .. (self.filename or self.default_name)
+  end
+  local ok, why = core.write_file(where, data, options.overwrite)
+  if ok then return where end
+  return io_error(where, why)
+end
+
+-- --- the object -----------------------------------------------------------------------------------
+
+local ENDINGS = { ["message/rfc822"] = "message.eml", ["text/calendar"] = "invite.ics", ["text/html"] = "text.html" }
+
+local class = { __name = "mail.attachment" }
+
+-- The size is found by decoding, so only when it is asked for.
+function class.__index(self, name)
+  if name ~= "size" then return nil end
+  local size = self.part and self.part.size or #self.data()
+  rawset(self, "size", size)
+  return size
+end
+
+--- An attachment: `filename` (safe; nil where the sender gave none), `original_filename` (as it was given),
+-- `type`, `size` (octets), `cid`, `disposition`, `part` (nil where it was unpacked), `data()` → octets,
+-- `save(folder_or_path, {overwrite=})` → the path of the file; or nil, err (kind "io": a file of that path is
+-- there, …). Both may be called with a dot or a colon.
+-- @tparam table fields
+-- @tparam function data → octets
+-- @treturn table
+function attachment.new(fields, data)
+  local self = setmetatable(fields, class)
+  self.default_name = ENDINGS[self.type] or "attachment"
+  local given = self.original_filename
+  self.filename = given and attachment.safe_name(given, self.default_name) or nil
+  function self.data() return data() end
+  function self.save(a, b, c)
+    if a == self then return save(self, b, c) end
+    return save(self, a, b)
+  end
+  return self
+end
+
+local function of_part(p)
+  return attachment.new({
+    original_filename = p.filename, type = p.type, cid = p.cid, disposition = p.disposition, part = p,
+  }, function() return p:body() end)
+end
+
+-- --- winmail.dat -----------------------------------------------------------------------------------
+
+--- What a winmail.dat holds (TNEF).
+-- @treturn table `{ attachments= , subject=, text=, html=, broken= (true where it breaks off) }`; nil where the
+--   part is no TNEF
+function part.methods:tnef()
+  local found = self._text:tnef(self._at)
+  if not found then return nil end
+  local list = {}
+  for i, file in ipairs(found) do
+    local is_tnef = file.data:sub(1, 4) == "\120\159\062\034"
+    list[i] = attachment.new({
+      original_filename = file.name, cid = file.cid, disposition = file.cid and "inline" or "attachment",
+      type = (file.type or is_tnef and "application/ms-tnef" or "application/octet-stream"):lower(),
+    }, function() return file.data end)
+  end
+  return { attachments = list, subject = found.subject, text = found.body, html = found.html, broken = found.broken }
+end
+
+-- --- which parts ----------------------------------------------------------------------------------
+
+-- What reports say in the language of programs: `delivery_status` and its kin read it.
+local REPORTS = {
+  ["message/delivery-status"] = true, ["message/global-delivery-status"] = true,
+  ["message/disposition-notification"] = true, ["message/global-disposition-notification"] = true,
+  ["message/feedback-report"] = true,
+}
+
+local function add_leaf(list, p)
+  if p.type == "application/ms-tnef" or (p.filename or ""):lower() == "winmail.dat" then
+    local inside = p:tnef()
+    if inside and #inside.attachments > 0 then
+      for _, one in ipairs(inside.attachments) do list[#list + 1] = one end
+      return
+    end
+  end
+  if p.disposition ~= "attachment" and (text.is_shown(p) or (REPORTS[p.type] and not p.filename)) then return end
+  list[#list + 1] = of_part(p)
+end
+
+--- The attachments: files and images, inline ones too (they have a `cid`), and messages, which are not looked
+-- into. Winmail.dat (TNEF) is unpacked.
+-- @treturn table array of attachments, in order; see `attachment.new`
+function part.methods:attachments()
+  local list, stack, n = {}, { self }, 1
+  while n > 0 do
+    local p = stack[n]
+    stack[n], n = nil, n - 1
+    local inside = p.parts
+    local is_message = inside and p.type:match("^message/")
+    if inside and (not is_message or p == self) then
+      for i = #inside, 1, -1 do
+        n = n + 1
+        stack[n] = inside[i]
+      end
+    elseif p._text:shape(p._at) ~= "multipart" then
+      add_leaf(list, p)
+    end
+  end
+  return list
+end
+
+return attachment

@@ -1,0 +1,519 @@
+-- Messages as a user of mail.message reads them: each file of spec/data/mime, and what an attacker sends.
+
+local mail = require "mail"
+local Err = require "mail.err"
+local expected = dofile "spec/data/mime/expected.lua"
+
+local function path_of(name) return "spec/data/mime/" .. name .. ".eml" end
+
+local function slurp(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function eml(name) return mail.message.parse(slurp(path_of(name))) end
+
+local function lines(list) return table.concat(list, "\r\n") end
+
+-- --- as text, to compare ----------------------------------------------------------------------------
+
+local function tree(p)
+  if not p.parts then return p.type end
+  local inside = {}
+  for i, child in ipairs(p.parts) do inside[i] = tree(child) end
+  return ("%s(%s)"):format(p.type, table.concat(inside, ", "))
+end
+
+local function people(list)
+  if not list then return nil end
+  local out = {}
+  for i, a in ipairs(list) do
+    out[i] = a.group and ("%s:[%s]"):format(a.group, people(a.members))
+      or ("%s<%s>"):format(a.name and a.name .. " " or "", a.address or "?")
+  end
+  return table.concat(out, ", ")
+end
+
+local function files(msg)
+  local out = {}
+  for i, a in ipairs(msg:attachments()) do
+    out[i] = ("%s|%s|%d%s"):format(a.filename or "-", a.type, a.size, a.cid and "|" .. a.cid or "")
+  end
+  return out[1] and table.concat(out, " ")
+end
+
+local function defects(msg)
+  local out = {}
+  for i, d in ipairs(msg.defects) do out[i] = d.what .. "@" .. d.offset end
+  return out[1] and table.concat(out, "; ")
+end
+
+local function short(text) return text and #text > 200 and #text .. " octets" or text end
+
+local function shown(msg)
+  return {
+    subject = short(msg.subject), from = people(msg.from), to = people(msg.to), date = msg.date, id = msg.message_id,
+    refs = msg.references and table.concat(msg.references, " "), irt = msg.in_reply_to, tree = tree(msg),
+    text = short(msg:text()), html = msg:html(), files = files(msg), defects = defects(msg),
+  }
+end
+
+describe("mail.message reads", function()
+  local names = {}
+  for name in pairs(expected) do names[#names + 1] = name end
+  table.sort(names)
+
+  it("more than 150 oddities", function() assert.is_true(#names >= 150) end)
+
+  for _, name in ipairs(names) do
+    it(name, function()
+      assert.same(expected[name], shown(eml(name)))
+    end)
+  end
+
+  it("the same from a file, a source, and through a reader in pieces of any size", function()
+    for _, name in ipairs(names) do
+      local text = slurp(path_of(name))
+      local want = shown(mail.message.parse(text))
+      assert.same(want, shown(assert(mail.message.parse_file(path_of(name)))))
+      local at = 0
+      local msg = assert(mail.message.parse_source(function()
+        at = at + 7
+        return text:sub(at - 6, at) ~= "" and text:sub(at - 6, at) or nil
+      end))
+      assert.same(want, shown(msg))
+      assert.equal(text, msg:raw())
+    end
+  end)
+end)
+
+-- --- the reader -------------------------------------------------------------------------------------
+
+-- Events in one line each; content in a row is one.
+local function events(text, size, options)
+  local reader, out, last = mail.message.reader(options), {}, nil
+  local function take()
+    while true do
+      local kind, a, b, c = reader:next()
+      if not kind then return end
+      local content = kind == "body" or kind == "preamble" or kind == "epilogue"
+      if content and last == kind then
+        out[#out] = out[#out] .. a
+      else
+        local words = table.concat({ kind, tostring(a), tostring(b), tostring(c) }, "|")
+        out[#out + 1] = words:gsub("|nil", ""):gsub("|table:.*$", "")
+      end
+      last = content and kind or nil
+    end
+  end
+  for at = 1, #text, size do
+    reader:feed(text:sub(at, at + size - 1))
+    take()
+  end
+  reader:finish()
+  take()
+  return out
+end
+
+describe("mail.message.reader", function()
+  it("gives the same events for every cut", function()
+    for name in pairs(expected) do
+      local text = slurp(path_of(name))
+      local whole = events(text, #text + 1)
+      assert.same(whole, events(text, 1), name)
+      assert.same(whole, events(text, 13), name)
+      assert.equal("end", whole[#whole])
+    end
+  end)
+
+  it("decodes content on the way, or not", function()
+    local text = lines {
+      "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: base64", "", "aGVs", "bG8=", "",
+    }
+    local got = events(text, 5)
+    assert.same({
+      "part|1|1", "field|Content-Type|text/plain; charset=utf-8|text/plain; charset=utf-8",
+      "field|Content-Transfer-Encoding|base64|base64", "content|leaf|text/plain", "body|hello", "part_end|1", "end",
+    }, got)
+    assert.equal("body|aGVs\r\nbG8=\r\n", events(text, 5, { decode = false })[5])
+  end)
+
+  it("holds little of a large message", function()
+    local reader = mail.message.reader()
+    reader:feed("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+    local piece, octets = ("QUFB"):rep(19, "") .. "\r\n", 0
+    piece = piece:rep(800)
+    collectgarbage()
+    for _ = 1, 200 do
+      reader:feed(piece)
+      while true do
+        local kind, bytes = reader:next()
+        if not kind then break end
+        if kind == "body" then octets = octets + #bytes end
+      end
+    end
+    reader:feed("\r\n--b--\r\n")
+    reader:finish()
+    while reader:next() do octets = octets + 0 end
+    assert.equal(200 * 800 * 57, octets)
+  end)
+
+  it("refuses to go on behind the end, and unknown options", function()
+    local reader = mail.message.reader()
+    reader:finish()
+    assert.has_error(function() reader:feed("x") end)
+    assert.has_error(function() mail.message.reader { nothing = 1 } end)
+    assert.has_error(function() mail.message.reader { limits = { nothing = 1 } } end)
+  end)
+end)
+
+-- --- the API ----------------------------------------------------------------------------------------
+
+local SAMPLE = lines {
+  "From: =?utf-8?Q?J=C3=BCrgen?= <j@x.org>", "To: a@b.c, T: d@e.f;", "X-One: 1", "X-One:  2 ",
+  "Subject: =?utf-8?B?SMOkbGxv?=", "Date: Mon, 2 Nov 2026 10:00:00 +0100",
+  "Content-Type: multipart/mixed; boundary=aa", "", "--aa",
+  "Content-Type: text/plain; charset=iso-8859-1", "Content-Transfer-Encoding: quoted-printable", "",
+  "gr=FC=DFe", "zwei",
+  "--aa", "Content-Type: application/pdf; name=x.pdf", "Content-Transfer-Encoding: base64", "", "aGVsbG8=",
+  "--aa--", "",
+}
+
+describe("a message", function()
+  local msg = mail.message.parse(SAMPLE)
+
+  it("has fields, decoded and raw", function()
+    assert.equal("H\195\164llo", msg.subject)
+    assert.equal("H\195\164llo", msg:header "subject")
+    assert.equal("=?utf-8?B?SMOkbGxv?=", msg:raw_header "SUBJECT")
+    assert.same({ "1", "2" }, msg:header_all "x-one")
+    assert.same({}, msg:header_all "x-none")
+    assert.is_nil(msg:header "x-none")
+    assert.same({ name = "X-One", value = "1" }, msg:headers()[3])
+    assert.same({ name = "X-One", raw = "X-One:  2 \r\n" }, msg:raw_headers()[4])
+    assert.same({ { name = "J\195\188rgen", address = "j@x.org" } }, msg.from)
+    assert.same({ { address = "a@b.c" }, { group = "T", members = { { address = "d@e.f" } } } }, msg.to)
+    assert.is_nil(msg.cc)
+    assert.equal(1793610000, msg.date)
+    assert.equal(60, msg.zone)
+    assert.equal("multipart/mixed", msg.type)
+    assert.equal("aa", msg.parameters.boundary)
+    local kind, params = msg:params "content-type"
+    assert.equal("multipart/mixed", kind)
+    assert.same({ boundary = "aa" }, params)
+  end)
+
+  it("has parts and leaves", function()
+    assert.equal(2, #msg.parts)
+    assert.is_nil(msg.parts[1].parts)
+    local types = {}
+    for p in msg:walk() do types[#types + 1] = p.type end
+    assert.same({ "text/plain", "application/pdf" }, types)
+    assert.equal("gr\252\223e\r\nzwei", msg.parts[1]:body())
+    assert.equal("gr\195\188\195\159e\nzwei", msg.parts[1]:text())
+    assert.equal("gr=FC=DFe\r\nzwei", msg.parts[1]:raw_body())
+    assert.equal("hello", msg.parts[2]:body())
+    assert.equal("x.pdf", msg.parts[2].filename)
+    assert.equal(5, msg.parts[2].size)
+    assert.equal("base64", msg.parts[2].encoding)
+  end)
+
+  it("is given back as it was", function()
+    assert.equal(SAMPLE, msg:raw())
+    assert.equal(SAMPLE, msg:tostring())
+    assert.equal(SAMPLE, tostring(msg))
+    assert.equal(#SAMPLE, msg:octets())
+    local out = {}
+    for piece in msg:source() do out[#out + 1] = piece end
+    assert.equal(SAMPLE, table.concat(out))
+    local part = msg.parts[1]
+    assert.equal(part:raw_head() .. part:raw_body(), part:raw())
+  end)
+
+  it("shows the beginning of its text", function()
+    assert.equal("gr\195\188\195\159e zwei", msg:preview())
+    assert.equal("gr\195\188", (msg:preview(3)))
+  end)
+
+  it("refuses wrong arguments", function()
+    assert.has_error(function() mail.message.parse(1) end)
+    assert.has_error(function() mail.message.parse("", { nothing = 1 }) end)
+    assert.has_error(function() msg:header() end)
+    local none, err = mail.message.parse_file "/nonexistent/file"
+    assert.is_nil(none)
+    assert.equal("io", err.kind)
+  end)
+
+  it("passes on what a source says", function()
+    local none, err = mail.message.parse_source(function() return nil, "broken" end)
+    assert.is_nil(none)
+    assert.is_true(Err.is(err) and err.kind == "io" and err.message:find("broken", 1, true) ~= nil)
+  end)
+
+  it("keeps what was signed octet for octet", function()
+    local signed = eml "signed"
+    assert.equal("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+      .. "signed =C3=BC text  \r\n", signed.parts[1]:raw())
+  end)
+end)
+
+-- --- attachments ------------------------------------------------------------------------------------
+
+local function folder()
+  local name = os.tmpname()
+  os.remove(name)
+  assert(os.execute("mkdir '" .. name .. "'"))
+  return name
+end
+
+local function remove(name) os.execute("rm -rf '" .. name .. "'") end
+
+describe("an attachment", function()
+  it("is saved under a name that cannot leave its folder", function()
+    local outside = folder()
+    local inside = outside .. "/in"
+    assert(os.execute("mkdir '" .. inside .. "'"))
+    for name in pairs(expected) do
+      for _, a in ipairs(eml(name):attachments()) do
+        local path = assert(a:save(inside))
+        assert.equal(inside, path:match("^(.*)/[^/]+$"))
+        assert.equal(a:data(), slurp(path))
+      end
+    end
+    local list = io.popen("ls -A '" .. outside .. "'")
+    assert.equal("in\n", list:read "*a")
+    list:close()
+    remove(outside)
+  end)
+
+  it("overwrites nothing unless it is asked to", function()
+    local dir = folder()
+    local a = mail.message.parse(SAMPLE):attachments()[1]
+    assert.equal(dir .. "/x.pdf", a.save(dir))
+    assert.equal(dir .. "/x (1).pdf", a:save(dir .. "/"))
+    local none, err = a:save(dir .. "/x.pdf")
+    assert.is_nil(none)
+    assert.equal("io", err.kind)
+    assert.equal(dir .. "/x.pdf", a:save(dir .. "/x.pdf", { overwrite = true }))
+    os.execute(("ln -s '%s/target' '%s/link'"):format(dir, dir))
+    assert.is_nil((a:save(dir .. "/link")))
+    assert.is_nil((a:save(dir .. "/link", { overwrite = true })))
+    assert.is_nil(io.open(dir .. "/target"))
+    remove(dir)
+  end)
+
+  it("has a safe name whatever the sender says", function()
+    local safe = mail.message.safe_name
+    for given, want in pairs {
+      ["../../x"] = "x", ["..\\..\\x"] = "x", ["/"] = "attachment", [".."] = "attachment", ["a/.."] = "attachment",
+      ["C:x.txt"] = "C_x.txt", ["nul"] = "_nul", ["a. . "] = "a", ["...x"] = "_..x", ["a\0b"] = "ab",
+      ["com1.tar.gz"] = "_com1.tar.gz", ["x\226\128\174gpj.exe"] = "xgpj.exe",
+    } do
+      assert.equal(want, safe(given))
+    end
+    assert.equal(200, #safe(("\195\188"):rep(400) .. ".pdf"))
+    assert.equal(".pdf", safe(("\195\188"):rep(400) .. ".pdf"):sub(-4))
+  end)
+end)
+
+-- --- reports ----------------------------------------------------------------------------------------
+
+describe("reports", function()
+  it("say who did not get the message, and why", function()
+    local status = eml("delivery-status"):delivery_status()
+    assert.equal("mx.example.org", status.reporting_mta)
+    assert.equal(1795255200, status.arrival)
+    assert.equal(2, #status.recipients)
+    local bob, cy = status.recipients[1], status.recipients[2]
+    assert.equal("bob@x.org", bob.address)
+    assert.equal("Bob@x.org", bob.original)
+    assert.equal("failed", bob.action)
+    assert.equal("5.1.1", bob.status)
+    assert.equal(550, bob.code)
+    assert.equal("550 5.1.1 <bob@x.org>: no such user", bob.diagnostic)
+    assert.equal("mx.x.org", bob.remote_mta)
+    assert.equal("delayed", cy.action)
+    assert.equal("the one", eml("delivery-status"):returned().subject)
+  end)
+
+  it("are read without the empty line between their groups", function()
+    local msg = eml "delivery-status-without-the-empty-line"
+    local status = msg:delivery_status()
+    assert.equal("mx.example.org", status.reporting_mta)
+    assert.equal("bob@x.org", status.recipients[1].address)
+    assert.equal("the one", msg:returned().subject)
+  end)
+
+  it("say that a message was read", function()
+    local read = eml("disposition-notification"):disposition_notification()
+    assert.equal("displayed", read.disposition)
+    assert.is_false(read.automatic)
+    assert.equal("<1@x>", read.message_id)
+    assert.equal("joe@x.org", read.address)
+  end)
+
+  it("complain of abuse", function()
+    local report = eml("abuse-report"):feedback_report()
+    assert.equal("abuse", report.feedback_type)
+    assert.equal("192.0.2.1", report.source_ip)
+    assert.equal("buy", report.reported.subject)
+  end)
+
+  it("are nil where there are none", function()
+    local msg = eml "no-mime-at-all"
+    assert.is_nil(msg:delivery_status())
+    assert.is_nil(msg:disposition_notification())
+    assert.is_nil(msg:feedback_report())
+    assert.is_nil(msg:returned())
+    assert.is_nil(msg:external_body())
+    assert.same({}, msg:calendars())
+  end)
+end)
+
+describe("other kinds", function()
+  it("tell where a body lies", function()
+    local body = eml("external-body"):external_body()
+    assert.equal("url", body.access_type)
+    assert.equal("http://x.org/a/b.pdf", body.url)
+    assert.equal(100, body.size)
+    assert.equal("application/pdf", body.header.type)
+    assert.equal("e@x", body.header.cid)
+  end)
+
+  it("hold calendars", function()
+    local list = eml("calendar-invitation"):calendars()
+    assert.equal("REQUEST", list[1].method)
+    assert.equal("BEGIN:VCALENDAR\nEND:VCALENDAR", list[1].text)
+  end)
+
+  it("hold winmail.dat", function()
+    local msg = eml "winmail-dat"
+    local tnef = msg.parts[2]:tnef()
+    assert.equal("Gr\195\188\195\159e", tnef.text)
+    assert.is_false(tnef.broken)
+    assert.equal("hello tnef", msg:attachments()[1]:data())
+    assert.is_true(eml("winmail-dat-cut").parts[2]:tnef().broken)
+  end)
+
+  it("are put together of pieces", function()
+    local one, two = eml "partial-1-of-2", eml "partial-2-of-2"
+    local whole = assert(mail.message.join { two, slurp(path_of "partial-1-of-2") })
+    assert.equal("inner subject", whole.subject)
+    assert.equal("<inner@x>", whole.message_id)
+    assert.equal("ann@example.org", whole.from[1].address)
+    assert.equal("first half,\nsecond half\n", whole:text())
+    for _, pieces in ipairs { { one }, { two }, {}, { one, eml "signed" } } do
+      local none, err = mail.message.join(pieces)
+      assert.is_nil(none)
+      assert.equal("invalid", err.kind)
+    end
+  end)
+end)
+
+-- --- attacks ----------------------------------------------------------------------------------------
+
+-- Twice the input takes at most about twice the time: told by work counted, so by the clock only roughly; what
+-- is quadratic takes minutes at these sizes.
+local function reads(text)
+  local msg = mail.message.parse(text)
+  for _, field in ipairs { "subject", "from", "to", "parts", "defects", "references", "filename", "parameters" } do
+    assert(field and msg[field] ~= false)
+  end
+  msg:headers()
+  msg:text()
+  msg:html()
+  msg:preview()
+  msg:attachments()
+  for p in msg:walk() do p:body() end
+  return msg
+end
+
+local function limits_of(msg)
+  local out = {}
+  for _, d in ipairs(msg.defects) do if d.limit then out[d.limit] = true end end
+  return out
+end
+
+describe("hostile messages", function()
+  it("nest no deeper than the limit", function()
+    local out = {}
+    for i = 1, 5000 do out[i] = ("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n"):format(i, i) end
+    local msg = reads(table.concat(out))
+    assert.same({ depth = true }, limits_of(msg))
+    msg = reads(("Content-Type: message/rfc822\r\n\r\n"):rep(5000))
+    assert.same({ depth = true }, limits_of(msg))
+    msg = mail.message.parse(eml("multipart-nested"):raw(), { limits = { depth = 1 } })
+    assert.same({ depth = true }, limits_of(msg))
+  end)
+
+  it("have no more parts than the limit", function()
+    local msg = reads("Content-Type: multipart/mixed; boundary=b\r\n\r\n" .. ("--b\r\n\r\n"):rep(200000))
+    assert.same({ parts = true }, limits_of(msg))
+    assert.equal(9999, #msg.parts)
+  end)
+
+  it("are encoded messages in encoded messages", function()
+    local text = "Subject: x\r\n\r\nbody"
+    for _ = 1, 2000 do
+      text = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" .. text
+    end
+    reads(text)
+  end)
+
+  it("have headers longer than the limit", function()
+    local msg = reads("Subject: " .. ("x"):rep(12 * 1024 * 1024) .. "\r\n\r\nbody")
+    assert.same({ header = true }, limits_of(msg))
+    msg = reads(("A: x\r\n"):rep(3000000))
+    assert.same({ header = true }, limits_of(msg))
+  end)
+
+  it("are traps for what is quadratic", function()
+    local n = 30000
+    for name, text in pairs {
+      words = "Subject: " .. ("=?utf-8?Q?=C3?= "):rep(n) .. "\r\n\r\n",
+      open_words = "Subject: " .. ("=?utf-8?Q?"):rep(n) .. "\r\n\r\n",
+      continuations = "Content-Type: text/plain" .. ("; name*1*=a"):rep(n) .. "\r\n\r\n",
+      parameters = "Content-Type: text/plain" .. ("; a=b"):rep(n) .. "\r\n\r\n",
+      blanks = "Content-Type: text/plain; name=" .. ("a "):rep(n) .. "\r\n\r\n",
+      comments = "To: " .. ("("):rep(n) .. "\r\nContent-Type: " .. ("("):rep(n) .. "\r\n\r\n",
+      groups = "To: " .. ("a:b,"):rep(n) .. "\r\n\r\n",
+      quotes = "To: " .. ('"a'):rep(n) .. "\r\nContent-Type: text/plain; a=" .. ('"a'):rep(n) .. "\r\n\r\n",
+      ids = "References: " .. ("( <a "):rep(n) .. "\r\n\r\n",
+      near_boundaries = "Content-Type: multipart/mixed; boundary=" .. ("a"):rep(70) .. "\r\n\r\n"
+        .. ("--" .. ("a"):rep(69) .. "b\r\n"):rep(n),
+      hyphens = "Content-Type: multipart/mixed; boundary=b\r\n\r\n" .. ("--"):rep(n) .. ("\r\n--"):rep(n),
+      returns = "Content-Type: multipart/mixed; boundary=b\r\n\r\n" .. ("\r"):rep(n) .. ("\n"):rep(n),
+      folds = "Subject: " .. ("\r\n "):rep(n) .. "\r\n\r\n",
+      strays = ("no colon\r\n"):rep(n),
+      equals = "Content-Transfer-Encoding: quoted-printable\r\n\r\n" .. ("="):rep(n) .. (" "):rep(n),
+      padding = "Content-Transfer-Encoding: base64\r\n\r\n" .. ("="):rep(n) .. ("A=\n"):rep(n),
+      html = "Content-Type: text/html\r\n\r\n" .. ("<"):rep(n) .. ("<div>"):rep(n) .. ("&"):rep(n),
+      flowed = "Content-Type: text/plain; format=flowed\r\n\r\n" .. (">"):rep(n) .. (" \r\n"):rep(n),
+      charset = "Content-Type: text/plain; charset=" .. ("x"):rep(n) .. "\r\n\r\n\255",
+      date = "Date: " .. ("(1"):rep(n) .. "\r\n\r\n",
+    } do
+      assert.is_table(reads(text), name)
+    end
+  end)
+
+  it("are any octets", function()
+    local seed = 7
+    local function random(n)
+      seed = (seed * 16807) % 2147483647
+      return seed % n
+    end
+    local bits = {
+      "\r\n", "\n", "\r", "--b", "--b--", "Content-Type: multipart/mixed; boundary=b", ":", " ", "\0",
+      "=?",
+      "?=", "utf-8?Q?", "\195", "Content-Transfer-Encoding: base64",
+      "\"", "(", ";", "a", "From: a@b", "<", ">", "%", "*0*=", "Content-Type: message/rfc822", "filename",
+    }
+    for _ = 1, 300 do
+      local out = {}
+      for i = 1, 60 do out[i] = bits[random(#bits) + 1] end
+      reads(table.concat(out))
+    end
+  end)
+end)
