@@ -6,6 +6,7 @@ local Pump = require "mail.pump"
 local core = require "mail.core"
 local loop = require "mail.loop"
 local mail = require "mail"
+local scram_server = require "spec.support.scram_server"
 local servers = require "spec.servers"
 local tls = require "mail.tls"
 
@@ -246,6 +247,66 @@ describe("behind the end of a step's budget", function()
       assert.is_true(turns <= count)
     end)
     assert.are.equal(5, turns)
+  end)
+end)
+
+describe("log-ins by SCRAM side by side", function()
+  local LOGINS, SLICE = 250, 256 -- LM_SCRAM_SLICE
+
+  local function log_in(done)
+    local pump = Pump.open(mail.pop3.session(), scram_server.new("SCRAM-SHA-256", native), "native", { timeout = 600 })
+    assert(mail.pop3.greet(pump, { tls = "none", allow_plaintext_login = true, user = "ann", password = "secret",
+      mechanism = "SCRAM-SHA-256" }, pump:deadline()))
+    done[1] = done[1] + 1
+    assert(pump:close())
+  end
+
+  -- Steps until all are in; what is computed in each is counted where the core does it.
+  local function counted(options)
+    local class = core.sasl_class.__index
+    local plain = class.work
+    local slices, rounds, most = 0, 0, { slices = 0, rounds = 0, all = 0 }
+    function class.work(self, n)
+      slices, rounds = slices + 1, rounds + n
+      most.all = most.all + n
+      return plain(self, n)
+    end
+    local done, tasks = { 0 }, {}
+    for i = 1, LOGINS do tasks[i] = loop.spawn(log_in, done) end
+    local ok, err = pcall(function()
+      while loop.step(0, options) > 0 do
+        most.slices, most.rounds = math.max(most.slices, slices), math.max(most.rounds, rounds)
+        slices, rounds = 0, 0
+      end
+    end)
+    class.work = plain
+    assert(ok, err)
+    for _, task in ipairs(tasks) do task:join() end
+    assert.are.equal(LOGINS, done[1])
+    return most
+  end
+
+  it("compute one slice a turn of the loop, however many they are", function()
+    local most = counted()
+    assert.are.equal(1, most.slices)
+    assert.is_true(most.rounds <= SLICE)
+    assert.is_true(most.all >= LOGINS * 4095)
+  end)
+
+  it("compute at most one slice behind the end of a budget", function()
+    local most = counted { budget = 0 }
+    assert.are.equal(1, most.slices)
+    assert.is_true(most.rounds <= SLICE)
+  end)
+
+  it("cannot ask the core for a larger slice", function()
+    local exchange = assert(core.sasl("SCRAM-SHA-256", { user = "ann", password = "secret", nonce = "abc" }))
+    exchange:initial()
+    assert.is_false(exchange:step("r=abcdef,s=c2FsdA==,i=4096"))
+    local turns = 1
+    while exchange:work(1000000) == false do turns = turns + 1 end
+    assert.are.equal(4096 / SLICE, turns)
+    assert.has_error(function() exchange:work(0) end)
   end)
 end)
 

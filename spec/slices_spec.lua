@@ -56,6 +56,30 @@ describe("slices", function()
     assert.same({ false, "cancelled" }, got.cut)
   end)
 
+  it("become smaller where they take long", function()
+    local core = require "mail.core"
+    local sizes = {}
+    local function slow(_, rounds) -- 10 us a round, and more where this process is held up
+      local stop = core.now() + rounds * 1e-5
+      sizes[#sizes + 1] = rounds
+      while core.now() < stop do end -- luacheck: ignore
+      return #sizes == 20
+    end
+    local another = setmetatable({ event = function() return host.event() end }, { __index = host })
+    loop.run(function() assert.is_true(slices.run(another, slow)) end)
+    for i = 1, 20 do assert.equal(i < 5 and 512 / 2 ^ i or 16, sizes[i]) end
+  end)
+
+  it("are never larger than the core allows", function()
+    local n, most = 0, 0
+    local function quick(_, rounds)
+      n, most = n + 1, math.max(most, rounds)
+      return n == 2000
+    end
+    loop.run(function() assert.is_true(slices.run(host, quick)) end)
+    assert.equal(256, most)
+  end)
+
   it("go on behind one that will never be resumed, and behind one that raised", function()
     local log = {}
     loop.run(function()

@@ -136,7 +136,7 @@ enum {
 enum { LM_INFLATE_RATIO = 100, LM_INFLATE_CREDIT = 134217728, LM_INFLATE_TURN = 262144 };
 
 /* Limits of SASL. Fewer rounds than the first give the password away (RFC 7677 §4), more than the
-** second hold the client up; a slice is what is done at once, about a quarter of a millisecond. */
+** second hold the client up; a slice is the most that is done at once, however few are asked for. */
 enum { LM_SCRAM_ROUNDS_MIN = 4096, LM_SCRAM_ROUNDS_MAX = 1000000, LM_SCRAM_SLICE = 256 };
 
 #endif

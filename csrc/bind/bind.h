@@ -39,10 +39,14 @@ struct lm_box_type {
   void (*free)(void *session);
 };
 
+enum { LM_ANCHORS = 8 };
+
 struct lm_box {
   struct lm_link link;
   void *session; /* struct lm_smtpc * ...; NULL once freed */
   const struct lm_box_type *type;
+  uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
+  unsigned char places;          /* which of these are taken, bit by bit */
 };
 
 /* Sets up the class of a session: common methods, then the protocol's own. */

@@ -39,17 +39,36 @@ struct lm_box *lm_boxself(lua_State *L) {
 
 /* --- anchors --------------------------------------------------------------------------------- */
 
+/* Where the value of `id` stands in the table of anchors: the usual few in its array, for a table whose
+** keys only ever grow is hashed anew all the time. Takes a place where `take` is set. */
+static int place_of(struct lm_box *b, uint32_t id, bool take) {
+  int k, unused = -1;
+  if (id == 0) return LM_ANCHORS + 1; /* the session's own, set again and again */
+  for (k = LM_ANCHORS - 1; k >= 0; k--) {
+    if (!(b->places >> k & 1)) {
+      unused = k;
+    } else if (b->anchored[k] == id) {
+      if (!take) b->places &= (unsigned char)~(1u << k);
+      return k + 1;
+    }
+  }
+  if (!take || unused < 0) return -1 - (int)id;
+  b->places |= (unsigned char)(1u << unused);
+  b->anchored[unused] = id;
+  return unused + 1;
+}
+
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
   i = lua_absindex(L, i);
   lua_rawgetp(L, LUA_REGISTRYINDEX, b);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    lua_newtable(L);
+    lua_createtable(L, LM_ANCHORS + 1, 0);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, b);
   }
   lua_pushvalue(L, i);
-  lua_rawseti(L, -2, (int)id);
+  lua_rawseti(L, -2, place_of(b, id, true));
   lua_pop(L, 1);
 }
 
@@ -57,7 +76,7 @@ void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, b);
   if (!lua_isnil(L, -1)) {
     lua_pushnil(L);
-    lua_rawseti(L, -2, (int)id);
+    lua_rawseti(L, -2, place_of(b, id, false));
   }
   lua_pop(L, 1);
 }
@@ -65,6 +84,7 @@ void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
 static void release_all(lua_State *L, struct lm_box *b) {
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+  b->places = 0;
 }
 
 /* --- methods, in the order of the table below ------------------------------------------------- */

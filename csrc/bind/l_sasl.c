@@ -127,11 +127,14 @@ static int step(lua_State *L) {
   return answer(L, s, got, response);
 }
 
-/* work() -> as step: the next slice, well under a millisecond */
+/* work([rounds]) -> as step: the next slice; no slice has more than LM_SCRAM_SLICE rounds */
 static int work(lua_State *L) {
   struct lm_sasl *s = self(L);
   struct lm_str response;
-  enum lm_sasl_answer got = lm_sasl_work(s, &response);
+  lua_Integer rounds = luaL_optinteger(L, 2, LM_SCRAM_SLICE);
+  enum lm_sasl_answer got;
+  luaL_argcheck(L, rounds > 0, 2, "rounds must be above 0");
+  got = lm_sasl_work(s, rounds < LM_SCRAM_SLICE ? (uint32_t)rounds : LM_SCRAM_SLICE, &response);
   return answer(L, s, got, response);
 }
 

@@ -161,10 +161,11 @@ enum lm_sasl_answer lm_sasl_step(struct lm_sasl *s, struct lm_str challenge,
   return move(s, challenge, response_out);
 }
 
-enum lm_sasl_answer lm_sasl_work(struct lm_sasl *s, struct lm_str *response_out) {
+enum lm_sasl_answer lm_sasl_work(struct lm_sasl *s, uint32_t rounds, struct lm_str *response_out) {
   *response_out = LM_NOSTR;
   if (s->work == NULL) return lm_sasl_refuse(s, "nothing is under way");
-  if (!lm_pbkdf2_run(s->work, LM_SCRAM_SLICE)) return LM_SASL_WORKING;
+  if (rounds > LM_SCRAM_SLICE) rounds = LM_SCRAM_SLICE;
+  if (!lm_pbkdf2_run(s->work, rounds)) return LM_SASL_WORKING;
   return move(s, LM_STR(""), response_out);
 }
 

@@ -118,8 +118,8 @@ bool lm_sasl_initial(struct lm_sasl *s, struct lm_str *response_out);
 enum lm_sasl_answer lm_sasl_step(struct lm_sasl *s, struct lm_str challenge,
                                  struct lm_str *response_out);
 
-/* The next slice behind LM_SASL_WORKING; the same answers. */
-enum lm_sasl_answer lm_sasl_work(struct lm_sasl *s, struct lm_str *response_out);
+/* The next slice behind LM_SASL_WORKING, of at most `rounds` and LM_SCRAM_SLICE; the same answers. */
+enum lm_sasl_answer lm_sasl_work(struct lm_sasl *s, uint32_t rounds, struct lm_str *response_out);
 
 /* True where the mechanism has no more to say or to check: a success that the server reports sooner
 ** is not to be believed. */

@@ -90,22 +90,22 @@ void lm_smtp_begin_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   lm_buf_clear(&s->chunk);
 }
 
-/* Ends the command line in `line` and puts it out. */
-static bool put_line(struct lm_smtpc *s, struct lm_buf *line, bool last) {
-  if (last && !lm_buf_puts(line, LM_STR(" LAST"))) return false;
-  if (!lm_buf_put(line, "\r\n", 2) || !lm_wire_put(&s->wire, lm_buf_str(line))) return false;
-  lm_smtp_trace_lines(s, lm_buf_str(line));
-  return true;
-}
-
 /* bdat-cmd = "BDAT" SP chunk-size [ SP "LAST" ] CR LF; the octets are put behind it by the caller,
-** who then pushes the slot. */
+** who then pushes the slot. Written from its end, in no memory of its own: there is one a message. */
 static bool put_bdat(struct lm_smtpc *s, size_t n, bool last) {
-  struct lm_buf line = {NULL, 0, 0, 0};
-  bool ok =
-      lm_buf_puts(&line, LM_STR("BDAT ")) && lm_buf_put_u64(&line, n) && put_line(s, &line, last);
-  lm_buf_free(&line);
-  return ok;
+  char text[40];
+  struct lm_str tail = last ? LM_STR(" LAST\r\n") : LM_STR("\r\n"), line;
+  char *p = text + sizeof text - tail.n;
+  memcpy(p, tail.p, tail.n);
+  do {
+    *--p = (char)('0' + n % 10);
+  } while (n /= 10);
+  p -= 5;
+  memcpy(p, "BDAT ", 5);
+  line = (struct lm_str){p, (size_t)(text + sizeof text - p)};
+  if (!lm_wire_put(&s->wire, line)) return false;
+  lm_smtp_trace_lines(s, line);
+  return true;
 }
 
 /* The last `n` octets of the output are a chunk: its reply is due. What follows the last one waits for
@@ -293,7 +293,9 @@ bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool 
   if (url.n == 0 || url.n > s->limits.line || lm_str_breaks_line(url)) return false;
   s->may_give = false;
   ok = put_gathered(s, false) && lm_buf_puts(&line, LM_STR("BURL ")) && lm_buf_puts(&line, url) &&
-       put_line(s, &line, last);
+       lm_buf_puts(&line, last ? LM_STR(" LAST\r\n") : LM_STR("\r\n")) &&
+       lm_wire_put(&s->wire, lm_buf_str(&line));
+  if (ok) lm_smtp_trace_lines(s, lm_buf_str(&line));
   lm_buf_free(&line);
   if (!ok) no_room(s);
   if (ok && push_bdat(s, 0, last)) lm_smtp_advance(s);

@@ -49,7 +49,9 @@ static bool fail_words(struct lm_tls *t, struct lm_wire *inner, const char *word
 /* --- handshake ------------------------------------------------------------------------------- */
 
 static bool handshake(struct lm_tls *t, struct lm_wire *inner) {
-  int result = SSL_do_handshake(t->ssl);
+  int result;
+  ERR_clear_error();
+  result = SSL_do_handshake(t->ssl);
   if (result == 1) {
     if (!lm_tls_accept(t)) return fail_words(t, inner, "the server was not accepted");
     t->stage = LM_TLS_OPEN;
@@ -91,10 +93,12 @@ static bool has_input(const struct lm_tls *t) {
 }
 
 /* At least one record a turn, however full the inner wire is: what the session needs next may stand
-** behind more than TURN_MAX bytes. */
+** behind more than TURN_MAX bytes. OpenSSL is asked only where there is something to read: to be told
+** that there is nothing costs as much as a short record. */
 static void decrypt(struct lm_tls *t, struct lm_wire *inner) {
   size_t moved = 0, room, n;
   if (!has_input(t)) return;
+  ERR_clear_error();
   do {
     char *p = lm_wire_room(inner, &room);
     if (p == NULL) return;
@@ -104,14 +108,16 @@ static void decrypt(struct lm_tls *t, struct lm_wire *inner) {
     }
     lm_wire_fed(inner, n);
     moved += n;
-  } while (moved < TURN_MAX && lm_buf_len(&inner->in) < TURN_MAX);
+  } while (moved < TURN_MAX && lm_buf_len(&inner->in) < TURN_MAX && has_input(t));
 }
 
 /* --- outward --------------------------------------------------------------------------------- */
 
 static void encrypt(struct lm_tls *t, struct lm_wire *inner) {
-  struct lm_str s;
+  struct lm_str s = lm_wire_output(inner);
   size_t n;
+  if (s.n == 0 && !t->closing) return;
+  ERR_clear_error();
   while ((s = lm_wire_output(inner)).n && lm_buf_len(&t->filter.outer.out) < OUTPUT_MAX) {
     if (s.n > RECORD) s.n = RECORD;
     if (t->closed) return;
@@ -141,7 +147,6 @@ static void turn(struct lm_filter *f, struct lm_wire *inner) {
     fail_inner(t, inner);
     return;
   }
-  ERR_clear_error();
   if (t->stage == LM_TLS_HANDSHAKE && !handshake(t, inner)) return;
   if (t->stage == LM_TLS_OPEN && !lm_wire_failed(inner)) decrypt(t, inner);
   if (t->stage == LM_TLS_OPEN || t->stage == LM_TLS_ENDED) encrypt(t, inner);

@@ -241,9 +241,9 @@ end
 local function respond(pump, id, sasl, challenge, user, deadline)
   local response, why = sasl:step(challenge)
   if response == false then
-    response, why = slices.run(pump.host, function()
+    response, why = slices.run(pump.host, function(_, rounds)
       if pump.failure then return nil, "the session was closed" end
-      return sasl:work()
+      return sasl:work(rounds)
     end, sasl, deadline)
     if response == false then return nil end
     if pump.failure then return why end

@@ -20,6 +20,7 @@ local loop = {}
 
 local now = core.now
 local resume, status, create, yield = coroutine.resume, coroutine.status, coroutine.create, coroutine.yield
+local running_coroutine = coroutine.running
 local unpack = table.unpack or unpack -- luacheck: ignore
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -217,7 +218,7 @@ end
 
 -- The task that runs here, or nil on the main thread and in coroutines that are no task.
 local function current()
-  if running and coroutine.running() == running.co then return running end
+  if running and running_coroutine() == running.co then return running end
 end
 
 local function ensure_poller()

@@ -167,6 +167,22 @@ local function expired(self, id, why, patient)
   return nil, err
 end
 
+-- Waiters are found by the last digits of their command's number, in an array: a table whose keys only ever
+-- grow is hashed anew all the time. Who finds its place taken goes behind them all, by the whole number.
+local PLACES = 16
+
+local function new_places()
+  return { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
+end
+
+local function waiter_of(self, id)
+  local waiters = self.waiters
+  if not waiters then return nil end
+  local waiter = waiters[id % PLACES + 1]
+  if waiter and waiter.id == id then return waiter end
+  return waiters[id + PLACES + 1]
+end
+
 --- Nobody listens for this command any more.
 function Pump:abandon(id)
   local queue = self.queues and self.queues[id]
@@ -174,7 +190,8 @@ function Pump:abandon(id)
     if queue.room then queue.room:set() end
     self:stream_end(id)
   end
-  if self.waiters then self.waiters[id] = nil end
+  local waiter = waiter_of(self, id)
+  if waiter then self.waiters[waiter.place] = nil end
   if self.failure then return end
   self.session:abandon(id)
   if self.session:failure() then self:broken() end
@@ -236,20 +253,33 @@ end
 -- since every message sent through a busy session needs one.
 local function take_waiter(self, id)
   local spare = self.spare_waiters
-  local waiter = spare and table.remove(spare) or new_waiter(self)
+  local n = spare and #spare or 0
+  local waiter
+  if n > 0 then
+    waiter = spare[n]
+    spare[n] = nil
+  else
+    waiter = new_waiter(self)
+  end
   local waiters = self.waiters
   if not waiters then
-    waiters = {}
-    self.waiters = waiters
+    waiters = self.spare_table or new_places()
+    self.waiters, self.spare_table = waiters, nil
   end
-  waiters[id] = waiter
+  local place = id % PLACES + 1
+  local other = waiters[place]
+  if other and other.id ~= id then place = id + PLACES + 1 end
+  waiter.id, waiter.place = id, place
+  waiters[place] = waiter
   return waiter
 end
 
-local function drop_waiter(self, id, waiter)
-  local waiters = self.waiters
-  waiters[id] = nil
-  if not next(waiters) then self.waiters = nil end
+local function drop_waiter(self, waiter)
+  local waiters, place = self.waiters, waiter.place
+  if waiters and waiters[place] == waiter then
+    waiters[place] = nil
+    if not next(waiters) then self.waiters, self.spare_table = nil, waiters end
+  end
   waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = nil, nil, nil, nil, nil, nil, nil
   local spare = self.spare_waiters
   if not spare then
@@ -289,7 +319,7 @@ end
 
 -- Gives an event to its owner: into its hands where it waits, else into its queue.
 local function deliver(self, kind, id, a, b, c, d, e, f)
-  local waiter = self.waiters and self.waiters[id]
+  local waiter = waiter_of(self, id)
   if waiter and not waiter.kind then
     waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = kind, a, b, c, d, e, f
     waiter.event:set()
@@ -390,12 +420,12 @@ local function follow(self, id, deadline, patient)
     local leader = self.leading
     -- Dead, or this very coroutine: an error was raised where it led.
     if not leader or leader == (running() or true) or (leader ~= true and status(leader) == "dead") then
-      drop_waiter(self, id, waiter)
+      drop_waiter(self, waiter)
       return lead(self, id, deadline, patient)
     end
     local ok, why = waiter.event:wait(deadline and deadline - host.now())
     local kind, a, b, c, d, e, f = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
-    if kind or self.failure or ok ~= true then drop_waiter(self, id, waiter) end
+    if kind or self.failure or ok ~= true then drop_waiter(self, waiter) end
     if kind then return kind, a, b, c, d, e, f end
     if self.failure then return self:failed() end
     if ok ~= true then

@@ -3,14 +3,25 @@
 -- A thousand log-ins that each give way after a slice would still hold the loop for a thousand slices a turn. So
 -- one of them computes at a time, and the others sleep until it is their turn; after a run of slices the next
 -- is let in, so that nobody who was given a million rounds holds up the rest.
+-- How much a slice is, is measured: on a slow machine, or with a slow digest, slices become smaller, so that the
+-- loop is never held for much longer than LONG.
 -- Invariant: who computes is resumed by its loop. Where that one is never resumed again (a coroutine that was
 -- dropped), whoever sleeps behind it finds out and goes on.
 -- @module mail.slices
 
+local core = require "mail.core"
+
 local slices = {}
 
--- Slices in a row while others wait: 4096 rounds of SCRAM.
+local clock = core.now -- that of the adapter may stand still within a turn
+
+-- Slices in a row while others wait: 4096 rounds of SCRAM, where they are of full size.
 local RUN = 16
+-- Rounds of a slice: at most (LM_SCRAM_SLICE), and at least.
+local MOST, LEAST = 256, 16
+-- Seconds: a slice that took longer than the first is halved, one that took less than the second doubled. Both
+-- together must leave a gap of more than two between them, or a slice would swing.
+local LONG, SHORT = 0.00025, 0.0001
 -- Seconds without a slice after which the one whose turn it is counts as gone.
 local PATIENCE = 1
 
@@ -20,7 +31,7 @@ local queues = setmetatable({}, { __mode = "k" })
 local function queue_of(host)
   local queue = queues[host.event]
   if not queue then
-    queue = { first = 1, last = 0, done = 0 }
+    queue = { first = 1, last = 0, done = 0, rounds = MOST }
     queues[host.event] = queue
   end
   return queue
@@ -66,9 +77,22 @@ local function enter(queue, host, deadline)
   return place
 end
 
+-- One slice; the size of the next follows from the time that it took.
+local function slice(queue, work, subject)
+  local began = clock()
+  local result, words = work(subject, queue.rounds)
+  local took = clock() - began
+  if took > LONG then
+    queue.rounds = math.max(queue.rounds / 2, LEAST)
+  elseif took < SHORT and result == false then -- the last one of a computation has fewer rounds to do
+    queue.rounds = math.min(queue.rounds * 2, MOST)
+  end
+  return result, words
+end
+
 --- Calls `work` until it returns something else than false, a slice a turn.
 -- @tparam table host the adapter of the loop
--- @tparam function work(subject) does a slice; false: there is more
+-- @tparam function work(subject, rounds) does a slice of so many rounds; false: there is more
 -- @param subject
 -- @tparam[opt] number deadline absolute; the wait for a turn ends with it
 -- @return what `work` returned at last; or false, "timeout" or "cancelled"
@@ -79,7 +103,7 @@ function slices.run(host, work, subject, deadline)
   local n = 0
   while true do
     host.pause()
-    local result, words = work(subject)
+    local result, words = slice(queue, work, subject)
     queue.done, n = queue.done + 1, n + 1
     if result ~= false then
       if queue.busy == place then leave(queue) end

@@ -52,13 +52,17 @@ local function turn(contestant, pin, expect)
   return result
 end
 
+-- What is the longest of many is the least of the turns: a virtual machine that was held up by its host
+-- counts that as processor time, and of thousands of pieces one is always hit.
+local LONGEST = { step = true, frame = true }
+
 -- The medians of every field over the turns, with what follows from them.
 local function summary(results)
   local s = {}
   for name in pairs(results[1]) do
     local list = {}
     for i, result in ipairs(results) do list[i] = result[name] or 0 end
-    s[name] = median(list)
+    s[name] = LONGEST[name] and math.min(table.unpack(list)) or median(list)
   end
   local us, rate = {}, {}
   for i, r in ipairs(results) do us[i], rate[i] = r.cpu / r.n * 1e6, r.n / r.wall end
@@ -110,7 +114,7 @@ local COLUMNS = {
   trips = { "trips", function(r) return r.trips and ("%d"):format(r.trips) or "" end },
   wire = { "wire KB", function(r) return r.wire and ("%.0f"):format(r.wire / 1e3) or "" end },
   step = { "step us", function(r) return r.step and ("%.0f"):format(r.step) or "" end },
-  gap = { "gap us", function(r) return r.gap and ("%.0f"):format(r.gap) or "" end },
+  frame = { "frame us", function(r) return r.frame and ("%.0f"):format(r.frame) or "" end },
   octets = { "MB/s cpu", function(r) return r.octets and ("%.0f"):format(r.octets / r.cpu / 1e6) or "" end },
 }
 

@@ -26,9 +26,12 @@ local function libraries()
   return ("LD_LIBRARY_PATH=%s"):format(table.concat(folders, ":"))
 end
 
+local LINK = "spec/bench/c/link.c -lssl -lcrypto"
+
 local PROGRAMS = {
-  { "measure" }, { "free_ports" }, { "smtp_sink" }, { "smtp_raw" }, { "pop3_raw" }, { "idle_raw" }, { "loop_peer" },
-  { "imap_raw", "-lssl -lcrypto" }, { "idle_server", "-lssl -lcrypto" },
+  { "measure" }, { "free_ports" }, { "smtp_raw" }, { "idle_raw" }, { "loop_peer" },
+  { "smtp_sink", "-lssl -lcrypto" }, { "idle_server", "-lssl -lcrypto" },
+  { "imap_raw", LINK }, { "pop3_raw", LINK }, { "smtp_tls_raw", LINK },
 }
 local PEER_PROGRAMS = {
   { "smtp_curl", "curl", "curl" }, { "curl_fetch", "curl", "curl" }, { "imap_etpan", "etpan", "etpan" },

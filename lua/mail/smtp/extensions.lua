@@ -215,11 +215,10 @@ end
 --- True where any recipient has parameters of its own.
 function extensions.of_recipients(to)
   if type(to) ~= "table" then return false end
-  if says_more(to) then return true end
   for i = 1, #to do
-    if says_more(to[i]) then return true end
+    if type(to[i]) == "table" and says_more(to[i]) then return true end
   end
-  return false
+  return says_more(to)
 end
 
 -- The recipients in the core's form: {address=, params=} where one has parameters of its own.
@@ -243,12 +242,10 @@ end
 
 -- --- all together ---------------------------------------------------------------------------------
 
---- True where `options` of send ask for anything of this module.
+--- True where `options` of send ask for anything of this module: one of MAIL. Asked for each message.
 function extensions.asked(options)
-  for i = 1, #MAIL do
-    if options[MAIL[i][1]] ~= nil then return true end
-  end
-  return false
+  return options.dsn ~= nil or options.require_tls ~= nil or options.auth ~= nil or options.priority ~= nil
+    or options.deliver_by ~= nil or options.hold_for ~= nil or options.hold_until ~= nil
 end
 
 --- The parameters of MAIL and of all RCPT, and the recipients with their own.

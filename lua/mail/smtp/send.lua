@@ -117,9 +117,10 @@ end
 
 -- True where the message asks for more than one call of the core.
 local function is_special(pump, options)
-  return type(options.message) ~= "string" or options.from == nil or options.to == nil or pump.limited
+  local to = options.to
+  return type(options.message) ~= "string" or options.from == nil or to == nil or pump.limited
     or options.line_ends ~= nil or extensions.asked(options)
-    or extensions.of_recipients(options.to)
+    or type(to) ~= "string" and extensions.of_recipients(to)
 end
 
 -- Opens what the message comes from: text or nil, source or nil, size, head; or nil, nil, nil, nil, err.

@@ -1,142 +1,123 @@
--- Our side of scram-logins: n log-ins by SCRAM-SHA-256 side by side, at POP3 servers of a few lines in this process,
--- which keep what SCRAM keeps in the place of passwords. What counts is how long the loop is held: by one task at a
--- time (`step`), and between two turns of a task that does nothing else than to count (`gap`), both in microseconds
--- of processor time. With plain=1 nobody computes: what the rest of a log-in costs. With gc=0 Lua's collector is
--- stopped meanwhile: it visits the stacks of all coroutines in one go, which is none of our doing.
+-- Our side of scram-logins: n log-ins by SCRAM-SHA-256 side by side, all begun at once, at servers in this
+-- process (spec/support/scram_server.lua; their few octets are counted with ours). The host gives the loop frames
+-- of half a millisecond: `loop.step(0, { budget = 0.0005 })`. What counts is how long it is held: by the longest
+-- frame, and by the longest turn of one task (`step`), both in microseconds of processor time, so that another
+-- process that takes the processor away is not counted.
+--
+-- gc=off   Lua's collector is stopped: our work alone
+-- gc=steps `collectgarbage("incremental", 200, 100, 9)`: the smallest steps that keep up. What is left is the
+--          atomic part, in which Lua visits the stack of every coroutine at once
+-- gc=own   the collector as the interpreter starts it (lua5.4: generational, which stops the program for a whole
+--          collection)
+-- plain=1  nobody computes: what the rest of a log-in costs
+-- clock=1  arithmetic for as long: what the machine itself adds to the longest of many pieces
+-- bare=1   no mail at all: as many coroutines, which keep and drop as many tables, functions and strings as a
+--          log-in does (counted by an allocator of our own). What the collector takes there is Lua's own
 
-local longest = 0
+package.path = "./?.lua;" .. package.path
+
+local longest, began = 0, 0
 local resume = coroutine.resume
 
--- Before the loop takes it.
+local function took(...)
+  local d = os.clock() - began
+  if d > longest then longest = d end
+  return ...
+end
+
+-- Before the loop takes it. No closure: the collector is to have no work that the clock made.
 coroutine.resume = function(...) -- luacheck: ignore
-  local began = os.clock()
-  local function took(...)
-    local d = os.clock() - began
-    if d > longest then longest = d end
-    return ...
-  end
+  began = os.clock()
   return took(resume(...))
 end
 
 local common = require "spec.bench.ours.common"
-local core = require "mail.core"
 local mail = require "mail"
 local Pump = require "mail.pump"
+local Server = require "spec.support.scram_server"
 
 local o = common.options
+local loop = mail.loop
 local mechanism = o.plain == 1 and "PLAIN" or "SCRAM-SHA-256"
+local FRAME = { budget = 0.0005 }
 
-local function hex(text)
-  return (text:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end))
-end
-
--- Of the password "secret".
-local KEYS = { salt = "0123456789abcdef", rounds = 4096,
-  stored_key = hex "6e9498e597bd3541fe237e4b0b7815abe0e905f2b8ea25c1c6f8402aa56ef691",
-  server_key = hex "56962506ec72cde088d4a9dcb6b79f7658e90759a4dc6a7bb0123fb75d7e3644" }
-
-local ALPHABET = {}
-for i = 1, 64 do
-  ALPHABET[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):byte(i)] = i - 1
-end
-
-local function unbase64(text)
-  local out = {}
-  for a, b, c, d in text:gmatch "(.)(.)(.)(.)" do
-    local function value(x) return ALPHABET[x:byte()] or 0 end
-    local n = ((value(a) * 64 + value(b)) * 64 + value(c)) * 64 + value(d)
-    local bytes = string.char(math.floor(n / 65536), math.floor(n / 256) % 256, n % 256)
-    out[#out + 1] = d ~= "=" and bytes or c ~= "=" and bytes:sub(1, 2) or bytes:sub(1, 1)
-  end
-  return table.concat(out)
-end
-
--- --- a server and its connection, which is a transport object ------------------------------------------
-
-local Server = {}
-Server.__index = Server
-
-local function new_server()
-  return setmetatable({ out = "+OK ready\r\n", event = mail.loop.native.event() }, Server)
-end
-
-function Server:say(text)
-  self.out = self.out .. text .. "\r\n"
-  self.event:set()
-end
-
-function Server:prove(response)
-  local turn, text = self.sasl:receive(unbase64(response))
-  if turn == "lookup" then turn, text = self.sasl:secret(KEYS) end
-  if turn == "challenge" then return self:say("+ " .. core.base64(text)) end
-  self:say(turn == "accept" and "+OK in" or "-ERR " .. tostring(text))
-end
-
-function Server:hear(line)
-  local initial = line:match "^AUTH %S+ (%S+)"
-  if line == "CAPA" then
-    self:say("+OK\r\nSASL " .. mechanism .. "\r\n.")
-  elseif initial and mechanism == "PLAIN" then
-    self:say "+OK in"
-  elseif initial then
-    self.sasl = assert(core.sasl_server(mechanism, {}))
-    self:prove(initial)
-  else
-    self:prove(line)
-  end
-end
-
-function Server:write(bytes)
-  for line in bytes:gmatch "([^\r\n]*)\r\n" do self:hear(line) end
-  return true
-end
-
-function Server:read(timeout)
-  if self.out == "" then
-    local ok, why = self.event:wait(timeout)
-    if not ok then return nil, why end
-  end
-  local text = self.out
-  self.out = ""
-  return text
-end
-
-function Server:close() self.event:set() end
-
--- --- the log-ins ----------------------------------------------------------------------------------------
-
-local done, gap = 0, 0
+local done = 0
 
 local function log_in()
   local session = mail.pop3.session()
-  local pump = Pump.open(session, new_server(), nil, { timeout = 600 })
+  local pump = Pump.open(session, Server.new(mechanism, loop.native), nil, { timeout = 600 })
   local ok, err = mail.pop3.greet(pump, { tls = "none", allow_plaintext_login = true, user = "ann",
     password = "secret", mechanism = mechanism }, pump:deadline())
   if not ok then error(err, 0) end
+  pump:close() -- what is closed has nothing left to do for the collector, which ends all that it finds in one go
+  done = done + 1
+end
+
+-- What a log-in keeps until it has ended, and what it makes meanwhile; how deep in calls it waits.
+local TABLES, FUNCTIONS, FINALIZED, TURNS, DEPTH = 31, 14, 4, 18, 10
+local FINALIZER = { __gc = function() end }
+local serial = 0
+
+local function deep(n, kept)
+  if n > 0 then
+    local a, b, c, d = { kept }, n, kept, deep
+    local result = deep(n - 1, kept)
+    return a and b and c and d and result
+  end
+  for _ = 1, TURNS do
+    serial = serial + 1
+    kept.last = ("%d"):format(serial)
+    loop.native.pause()
+  end
+  return kept
+end
+
+local function idle()
+  local kept = {}
+  for i = 1, TABLES - DEPTH do kept[i] = { i, name = i, kept = kept, ("x"):rep(16) } end
+  for i = 1, FINALIZED do kept[-i] = setmetatable({ ("x"):rep(400) }, FINALIZER) end
+  for _ = 1, FUNCTIONS do kept[#kept + 1] = function() return kept end end
+  deep(DEPTH, kept)
   done = done + 1
 end
 
 local function count()
-  local last = os.clock()
-  while done < o.n do
-    mail.loop.native.pause()
-    local now = os.clock()
-    if now - last > gap then gap = now - last end
-    last = now
+  for _ = 1, 16 do
+    local x = 0
+    for i = 1, 9000 do x = (x + i) % 7 end
+    loop.native.pause()
   end
+  done = done + 1
 end
 
-mail.loop.run(function()
-  log_in() -- the first of a process loads digests, random numbers, tables of names
-  done, longest = 0, 0
-  if o.gc == 0 then collectgarbage "stop" end
-  common.begin()
-  mail.loop.spawn(count)
-  local tasks = {}
-  for i = 1, o.n do
-    tasks[i] = mail.loop.spawn(log_in)
-    if i % 4 == 0 then mail.loop.native.pause() end
-  end
-  for _, task in ipairs(tasks) do task:join() end
-  common.finish(done, { step = longest * 1e6, gap = gap * 1e6 })
-end)
+local COLLECTOR = {
+  off = function() collectgarbage "stop" end,
+  steps = function()
+    if _VERSION == "Lua 5.4" then return collectgarbage("incremental", 200, 100, 9) end
+    collectgarbage("setstepmul", 100)
+  end,
+  own = function() end,
+}
+
+local function frames(task)
+  local longest_frame = 0
+  for _ = 1, o.n do loop.spawn(task) end
+  local last = os.clock()
+  repeat
+    local alive = loop.step(0, FRAME)
+    local now = os.clock()
+    if now - last > longest_frame then longest_frame = now - last end
+    last = now
+  until alive == 0
+  return longest_frame
+end
+
+local task = o.bare == 1 and idle or o.clock == 1 and count or log_in
+loop.spawn(task) -- the first of a process loads digests, random numbers, tables of names
+while loop.step(0, FRAME) > 0 do end -- luacheck: ignore
+collectgarbage()
+COLLECTOR[o.gc]()
+done, longest = 0, 0
+common.begin()
+local frame = frames(task)
+common.finish(done, { step = longest * 1e6, frame = frame * 1e6 })

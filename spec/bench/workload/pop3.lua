@@ -26,6 +26,17 @@ delivery mbox %s
   return contestant
 end
 
+local function run_tls(ctx, w)
+  local server = ctx:dovecot()
+  if not server then return end
+  local where = ("port=%d user=tester password=secret n=%d tls=1"):format(server.ports.pop3s, server.count)
+  ctx:contest(("%s: %s (%s)"):format(w.name, w.title, w.goal), {
+    ctx:ours("pop3", where .. " ca=" .. server.ca_file),
+    ctx:peer("libcurl", "curl_fetch", where .. " scheme=pop3s"),
+    ctx:ceiling("pop3_raw", where, "memory BIO loop"),
+  }, { expect = server.count })
+end
+
 local function run(ctx, w)
   local server = ctx:dovecot()
   if not server then return end
@@ -41,4 +52,6 @@ end
 
 return {
   { name = "pop3-retr", title = "RETR of the whole corpus", goal = "goal 14 us, 1.5 times mpop's rate", run = run },
+  { name = "pop3-retr-tls", title = "RETR of the whole corpus, TLS", goal = "goal 54 us, 1.2 times the bare loop",
+    run = run_tls },
 }

@@ -4,6 +4,8 @@
 -- spins on the other one, because on a virtual machine waking an idle processor costs many times
 -- the work that is measured, and would be charged to whoever wakes it.
 
+local servers = require "spec.servers"
+
 local function contestants(ctx, port, job)
   local ours = ("port=%d n=%d size=%d connections=%d"):format(port, job.n, job.size, job.connections)
   local few = job.few or job.n
@@ -36,6 +38,19 @@ local function run_chunks(ctx, w)
   sink.stop()
 end
 
+-- Both ends encrypt; what is counted is ours.
+local function run_tls(ctx, w)
+  local made = assert(servers.certificates())
+  local sink = ctx:serve("smtp_sink", ("tls=1 cert=%s key=%s"):format(made.good.cert, made.good.key), true)
+  local job = ("port=%d n=%d size=%d connections=1 tls=1"):format(sink.port, ctx:count(w.n), w.size)
+  ctx:contest(("%s, one core: %s (%s)"):format(w.name, w.title, w.goal), {
+    ctx:ours("smtp", job .. " ca=" .. made.ca_file),
+    ctx:ours("smtp_pool", job .. " ca=" .. made.ca_file, "... through the pool"),
+    ctx:ceiling("smtp_tls_raw", job, "memory BIO loop"),
+  }, {})
+  sink.stop()
+end
+
 local function run(ctx, w)
   for _, cores in ipairs(w.cores) do
     local sink = ctx:serve("smtp_sink", cores == 2 and "spin=1" or "", cores == 1)
@@ -60,6 +75,10 @@ return {
     n = 20000, size = 10240, connections = 8 },
   { name = "smtp-10k-bdat", title = "10 KiB messages in chunks, one connection", run = run_chunks,
     goal = "goal: at most the DATA one", n = 20000, size = 10240, connections = 1 },
+  { name = "smtp-10k-tls", title = "10 KiB messages over TLS, one connection", run = run_tls,
+    goal = "goal: 1.2 times the bare loop", n = 10000, size = 10240 },
+  { name = "smtp-1m-tls", title = "1 MiB messages over TLS, one connection", run = run_tls,
+    goal = "goal: 1.2 times the bare loop", n = 300, size = 1048576 },
   { name = "smtp-1m", title = "1 MiB messages, one connection", run = run, cores = { 1 },
     goal = { "goal 200 us" }, n = 1000, few = 600, size = 1048576, connections = 1 },
 }

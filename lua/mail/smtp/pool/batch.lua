@@ -72,8 +72,8 @@ local function fill(job, record, run)
     if not i then return end
     if not is_text(job, i) or not has_turn(job, record, i) then return insert(job.again, i) end
     run[#run + 1] = i
-    record.count = record.count + 1
-    if record.count >= record.most then record.spent = true end
+    record.left = record.left - 1
+    if record.left <= 0 then record.spent = true end
   end
 end
 

@@ -1,6 +1,6 @@
 --- The connections of a pool: records, and who gets a place on which.
 --
--- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given, of `most`;
+-- A record: `session`, `pump`; `busy`: messages under way on it; `left`: how many it may still be given;
 -- `users`: the coroutines that have a place on it, where such may end without a word; `used`: when it became
 -- idle; `proved`: it has taken or refused a message; `failed`: it ended before that; `spent`: it gets no further
 -- one; `bad`: nor a QUIT. All of them are in `pool.records`, those without a message in `pool.idle`, too.
@@ -37,16 +37,17 @@ function connections.record(self, session)
   local pump, r = Pump.of(session), self.limits.rate
   local transport = pump.conn.transport
   return {
-    session = session, pump = pump, busy = 0, count = 0, users = {}, used = self.host.now(),
+    session = session, pump = pump, busy = 0, users = {}, used = self.host.now(),
     rate = r.connection and rate.new(r.connection, r.burst),
-    most = math.min(self.limits.max_messages, pump.mail_max or math.huge), -- LIMITS MAILMAX (RFC 9422)
+    left = math.min(self.limits.max_messages, pump.mail_max or math.huge), -- LIMITS MAILMAX (RFC 9422)
     depth = depth(self, pump), proved = transport and transport.reused,
   }
 end
 
 -- The connection has ended, or the server has said that it will.
 local function is_dead(record)
-  return record.pump.failure ~= nil or record.pump.farewell ~= nil
+  local pump = record.pump
+  return (pump.failure or pump.farewell) ~= nil
 end
 connections.is_dead = is_dead
 
@@ -88,10 +89,9 @@ end
 
 --- Gives a place to the coroutine `co` (true: the main thread of Lua 5.1).
 local function occupy(self, record, co)
-  record.busy = record.busy + 1
-  local count = record.count + 1
-  record.count = count
-  if count >= record.most then record.spent = true end
+  local left = record.left - 1
+  record.busy, record.left = record.busy + 1, left
+  if left <= 0 then record.spent = true end
   if self.kills then record.users[co] = true end
 end
 connections.occupy = occupy
@@ -146,11 +146,13 @@ end
 local function take_second(self)
   local records = self.records
   local n = #records
+  local at = self.cursor
   for _ = 1, n do
-    local at = self.cursor % n + 1
-    self.cursor = at
+    at = at % n + 1
     local record = records[at]
-    if record.busy > 0 and record.busy < record.depth and not (record.spent or record.bad or is_dead(record)) then
+    local busy = record.busy
+    if busy > 0 and busy < record.depth and not (record.spent or record.bad or is_dead(record)) then
+      self.cursor = at
       return record
     end
   end
@@ -171,7 +173,8 @@ function connections.take(self, co, now)
     if self.calm then record = take_calm(self, now, has_room(self, now)) else record = take_idle(self, now) end
   end
   if not record then
-    if has_room(self, now) then return nil, true end
+    local full = #self.records >= self.limits.size -- the usual case where there is no other
+    if not full and has_room(self, now) then return nil, true end
     record = take_second(self)
     if not record then return nil end
   end
