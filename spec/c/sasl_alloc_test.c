@@ -15,7 +15,7 @@ static struct lm_str text(const char *s) {
 
 static bool step(struct lm_sasl *s, struct lm_str challenge, struct lm_str *out) {
   enum lm_sasl_answer answer = lm_sasl_step(s, challenge, out);
-  while (answer == LM_SASL_WORKING) answer = lm_sasl_work(s, out);
+  while (answer == LM_SASL_WORKING) answer = lm_sasl_work(s, LM_SCRAM_SLICE, out);
   return answer == LM_SASL_SEND;
 }
 

@@ -67,7 +67,7 @@ static struct lm_sasl_credentials given(unsigned how) {
 
 static enum lm_sasl_answer settle(struct lm_sasl *s, enum lm_sasl_answer got, struct lm_str *out) {
   int slices = 0;
-  while (got == LM_SASL_WORKING && slices++ < 64) got = lm_sasl_work(s, out);
+  while (got == LM_SASL_WORKING && slices++ < 64) got = lm_sasl_work(s, LM_SCRAM_SLICE, out);
   return got;
 }
 
