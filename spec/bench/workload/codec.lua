@@ -5,7 +5,7 @@
 
 local shell = require "spec.bench.shell"
 
-local SOURCES = "csrc/mime/{transfer,base64,base64_x86,base64_neon,qp_scan,qp_decode,qp_encode,uu}.c"
+local SOURCES = "csrc/mime/{transfer,base64,base64_plain,base64_x86,base64_neon,qp_scan,qp_decode,qp_encode,uu}.c"
   .. " csrc/base/{buf,chars}.c"
 
 local function sources()
