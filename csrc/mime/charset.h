@@ -11,12 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-
-/* True where `s` is well-formed UTF-8 (RFC 3629 §4): no surrogates, no overlong forms. */
-bool lm_utf8_valid(struct lm_str s);
-
-/* How many bytes at the front of `s` are well-formed UTF-8. */
-size_t lm_utf8_span(struct lm_str s);
+#include "mime/utf8.h"
 
 /* `bytes` in `charset` as UTF-8. Where nothing is to be changed the result is `bytes` itself, else
 ** it lies in the arena. An unknown charset is guessed. False only when memory is short. */

@@ -93,6 +93,41 @@ static void test_validator(void) {
   }
 }
 
+static bool agrees(const char *p, size_t n) {
+  struct lm_str s = {p, n};
+  return lm_utf8_valid(s) == (lm_utf8_span(s) == n);
+}
+
+/* What vectors say of a text, and what goes from character to character: every two octets with tails or
+** ASCII behind them, over each end of a block, and texts in which up to two octets were changed. */
+static void test_validators_agree(void) {
+  static const char tails[4][3] = {"\x80\x80", "\xBF\x41", "aa", "\x9F\xA0"};
+  static const char *const letters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "zz"};
+  char text[160];
+  uint32_t state = 20261123;
+  unsigned c, round;
+  for (c = 0; c < 0x10000; c++) {
+    size_t at = 28 + c % 5;
+    memset(text, 'a', 70);
+    text[at] = (char)(c >> 8);
+    text[at + 1] = (char)(c & 255);
+    memcpy(text + at + 2, tails[c % 4], 2);
+    if (!agrees(text, 70) || !agrees(text, at + 2)) EXPECT(!"two octets");
+    memcpy(text + at + 2, tails[(c + 1) % 4], 2);
+    if (!agrees(text, 64) || !agrees(text, at + 3)) EXPECT(!"two octets");
+  }
+  for (round = 0; round < 20000; round++) {
+    size_t n = 0, k;
+    while (n < 150) {
+      const char *letter = letters[seeded(&state) % 5];
+      memcpy(text + n, letter, strlen(letter));
+      n += strlen(letter);
+    }
+    for (k = seeded(&state) % 3; k > 0; k--) text[seeded(&state) % n] = (char)seeded(&state);
+    EXPECT(agrees(text, n - seeded(&state) % 40));
+  }
+}
+
 /* Whatever the bytes and the charset, the result is UTF-8. */
 static void test_always_utf8(void) {
   static const char *const names[] = {"utf-8",       "utf-16",    "utf-7",       "gb18030",
@@ -184,6 +219,7 @@ int main(void) {
   test_written();
   test_windows();
   test_validator();
+  test_validators_agree();
   test_always_utf8();
   test_linear();
   return check_end();
