@@ -361,7 +361,8 @@ static int push_lines(lua_State *L, struct lm_message *m, struct lm_str utf8) {
     lm_pushstr(L, utf8);
     return 1;
   }
-  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n)) == NULL) return lm_no_memory(L);
+  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n + LM_LINES_SLACK)) == NULL)
+    return lm_no_memory(L);
   lua_pushlstring(L, p, lm_content_lines(utf8, p));
   return 1;
 }

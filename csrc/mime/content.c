@@ -84,10 +84,28 @@ bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct
 
 /* --- lines ---------------------------------------------------------------------------------------- */
 
-size_t lm_content_lines(struct lm_str s, char *out) {
-  const char *p = s.p;
-  const char *end = s.p + s.n;
-  char *o = out;
+/* Blocks are copied whole; where a CR stands in one, what is behind it is copied again in its place. */
+#if LM_X86
+LM_AVX2 static const char *lines_avx2(const char *p, const char *end, char **out) {
+  const __m256i cr = _mm256_set1_epi8('\r');
+  char *o = *out;
+  while (end - p > 32) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    unsigned found = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, cr));
+    unsigned n = found ? (unsigned)__builtin_ctz(found) : 32;
+    _mm256_storeu_si256((__m256i *)(void *)o, v);
+    o += n;
+    p += n;
+    if (found == 0) continue;
+    *o++ = '\n';
+    p += p[1] == '\n' ? 2 : 1;
+  }
+  *out = o;
+  return p;
+}
+#endif
+
+static char *lines_plain(const char *p, const char *end, char *o) {
   while (p < end) {
     const char *cr = memchr(p, '\r', (size_t)(end - p));
     size_t n = (size_t)((cr ? cr : end) - p);
@@ -98,5 +116,19 @@ size_t lm_content_lines(struct lm_str s, char *out) {
     p = cr + 1;
     if (p < end && *p == '\n') p++;
   }
-  return (size_t)(o - out);
+  return o;
+}
+
+size_t lm_content_lines_with(enum lm_vector level, struct lm_str s, char *out) {
+  const char *p = s.p;
+  char *o = out;
+#if LM_X86
+  if (level == LM_VECTOR_AVX2) p = lines_avx2(p, s.p + s.n, &o);
+#endif
+  (void)level;
+  return (size_t)(lines_plain(p, s.p + s.n, o) - out);
+}
+
+size_t lm_content_lines(struct lm_str s, char *out) {
+  return lm_content_lines_with(lm_vector_best(), s, out);
 }
