@@ -137,14 +137,35 @@ void lm_converters_free(struct lm_converters *kept) {
     if (kept->cd[i]) iconv_close(kept->cd[i]);
     kept->cd[i] = NULL;
   }
+  for (i = 0; i < LM_PAIRS; i++) {
+    lm_pairs_free(kept->pairs[i]);
+    kept->pairs[i] = NULL;
+  }
+}
+
+/* By tables of the characters; NOT_KNOWN where the charset or the text is not of that kind. */
+static enum opened from_pairs(struct lm_arena *a, struct lm_converters *kept, const char *name,
+                              iconv_t cd, struct lm_str s, struct lm_str *utf8_out) {
+  unsigned which = kept ? lm_pairs_find(name) : LM_PAIRS;
+  char *out;
+  size_t n;
+  if (which == LM_PAIRS) return NOT_KNOWN;
+  if (s.n > SIZE_MAX / 4) return NO_MEMORY;
+  if ((out = lm_arena_alloc(a, s.n * 3 + LM_PAIRS_SLACK)) == NULL) return NO_MEMORY;
+  if (!lm_pairs_convert(&kept->pairs[which], cd, s, out, &n)) return NOT_KNOWN;
+  *utf8_out = (struct lm_str){out, n};
+  return OPENED;
 }
 
 static enum opened from_iconv(struct lm_arena *a, struct lm_converters *kept, const char *name,
                               struct lm_str s, struct lm_str *utf8_out) {
   struct lm_buf out = {NULL, 0, 0, 0};
   iconv_t cd = open_kept(kept, name);
+  enum opened paired;
   bool ok = true;
   if (cd == (iconv_t)-1) return errno == ENOMEM ? NO_MEMORY : NOT_KNOWN;
+  paired = from_pairs(a, kept, name, cd, s, utf8_out);
+  if (paired != NOT_KNOWN) return paired;
   while (ok && s.n > 0) ok = iconv_step(cd, &s, unit_of(name), &out);
   ok = ok && iconv_finish(cd, &out);
   if (kept == NULL) iconv_close(cd);

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "mime/charset_pairs.h"
 #include "mime/utf8.h"
 
 /* `bytes` in `charset` as UTF-8. Where nothing is to be changed the result is `bytes` itself, else
@@ -18,14 +19,15 @@
 bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str bytes,
                         struct lm_str *utf8_out);
 
-/* Converters of the C library that are kept open: opening one costs more than most texts. All zero at
-** first. */
+/* Converters of the C library that are kept open (opening one costs more than most texts), and tables of what
+** they say. All zero at first. */
 enum { LM_CONVERTERS = 8, LM_CONVERTER_NAME = 64 };
 
 struct lm_converters {
   void *cd[LM_CONVERTERS]; /* iconv_t */
   char name[LM_CONVERTERS][LM_CONVERTER_NAME];
   unsigned next;
+  struct lm_pairs *pairs[LM_PAIRS];
 };
 
 void lm_converters_free(struct lm_converters *kept);
