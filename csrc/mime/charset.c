@@ -50,7 +50,8 @@ static bool from_table(struct lm_arena *a, const uint16_t *upper, struct lm_str 
   char *o;
   *utf8_out = s;
   if (p == end) return true;
-  if (s.n > SIZE_MAX / 4 || (out = lm_arena_alloc(a, s.n * 3 + 8)) == NULL) return false;
+  if (s.n > SIZE_MAX / 4 || (out = lm_arena_alloc(a, s.n * 3 + LM_ASCII_SLACK)) == NULL)
+    return false;
   memcpy(out, s.p, (size_t)(p - s.p));
   o = out + (p - s.p);
   for (;;) {
@@ -151,7 +152,7 @@ static enum opened from_pairs(struct lm_arena *a, struct lm_converters *kept, co
   size_t n;
   if (which == LM_PAIRS) return NOT_KNOWN;
   if (s.n > SIZE_MAX / 4) return NO_MEMORY;
-  if ((out = lm_arena_alloc(a, s.n * 3 + LM_PAIRS_SLACK)) == NULL) return NO_MEMORY;
+  if ((out = lm_arena_alloc(a, s.n * 3 + LM_ASCII_SLACK)) == NULL) return NO_MEMORY;
   if (!lm_pairs_convert(&kept->pairs[which], cd, s, out, &n)) return NOT_KNOWN;
   *utf8_out = (struct lm_str){out, n};
   return OPENED;

@@ -10,7 +10,7 @@
 
 #include "base/lm.h"
 
-enum { LM_PAIRS = 5, LM_PAIRS_SLACK = 8 };
+enum { LM_PAIRS = 5 };
 
 /* Of one charset; made by lm_pairs_convert. */
 struct lm_pairs;
@@ -19,7 +19,7 @@ struct lm_pairs;
 unsigned lm_pairs_find(const char *name);
 
 /* `s` by the tables at *kept, which are made where it is NULL; `cd` converts from the charset to UTF-8 (an
-** iconv_t). `out` has room for s.n * 3 octets and the slack. False where iconv has to be asked for the
+** iconv_t). `out` has room for s.n * 3 + LM_ASCII_SLACK octets. False where iconv has to be asked for the
 ** whole text. */
 bool lm_pairs_convert(struct lm_pairs **kept, void *cd, struct lm_str s, char *out, size_t *n_out);
 

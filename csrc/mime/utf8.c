@@ -45,10 +45,22 @@ size_t lm_ascii_span(struct lm_str s) {
 }
 
 const char *lm_ascii_copy(const char *p, const char *end, char **out) {
-  uint64_t w;
-  size_t n;
   char *o = *out;
+#if LM_X86 && defined(__SSE2__)
+  for (; end - p >= 32; p += 32, o += 32) {
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
+    unsigned high = (unsigned)_mm_movemask_epi8(a) | (unsigned)_mm_movemask_epi8(b) << 16;
+    _mm_storeu_si128((__m128i *)(void *)o, a);
+    _mm_storeu_si128((__m128i *)(void *)(o + 16), b);
+    if (high == 0) continue;
+    *out = o + __builtin_ctz(high);
+    return p + __builtin_ctz(high);
+  }
+#endif
   for (; end - p >= 8; p += 8, o += 8) {
+    uint64_t w;
+    size_t n;
     memcpy(&w, p, 8);
     memcpy(o, &w, 8);
     if ((w & HIGH) == 0) continue;
@@ -62,20 +74,6 @@ const char *lm_ascii_copy(const char *p, const char *end, char **out) {
 }
 
 /* --- characters -------------------------------------------------------------------------------- */
-
-char *lm_utf8_put(char *o, unsigned c) {
-  if (c < 0x80) {
-    *o++ = (char)c;
-  } else if (c < 0x800) {
-    *o++ = (char)(0xC0 | c >> 6);
-    *o++ = (char)(0x80 | (c & 0x3F));
-  } else {
-    *o++ = (char)(0xE0 | c >> 12);
-    *o++ = (char)(0x80 | (c >> 6 & 0x3F));
-    *o++ = (char)(0x80 | (c & 0x3F));
-  }
-  return o;
-}
 
 static bool is_tail(const char *p, const char *end) {
   return p < end && (*p & 0xC0) == 0x80;
