@@ -71,6 +71,13 @@ void lm_arena_reset(struct lm_arena *a) {
   a->used = 0;
 }
 
+void lm_arena_trim(struct lm_arena *a, size_t most) {
+  if (a->block && a->block->size > most)
+    lm_arena_free(a);
+  else
+    lm_arena_reset(a);
+}
+
 void lm_arena_free(struct lm_arena *a) {
   free_older(a->block);
   *a = (struct lm_arena){NULL, 0};

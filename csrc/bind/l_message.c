@@ -21,6 +21,8 @@ enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to 
 
 static int scratch_gc(lua_State *L) {
   struct lm_scratch *s = lm_checkself(L);
+  lm_parser_free(s->parser);
+  s->parser = NULL;
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
   lm_buf_free(&s->flowed);
@@ -38,7 +40,7 @@ static int message_gc(lua_State *L) {
 }
 
 static void tidy(struct lm_scratch *s) {
-  lm_arena_reset(&s->arena);
+  lm_arena_trim(&s->arena, BUF_KEPT);
   if (s->buf.cap > BUF_KEPT) lm_buf_free(&s->buf);
   if (s->flowed.cap > BUF_KEPT) lm_buf_free(&s->flowed);
 }
@@ -99,7 +101,10 @@ static struct lm_message *fresh(lua_State *L) {
 }
 
 static int read_tree(lua_State *L, struct lm_message *m, struct lm_str text) {
-  if (!lm_tree_read(&m->tree, text, &m->limits)) return lm_no_memory(L);
+  struct lm_scratch *s = m->scratch;
+  if (s->parser == NULL && (s->parser = lm_parser_new(NULL)) == NULL) return lm_no_memory(L);
+  lm_parser_reset(s->parser, &m->limits);
+  if (!lm_tree_read_by(s->parser, &m->tree, text)) return lm_no_memory(L);
   m->ready = true;
   return 1;
 }
@@ -112,10 +117,7 @@ static int message_parse(lua_State *L) {
   lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
-  lua_createtable(L, 1, 0);
-  lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, 1);
-  lua_setuservalue(L, -2);
+  lm_keepvalue(L, 1);
   return read_tree(L, m, text);
 }
 

@@ -14,6 +14,7 @@
 
 /* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
 struct lm_scratch {
+  struct lm_parser *parser;
   struct lm_arena arena;
   struct lm_buf buf;
   struct lm_buf flowed;

@@ -33,7 +33,7 @@ enum state { OPEN, HEADER, BODY, PREAMBLE, EPILOGUE, POP, END, DONE };
 
 enum step { STEP_EVENT, STEP_AGAIN, STEP_WAIT, STEP_FAIL };
 
-enum { DEFECTS_HELD = 8, GUESS_MAX = 70 };
+enum { DEFECTS_HELD = 8, GUESS_MAX = 70, ARENA_KEPT = 65536 };
 
 /* What the header that is being read says of its part. */
 struct reading {
@@ -82,12 +82,24 @@ struct lm_parser {
 
 /* --- life ------------------------------------------------------------------------------------------- */
 
-struct lm_parser *lm_parser_new(const struct lm_mime_limits *limits) {
-  struct lm_parser *p = calloc(1, sizeof *p);
-  if (p == NULL) return NULL;
+void lm_parser_reset(struct lm_parser *p, const struct lm_mime_limits *limits) {
+  struct lm_parser kept = *p;
+  lm_buf_clear(&kept.held);
+  lm_buf_clear(&kept.boundaries);
+  lm_arena_trim(&kept.arena, ARENA_KEPT);
+  *p = (struct lm_parser){.held = kept.held,
+                          .boundaries = kept.boundaries,
+                          .arena = kept.arena,
+                          .frames = kept.frames,
+                          .room = kept.room};
   p->limits = limits ? *limits : (struct lm_mime_limits)LM_MIME_LIMITS_DEFAULT;
   p->window.p = "";
   p->state = OPEN;
+}
+
+struct lm_parser *lm_parser_new(const struct lm_mime_limits *limits) {
+  struct lm_parser *p = calloc(1, sizeof *p);
+  if (p) lm_parser_reset(p, limits);
   return p;
 }
 

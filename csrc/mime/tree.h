@@ -50,6 +50,9 @@ struct lm_tree {
 ** nothing is to be freed then. */
 bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits);
 
+/* The same with a parser that was made or reset with the limits, and is of no use until it is reset again. */
+bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text);
+
 void lm_tree_free(struct lm_tree *t);
 
 /* One past the last of the parts that `part` holds, itself included. */
