@@ -100,23 +100,25 @@ function find(p, kind, root)
   return find_all(parts, kind)
 end
 
+local function is_leaf(p)
+  return p._text:shape(p._at) == "leaf" and not p._text:wrapped(p._at)
+end
+
 --- The message's text: UTF-8, lines end in LF, format=flowed is put together (RFC 3676). Where there is only
 -- HTML, its text.
 -- @treturn string; nil where the message shows no text
 function Part:text()
-  if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
-    local kind = self.type
-    if kind == "text/html" then return core.html_text(self._text:text(self._at)) end
-    return kind:match("^text/") and self._text:text(self._at) or nil
-  end
+  local kind = self.type
+  if kind == "text/html" then return core.html_text(self._text:text(self._at)) end
+  if kind:find("^text/") then return self._text:text(self._at) end -- text is always a leaf
+  if is_leaf(self) then return nil end
   return (find(self, "plain", true))
 end
 
 --- The message's HTML, UTF-8, lines end in LF; nil where it has none.
 function Part:html()
-  if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
-    return self.type == "text/html" and self._text:text(self._at) or nil
-  end
+  if self.type == "text/html" then return self._text:text(self._at) end
+  if is_leaf(self) then return nil end
   return (find(self, "html", true))
 end
 
