@@ -295,7 +295,7 @@ static bool key_of(struct lm_str charset, char *key) {
 static const struct alias *find_alias(const char *key) {
   size_t i;
   for (i = 0; i < sizeof aliases / sizeof *aliases; i++) {
-    if (strcmp(key, aliases[i].key) == 0) return &aliases[i];
+    if (*key == *aliases[i].key && strcmp(key, aliases[i].key) == 0) return &aliases[i];
   }
   return NULL;
 }
@@ -314,7 +314,9 @@ static void iconv_name(struct lm_str charset, const char *key, char *name) {
     size_t len = strlen(families[i].prefix);
     if (strncmp(key, families[i].prefix, len) != 0 || key[len] == '\0') continue;
     strcpy(name, families[i].iconv);
-    strcat(name, key + len);
+    n = strlen(name);
+    for (key += len; *key; key++) name[n++] = lm_upper(*key);
+    name[n] = '\0';
     return;
   }
   for (i = 0; i < charset.n && n < NAME_MAX_LEN; i++) {
