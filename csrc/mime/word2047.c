@@ -14,6 +14,7 @@
 #include "base/chars.h"
 #include "base/text.h"
 #include "mime/charset.h"
+#include "mime/scan.h"
 
 /* FRAME: what stands around the text of a word in UTF-8. */
 enum { CHARSET_MAX = 60, WORD_MAX = 75, FRAME = 12 };
@@ -166,23 +167,30 @@ static bool put_word(struct decoder *d, const struct word *w) {
   return true;
 }
 
-/* Text between words, its charset guessed; folds undone: a line end before white space vanishes, any
-** other stands for a space. */
+/* Undoes folds: a line end before white space vanishes, any other stands for a space. The result is no longer;
+** returns its end. */
+static char *unfold(struct lm_str s, char *o) {
+  const char *p = s.p;
+  const char *end = s.p + s.n;
+  while (p < end) {
+    const char *stop = lm_scan_line_end(p, end);
+    memcpy(o, p, (size_t)(stop - p));
+    o += stop - p;
+    for (p = stop; p < end && (*p == '\r' || *p == '\n');) p++;
+    if (p > stop && p < end && !lm_is(*p, LM_SPACE)) *o++ = ' ';
+  }
+  return o;
+}
+
+/* Text between words, its charset guessed. */
 static bool put_text(struct decoder *d, const char *p, const char *end) {
   struct lm_str utf8;
+  char *to;
   if (p == end) return true;
   if (!end_row(d)) return false;
   if (!lm_charset_guess(d->arena, (struct lm_str){p, (size_t)(end - p)}, &utf8)) return false;
-  p = utf8.p;
-  end = utf8.p + utf8.n;
-  while (p < end) {
-    const char *from = p;
-    while (p < end && *p != '\r' && *p != '\n') p++;
-    if (!lm_buf_put(&d->out, from, (size_t)(p - from))) return false;
-    if (p == end) break;
-    while (p < end && (*p == '\r' || *p == '\n')) p++;
-    if (p < end && !lm_is(*p, LM_SPACE) && !lm_buf_putc(&d->out, ' ')) return false;
-  }
+  if ((to = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
+  lm_buf_added(&d->out, (size_t)(unfold(utf8, to) - to));
   return true;
 }
 
@@ -209,13 +217,23 @@ static bool decode(struct decoder *d, struct lm_str raw) {
   return put_text(d, text, end) && end_row(d);
 }
 
+/* True where no word can be in it, and no charset is to be guessed. */
 static bool is_plain(struct lm_str s) {
   const char *p = s.p;
   const char *end = s.p + s.n;
-  if (memchr(s.p, '\n', s.n) || memchr(s.p, '\r', s.n) || !lm_utf8_valid(s)) return false;
+  if (!lm_utf8_valid(s)) return false;
   while (p < end && (p = memchr(p, '=', (size_t)(end - p))) != NULL) {
     if (++p < end && *p == '?') return false;
   }
+  return true;
+}
+
+static bool unfolded(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
+  char *out;
+  *utf8_out = raw;
+  if (lm_scan_line_end(raw.p, raw.p + raw.n) == raw.p + raw.n) return true;
+  if ((out = lm_arena_alloc(a, raw.n)) == NULL) return false;
+  *utf8_out = (struct lm_str){out, (size_t)(unfold(raw, out) - out)};
   return true;
 }
 
@@ -223,7 +241,8 @@ bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *ut
   struct decoder d = {a, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR};
   bool ok;
   *utf8_out = raw;
-  if (raw.n == 0 || is_plain(raw)) return true;
+  if (raw.n == 0) return true;
+  if (is_plain(raw)) return unfolded(a, raw, utf8_out);
   ok = decode(&d, raw) && (*utf8_out = lm_arena_copy(a, lm_buf_str(&d.out))).p != NULL;
   lm_buf_free(&d.out);
   lm_buf_free(&d.bytes);
