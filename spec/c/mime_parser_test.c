@@ -224,12 +224,16 @@ static void test_tree(void) {
 static void test_searches(void) {
   enum lm_vector levels[] = {LM_VECTOR_NONE, LM_VECTOR_SSSE3, LM_VECTOR_AVX2};
   uint32_t state = 5;
-  char text[200];
+  char text[400];
   size_t round, i, n, from;
-  for (round = 0; round < 3000; round++) {
+  for (round = 0; round < 6000; round++) {
     const char *line[3], *hyphens[3];
     n = seeded(&state) % sizeof text;
     for (i = 0; i < n; i++) text[i] = "aaaaaaaaa-\r\n--"[seeded(&state) % (round % 2 ? 14 : 12)];
+    if (round % 3 == 0 && n > 8) { /* a long way to the only one */
+      memset(text, 'a', n);
+      memcpy(text + seeded(&state) % (n - 4), "\n---", 4);
+    }
     from = n ? seeded(&state) % n : 0;
     for (i = 0; i < 3; i++) {
       if (levels[i] > lm_vector_best()) levels[i] = LM_VECTOR_NONE;
