@@ -62,14 +62,19 @@ static int header_all(lua_State *L) {
   return 1;
 }
 
+enum { FIELDS_AHEAD = 1000 }; /* that an array is made for at once */
+
 /* Where the keys of the tables of an array stand in the stack: two strings that are not looked up again for
 ** each field. */
-enum { FIRST_KEY = 3, SECOND_KEY, HEADERS_USUAL = 8 };
+enum { FIRST_KEY = 3, SECOND_KEY };
 
-static void push_keys(lua_State *L, const char *first, const char *second) {
+/* The keys, and on top of them the array, with room for all fields of the part. */
+static void push_list(lua_State *L, const struct lm_part *part, const char *first,
+                      const char *second) {
   lua_settop(L, FIRST_KEY - 1);
   lua_pushstring(L, first);
   lua_pushstring(L, second);
+  lua_createtable(L, part->fields < FIELDS_AHEAD ? (int)part->fields : FIELDS_AHEAD, 0);
 }
 
 /* {name=}, with room for one more. */
@@ -83,11 +88,11 @@ static void push_name(lua_State *L, struct lm_str name) {
 /* headers(i) -> array of {name=, value=} in order; stray lines are left out */
 static int headers(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
-  struct lm_header_walk w = walk(m, lm_checkpart(L, m));
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
   int n = 0;
-  push_keys(L, "name", "value");
-  lua_createtable(L, HEADERS_USUAL, 0);
+  push_list(L, part, "name", "value");
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
     push_name(L, f.name);
@@ -106,8 +111,7 @@ static int raw_headers(lua_State *L) {
   struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
   int n = 0;
-  push_keys(L, "name", "raw");
-  lua_createtable(L, HEADERS_USUAL, 0);
+  push_list(L, part, "name", "raw");
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
     push_name(L, f.name);

@@ -73,7 +73,10 @@ static bool take(struct lm_tree *t, uint32_t *at, const struct lm_mime_event *ev
     if (!add_part(t, *at, offset)) return false;
     *at = (uint32_t)t->count - 1;
     return true;
-  case LM_MIME_FIELD: note(part, &ev->field); return true;
+  case LM_MIME_FIELD:
+    part->fields++;
+    note(part, &ev->field);
+    return true;
   case LM_MIME_CONTENT:
     part->body = part->preamble = offset;
     part->shape = ev->shape;

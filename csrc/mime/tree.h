@@ -21,6 +21,7 @@ struct lm_part {
   struct lm_str type; /* raw values; p is NULL where the field is missing */
   struct lm_str disposition;
   struct lm_str id;
+  uint32_t fields; /* of the header */
   uint32_t parent; /* indices; LM_NO_PART where there is none */
   uint32_t first;
   uint32_t last;
