@@ -597,6 +597,15 @@ describe("mail.resty.owner", function()
       return full, refused and refused.kind ]]))
   end)
 
+  real("a name gives nobody another's session: other options are refused, equal ones made anew are not", function()
+    assert.same({ "nil", "invalid", "true", "true", "nil" }, run(OWNER .. [[
+      local other, err = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { user = "other" }) })
+      local lax = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { ssl = { verify = false } }) })
+      local again = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { log = function() end }) })
+      return tostring(other), err.kind, tostring(again == owner), tostring(mail.resty.owner "box" == owner),
+        tostring(lax) ]]))
+  end)
+
   real("a lost session is opened again, and calls wait for it", function()
     local list = run(OWNER .. [[
       local watched, restarts = kept.watched, owner:status().restarts

@@ -5,6 +5,7 @@ local core = require "mail.core"
 local loop = require "mail.loop"
 local servers = require "spec.servers"
 local smtp_peer = require "spec.support.smtp_peer"
+local pieces = require "spec.support.files".pieces
 
 -- A session whose envelope and first chunk are under way: it, and the octets that have left.
 local function under_way(message, taken, lmtp)
@@ -149,16 +150,6 @@ local function wanted(subject, body)
   local text = body:gsub("\r\n", "\n"):gsub("\r", "\n")
   if text ~= "" and text:sub(-1) ~= "\n" then text = text .. "\n" end
   return "Subject: " .. subject .. "\n\n" .. text
-end
-
-local function pieces(text, n)
-  local at = 1
-  return function()
-    if at > #text then return nil end
-    local piece = text:sub(at, at + n - 1)
-    at = at + n
-    return piece
-  end
 end
 
 local function need(s, why)

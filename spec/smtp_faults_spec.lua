@@ -235,6 +235,41 @@ describe("a server that", function()
     assert.equal("protocol", err.kind)
   end)
 
+  -- In one piece with what was asked for; a transcript, which is also played octet by octet, cannot say that.
+  it("answers what it was not asked yet, in one piece with what it was, is not believed", function()
+    local all = "250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n"
+    for _, case in ipairs {
+      { "smtp", "250 mx\r\n", all }, -- RCPT was never asked
+      { "smtp", "250 mx\r\n", "250 ok\r\n", "250 ok\r\n354 go\r\n250 queued\r\n" },
+      { "smtp", "250 mx\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n250 queued\r\n" }, -- the dot has not left
+      { "smtp", "250-mx\r\n250 PIPELINING\r\n", all },
+      { "smtp", "250-mx\r\n250 PIPELINING\r\n", "250 ok\r\n250 ok\r\n", "354 go\r\n250 queued\r\n" },
+      { "smtp", "250-mx\r\n250 CHUNKING\r\n", "250 ok\r\n250 ok\r\n250 queued\r\n" },
+      { "smtp", "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n" },
+      { "lmtp", "250-mx\r\n250 PIPELINING\r\n", all },
+    } do
+      local session, kinds = core.smtp_session(nil, case[1]), {}
+      local function feed(text)
+        if text then session:feed(text) end
+        repeat
+          local kind, _, ok = session:next()
+          if kind == "sent" then kinds[#kinds + 1] = tostring(ok) end
+          local out = session:output()
+        until kind == "fail" or kind == "wait" and not out
+      end
+      feed "220 mx\r\n"
+      session:ehlo "me"
+      feed()
+      feed(case[2])
+      session:transaction({ from = "a@b.example", to = "c@d.example" }, "hi\r\n")
+      feed()
+      for i = 3, #case do feed(case[i]) end
+      assert.equal("protocol", (session:failure()))
+      -- One answer more than was due is too much, but those that were due were answers.
+      assert.same(case[2]:find "PIPELINING\r\n250 CHUNKING" and { "true" } or {}, kinds)
+    end
+  end)
+
   it("asks for challenges without end is cut off, with kind limit", function()
     local ok, err = scripted.run(server("auth", function(peer)
       repeat until not peer:send("334 VXNlcm5hbWU6\r\n") or not peer:line()
