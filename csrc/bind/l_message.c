@@ -15,7 +15,10 @@
 #include "mime/flowed.h"
 #include "mime/tnef.h"
 
-enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
+enum {
+  BUF_KEPT = 1048576, /* octets of scratch memory that stay from call to call */
+  PARTS_KEPT = 1000   /* ... and parts */
+};
 
 /* --- memory ----------------------------------------------------------------------------------------- */
 
@@ -23,6 +26,7 @@ static int scratch_gc(lua_State *L) {
   struct lm_scratch *s = lm_checkself(L);
   lm_parser_free(s->parser);
   s->parser = NULL;
+  lm_tree_free(&s->tree);
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
   lm_buf_free(&s->flowed);
@@ -30,12 +34,12 @@ static int scratch_gc(lua_State *L) {
   return 0;
 }
 
-static int message_gc(lua_State *L) {
-  struct lm_message *m = lm_checkself(L);
-  lm_tree_free(&m->tree);
-  lm_whole_free(&m->file);
-  lm_buf_free(&m->pieces);
-  m->ready = false;
+static int holding_gc(lua_State *L) {
+  struct lm_holding *h = lm_checkself(L);
+  lm_tree_free(&h->tree);
+  lm_whole_free(&h->file);
+  lm_buf_free(&h->pieces);
+  h->gone = true;
   return 0;
 }
 
@@ -48,6 +52,7 @@ static void tidy(struct lm_scratch *s) {
 struct lm_message *lm_checkmessage(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   if (!m->ready) luaL_error(L, "the message is not there yet");
+  if (m->own && m->own->gone) luaL_error(L, "the message is gone");
   tidy(m->scratch);
   return m;
 }
@@ -93,32 +98,59 @@ void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
   }
 }
 
-/* An empty message; upvalue 1 is its class, 2 the scratch memory. */
+/* A message that is to hold its own text, empty, on the top of the stack. Upvalue 1 is its class, 2 the scratch
+** memory, 3 the class of what it holds. */
 static struct lm_message *fresh(lua_State *L) {
+  struct lm_holding *own = lm_newobject(L, sizeof *own, lua_upvalueindex(3));
   struct lm_message *m = lm_newobject(L, sizeof *m, lua_upvalueindex(1));
   m->scratch = lua_touserdata(L, lua_upvalueindex(2));
+  m->own = own;
+  lm_keepvalue(L, lua_gettop(L) - 1);
   return m;
 }
 
-static int read_tree(lua_State *L, struct lm_message *m, struct lm_str text) {
-  struct lm_scratch *s = m->scratch;
-  if (s->parser == NULL && (s->parser = lm_parser_new(NULL)) == NULL) return lm_no_memory(L);
-  lm_parser_reset(s->parser, &m->limits);
-  if (!lm_tree_read_by(s->parser, &m->tree, text)) return lm_no_memory(L);
+static void read_tree(lua_State *L, struct lm_scratch *s, const struct lm_mime_limits *limits,
+                      struct lm_str text, struct lm_tree *out) {
+  if (s->parser == NULL && (s->parser = lm_parser_new(NULL)) == NULL) lm_no_memory(L);
+  lm_parser_reset(s->parser, limits);
+  if (!lm_tree_read_by(s->parser, out, text)) lm_no_memory(L);
+}
+
+static int read_own(lua_State *L, struct lm_message *m, struct lm_str text) {
+  read_tree(L, m->scratch, &m->limits, text, &m->own->tree);
+  m->tree = m->own->tree;
   m->ready = true;
   return 1;
+}
+
+/* A message with a copy of the tree behind it. */
+static struct lm_message *with_tree(lua_State *L, struct lm_scratch *s) {
+  size_t parts = s->tree.count * sizeof *s->tree.parts;
+  size_t defects = s->tree.defects_n * sizeof *s->tree.defects;
+  struct lm_message *m = lm_newobject(L, sizeof *m + parts + defects, lua_upvalueindex(1));
+  m->scratch = s;
+  m->tree = s->tree;
+  m->tree.parts = (struct lm_part *)(void *)(m + 1);
+  m->tree.defects = (struct lm_mime_defect *)(void *)(m->tree.parts + s->tree.count);
+  memcpy(m->tree.parts, s->tree.parts, parts);
+  if (defects) memcpy(m->tree.defects, s->tree.defects, defects);
+  if (s->tree.room > PARTS_KEPT) lm_tree_free(&s->tree);
+  return m;
 }
 
 /* message_parse(text, limits or nil) -> message */
 static int message_parse(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
+  struct lm_scratch *s = lua_touserdata(L, lua_upvalueindex(2));
   struct lm_mime_limits limits;
   struct lm_message *m;
   lm_checkmimelimits(L, 2, &limits);
-  m = fresh(L);
+  read_tree(L, s, &limits, text, &s->tree);
+  m = with_tree(L, s);
   m->limits = limits;
+  m->ready = true;
   lm_keepvalue(L, 1);
-  return read_tree(L, m, text);
+  return 1;
 }
 
 /* message_file(path, limits or nil) -> message; or nil, why */
@@ -129,9 +161,9 @@ static int message_file(lua_State *L) {
   lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
-  if (lm_whole_read(&m->file, path)) return read_tree(L, m, m->file.text);
+  if (lm_whole_read(&m->own->file, path)) return read_own(L, m, m->own->file.text);
   lua_pushnil(L);
-  lua_pushstring(L, strerror(m->file.error));
+  lua_pushstring(L, strerror(m->own->file.error));
   return 2;
 }
 
@@ -148,7 +180,7 @@ static int put(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   struct lm_str text = lm_checkstr(L, 2);
   luaL_argcheck(L, !m->ready, 1, "the message is whole");
-  if (!lm_buf_put(&m->pieces, text.p, text.n)) return lm_no_memory(L);
+  if (m->own->gone || !lm_buf_put(&m->own->pieces, text.p, text.n)) return lm_no_memory(L);
   return 0;
 }
 
@@ -156,7 +188,7 @@ static int put(lua_State *L) {
 static int finish(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   lua_settop(L, 1);
-  return m->ready ? 1 : read_tree(L, m, lm_buf_str(&m->pieces));
+  return m->ready ? 1 : read_own(L, m, lm_buf_str(&m->own->pieces));
 }
 
 /* --- structure -------------------------------------------------------------------------------------- */
@@ -525,7 +557,8 @@ static int write_file(lua_State *L) {
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
-static const luaL_Reg message_meta[] = {{"__gc", message_gc}, {NULL, NULL}};
+static const luaL_Reg holding_meta[] = {{"__gc", holding_gc}, {NULL, NULL}};
+static const luaL_Reg message_meta[] = {{NULL, NULL}};
 
 static const luaL_Reg message_methods[] = {{"put", put},
                                            {"finish", finish},
@@ -564,6 +597,7 @@ static const luaL_Reg functions[] = {
 
 void lm_open_message(lua_State *L) {
   lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
+  lm_newclass(L, "message_holding_class", "mail.holding", no_methods, holding_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
   lm_addmethods(L, "message_class", lm_field_methods);
   luaL_setfuncs(L, functions, 0);
@@ -571,5 +605,6 @@ void lm_open_message(lua_State *L) {
   lua_getfield(L, -2, "message_scratch_class");
   lm_newobject(L, sizeof(struct lm_scratch), -1);
   lua_remove(L, -2);
-  luaL_setfuncs(L, makers, 2);
+  lua_getfield(L, -3, "message_holding_class");
+  luaL_setfuncs(L, makers, 3);
 }

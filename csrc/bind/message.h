@@ -15,17 +15,26 @@
 /* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
 struct lm_scratch {
   struct lm_parser *parser;
+  struct lm_tree tree; /* before it is copied behind its message */
   struct lm_arena arena;
   struct lm_buf buf;
   struct lm_buf flowed;
   struct lm_converters converters;
 };
 
-struct lm_message {
-  struct lm_tree tree;
-  struct lm_mime_limits limits;
+/* What a message needs that is no Lua string: an object of its own, since those with a finalizer cost more. */
+struct lm_holding {
   struct lm_whole file; /* where the text lies, or ... */
-  struct lm_buf pieces; /* ... here, or in a string that the user value keeps */
+  struct lm_buf pieces; /* ... here */
+  struct lm_tree tree;
+  bool gone; /* its finalizer ran: the state is being closed */
+};
+
+/* The user value keeps the string that is the text, or `own`. */
+struct lm_message {
+  struct lm_tree tree; /* its arrays lie behind this, or in `own` */
+  struct lm_mime_limits limits;
+  struct lm_holding *own; /* NULL: the text is a string */
   struct lm_scratch *scratch;
   bool ready; /* the tree was read */
 };

@@ -101,8 +101,8 @@ bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text)
   struct lm_mime_event ev;
   enum lm_status status = LM_FAIL;
   uint32_t at = LM_NO_PART;
-  memset(t, 0, sizeof *t);
   t->text = text;
+  t->count = t->defects_n = t->defects_all = 0;
   if (lm_parser_feed(p, text)) {
     lm_parser_eof(p);
     do {
@@ -116,7 +116,9 @@ bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text)
 
 bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits) {
   struct lm_parser *p = lm_parser_new(limits);
-  bool ok = p && lm_tree_read_by(p, t, text);
+  bool ok;
+  memset(t, 0, sizeof *t);
+  ok = p && lm_tree_read_by(p, t, text);
   lm_parser_free(p);
   return ok;
 }

@@ -51,7 +51,8 @@ struct lm_tree {
 ** nothing is to be freed then. */
 bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits);
 
-/* The same with a parser that was made or reset with the limits, and is of no use until it is reset again. */
+/* The same with a parser that was made or reset with the limits, and is of no use until it is reset again. The
+** tree is all zero, or one that was read before: its memory is used again. */
 bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text);
 
 void lm_tree_free(struct lm_tree *t);
