@@ -135,8 +135,9 @@ end
 -- The stored message that has this subject, from there on, in LF.
 local function stored(s, user, n, subject)
   for _, text in ipairs(user.maildir and s:messages(user, n) or by_pop3(s, user, n)) do
-    local found = text:gsub("\r\n", "\n"):match("\n(Subject: " .. subject .. "\n.*)$")
-    if found then return found end
+    if text:sub(1, 4096):find("\nSubject: " .. subject .. "\r?\n") then
+      return (text:gsub("\r\n", "\n"):match("\n(Subject: " .. subject .. "\n.*)$"))
+    end
   end
 end
 

@@ -134,17 +134,29 @@ static void serve_stream(void) {
   if (out) CHECK(write(stream, q, out + 2) == (ssize_t)out + 2);
 }
 
+/* One port by UDP and by TCP: the second may be another program's, then both are chosen anew. */
+static bool open_both(struct sockaddr_in *a) {
+  socklen_t n = sizeof *a;
+  memset(a, 0, sizeof *a);
+  a->sin_family = AF_INET;
+  a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  server = socket(AF_INET, SOCK_DGRAM, 0);
+  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  if (bind(server, (struct sockaddr *)a, n) == 0 &&
+      getsockname(server, (struct sockaddr *)a, &n) == 0 &&
+      bind(listener, (struct sockaddr *)a, n) == 0 && listen(listener, 5) == 0) {
+    return true;
+  }
+  close(server);
+  close(listener);
+  return false;
+}
+
 static void set_up(void) {
   struct sockaddr_in a;
-  socklen_t n = sizeof a;
-  server = socket(AF_INET, SOCK_DGRAM, 0);
-  memset(&a, 0, sizeof a);
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK(bind(server, (struct sockaddr *)&a, sizeof a) == 0);
-  getsockname(server, (struct sockaddr *)&a, &n);
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  CHECK(bind(listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(listener, 5) == 0);
+  int tries = 100;
+  while (!open_both(&a) && tries > 0) tries--;
+  CHECK(tries > 0);
   snprintf(servers, sizeof servers, "127.0.0.1:%u", ntohs(a.sin_port));
 }
 
