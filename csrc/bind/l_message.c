@@ -596,6 +596,7 @@ static const luaL_Reg functions[] = {
     {"is_folder", is_folder}, {"write_file", write_file}, {NULL, NULL}};
 
 void lm_open_message(lua_State *L) {
+  struct lm_scratch *scratch;
   lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
   lm_newclass(L, "message_holding_class", "mail.holding", no_methods, holding_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
@@ -603,7 +604,8 @@ void lm_open_message(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
   lua_getfield(L, -1, "message_class");
   lua_getfield(L, -2, "message_scratch_class");
-  lm_newobject(L, sizeof(struct lm_scratch), -1);
+  scratch = lm_newobject(L, sizeof *scratch, -1);
+  scratch->converters.lasting = true;
   lua_remove(L, -2);
   lua_getfield(L, -3, "message_holding_class");
   luaL_setfuncs(L, makers, 3);

@@ -147,7 +147,7 @@ void lm_converters_free(struct lm_converters *kept) {
 /* By tables of the characters; NOT_KNOWN where the charset or the text is not of that kind. */
 static enum opened from_pairs(struct lm_arena *a, struct lm_converters *kept, const char *name,
                               iconv_t cd, struct lm_str s, struct lm_str *utf8_out) {
-  unsigned which = kept ? lm_pairs_find(name) : LM_PAIRS;
+  unsigned which = kept && kept->lasting ? lm_pairs_find(name) : LM_PAIRS;
   char *out;
   size_t n;
   if (which == LM_PAIRS) return NOT_KNOWN;

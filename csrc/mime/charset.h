@@ -27,6 +27,8 @@ struct lm_converters {
   void *cd[LM_CONVERTERS]; /* iconv_t */
   char name[LM_CONVERTERS][LM_CONVERTER_NAME];
   unsigned next;
+  bool
+      lasting; /* set by an owner that keeps it for many texts: then tables are worth their making */
   struct lm_pairs *pairs[LM_PAIRS];
 };
 

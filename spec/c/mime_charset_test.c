@@ -139,6 +139,7 @@ static void test_pairs(void) {
   size_t i, n;
   char text[96];
   memset(&kept, 0, sizeof kept);
+  kept.lasting = true;
   for (k = 0; k < 5; k++) {
     for (c = 0x8000; c < 0x10000; c++) {
       char pair[4] = {'a', (char)(c >> 8), (char)(c & 255), '-'};
