@@ -388,7 +388,7 @@ end
 -- @tparam number level whose line is blamed: 1 is who called the caller of create
 function compose.create(options, what, level)
   check(options, what, level + 2)
-  local made, err = fields.guard(level + 3, make, options, what)
+  local made, err = fields.guard(level + 3, what, make, options, what)
   return made, err
 end
 

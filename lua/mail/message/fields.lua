@@ -27,12 +27,15 @@ function fields.misuse(message, ...)
 end
 
 --- Calls `fn(…)`; what it raises as a misuse is raised at the line of `level`: 2 is the caller of guard, 3 who
--- called that, as of `error`.
+-- called that, as of `error`. `what` is the call, for the words.
 -- @treturn what fn returns, two values at most
-function fields.guard(level, fn, ...)
+function fields.guard(level, what, fn, ...)
   local ok, first, second = pcall(fn, ...)
   if ok then return first, second end
-  if getmetatable(first) == Misuse then error(first.message, level) end
+  if getmetatable(first) == Misuse then
+    local named = first.message:sub(1, #what + 1) == what .. ":"
+    error(named and first.message or what .. ": " .. first.message, level)
+  end
   error(first, 0)
 end
 
