@@ -169,6 +169,119 @@ describe("mail.message.reader", function()
   end)
 end)
 
+-- --- events -----------------------------------------------------------------------------------------
+
+-- The most memory that the process had since it was told to forget, in KiB; nil where no system tells.
+local function peak(forget)
+  local file = io.open("/proc/self/" .. (forget and "clear_refs" or "status"), forget and "w" or "r")
+  if not file then return nil end
+  local n
+  if forget then file:write "5" else n = file:read("*a"):match "VmHWM:%s*(%d+)" end
+  file:close()
+  return tonumber(n)
+end
+
+-- The sanitizers keep what was freed for a while: up to 256 MiB of it.
+local function is_sanitized()
+  local maps = io.open "/proc/self/maps"
+  local found = maps and maps:read("*a"):find("libasan", 1, true) ~= nil
+  if maps then maps:close() end
+  return found
+end
+
+-- As lines like those of `events` above.
+local function walked(from, options)
+  local out, last = {}, nil
+  for event in mail.message.events(from, options) do
+    local content = event.data ~= nil
+    if content and last == event.kind then
+      out[#out] = out[#out] .. event.data
+    else
+      local words = { event.kind }
+      for _, name in ipairs { "depth", "what", "name", "shape", "value", "type", "raw", "data", "offset" } do
+        words[#words + 1] = event[name] ~= nil and tostring(event[name]) or nil
+      end
+      out[#out + 1] = table.concat(words, "|")
+    end
+    last = content and event.kind or nil
+  end
+  return out
+end
+
+describe("mail.message.events", function()
+  it("are those of the reader, from text, a source, a file and a message", function()
+    for _, name in ipairs { "multipart-nested", "digest", "boundary-never-closed", "base64-in-one-line", "empty" } do
+      local text = slurp(path_of(name))
+      local want = events(text, 7)
+      assert.same(want, walked(text), name)
+      local file = assert(io.open(path_of(name), "rb"))
+      assert.same(want, walked(file))
+      assert.equal("file", io.type(file))
+      file:close()
+      local at = 0
+      assert.same(want, walked(function()
+        at = at + 3
+        return text:sub(at - 2, at) ~= "" and text:sub(at - 2, at) or nil
+      end))
+      assert.same(want, walked(mail.message.parse(text)))
+    end
+    local made = assert(mail.message.new { from = "a@x.org", text = "x" })
+    assert.same(events(made:tostring(), 7), walked(made))
+    assert.same({ "body", "aGVsbG8=" }, (function()
+      local text = "Content-Transfer-Encoding: base64\r\n\r\naGVsbG8="
+      for event in mail.message.events(text, { decode = false }) do
+        if event.data then return { event.kind, event.data } end
+      end
+    end)())
+  end)
+
+  it("pass on what the source says", function()
+    local function broken() return nil, "broken" end
+    local it = mail.message.events(broken)
+    local none, err
+    repeat none, err = it:next() until none == nil
+    assert.equal("io", err.kind)
+    assert.is_nil(it:next())
+    local ok, why = pcall(function()
+      for event in mail.message.events(broken) do assert(event) end
+    end)
+    assert.is_false(ok)
+    assert.is_true(Err.is(why) and why.kind == "io")
+    for _, bad in ipairs { 1, true, {} } do
+      ok, why = pcall(function() return (mail.message.events(bad)) end)
+      assert.is_false(ok)
+      assert.matches("message_spec.lua:%d+: mail.message.events: text", why)
+    end
+    it = mail.message.events "a: b\r\n\r\nc"
+    assert.equal("part", it:next().kind)
+    it:close()
+    assert.is_nil(it:next())
+  end)
+
+  it("of a gigabyte need less than 4 MiB", function()
+    local head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    local piece = (("QUFB"):rep(19) .. "\r\n"):rep(800)
+    local pieces, sent, octets, parts = math.ceil(2 ^ 30 / #piece), 0, 0, 0
+    for event in mail.message.events(head .. piece) do octets = octets + (event.data and #event.data or 0) end
+    assert.equal(57 * 800, octets)
+    collectgarbage()
+    peak(true)
+    local before = peak()
+    octets = 0
+    for event in mail.message.events(function()
+      sent = sent + 1
+      if sent == 1 then return head end
+      return sent <= pieces + 1 and piece or sent == pieces + 2 and "--b--\r\n" or nil
+    end) do
+      if event.kind == "body" then octets = octets + #event.data end
+      if event.kind == "part" then parts = parts + 1 end
+    end
+    assert.equal(pieces * 800 * 57, octets)
+    assert.equal(2, parts)
+    if before then assert.is_true(peak() - before < (is_sanitized() and 512 or 4) * 1024) end
+  end)
+end)
+
 -- --- the API ----------------------------------------------------------------------------------------
 
 local SAMPLE = lines {

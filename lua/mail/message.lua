@@ -84,6 +84,29 @@ function message.reader(options)
   return core.message_reader(options.decode ~= false, options.limits)
 end
 
+--- Walks through a message of any size: a gigabyte costs a piece of the source and one header field.
+--
+--     for event in mail.message.events(assert(io.open("big.eml", "rb"))) do
+--       if event.kind == "content" then print(event.type) end
+--     end
+--
+-- An event has a `kind`, and what `reader` tells with it, by name: "part" (`depth`, `offset`), "field" (`name`,
+-- `value`, `raw`), "content" (`shape`, `type`, `parameters`), "body", "preamble" and "epilogue" (`data`),
+-- "part_end" (`depth`), "defect" (`what`, `offset`), "end".
+-- @tparam string|function|file|table from the message: text, a source (ltn12), an open file (left open), or a
+--   message
+-- @tparam[opt] table options as of `reader`
+-- @return an iterator (API §1): where the source fails it raises the error in a `for`, and `it:next()` is
+--   nil, err
+function message.events(from, options)
+  options = want(options or {}, READER, "mail.message.events", 1)
+  local it, a, b, close = require "mail.message.events".new(from, options.decode ~= false, options.limits)
+  if not it then
+    error("mail.message.events: text, a source, an open file or a message expected, got " .. type(from), 2)
+  end
+  return it, a, b, close
+end
+
 --- True where `value` is a message or part that was parsed, or a message that was composed.
 function message.is(value)
   return part.is(value) or (type(value) == "table" and require "mail.message.compose".is_composed(value))
