@@ -65,6 +65,7 @@ static const struct {
                    {"parts", offsetof(struct lm_mime_limits, parts)},
                    {"header", offsetof(struct lm_mime_limits, header)},
                    {"headers", offsetof(struct lm_mime_limits, headers)},
+                   {"line", offsetof(struct lm_mime_limits, line)},
                    {"parameters", offsetof(struct lm_mime_limits, parameters)}};
 
 static size_t *find_limit(struct lm_mime_limits *l, const char *name) {

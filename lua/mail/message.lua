@@ -24,8 +24,9 @@ end
 --- Reads a message that lies in a string (which is kept, not copied).
 -- @tparam string text the message, lines in CRLF, LF or CR
 -- @tparam[opt] table options `limits`: `depth` (parts in parts, 100), `parts` (10,000), `header` (octets of one
---   header, 10 MiB), `headers` (of all together, 50 MiB), `parameters` (of one field, 1,000). What lies beyond a
---   limit is kept as text without structure, and is a defect
+--   header, 10 MiB), `headers` (of all together, 50 MiB), `line` (octets of one header field with its folds, 10
+--   MiB), `parameters` (of one field, 1,000). What lies beyond a limit is kept as text without structure, and
+--   is a defect
 -- @treturn table the message: its own root part; see mail.message.part
 function message.parse(text, options)
   if type(text) ~= "string" then error("mail.message.parse: a string expected, got " .. type(text), 2) end

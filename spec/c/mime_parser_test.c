@@ -41,7 +41,7 @@ static const struct {
     {MIXED "--b\r\ntext\r\n--b--\r\n", MIXED_LOG "(|L!text))."},
     {MIXED "--b--\r\n--b\r\n\r\nlate\r\n", MIXED_LOG "!{--b//late/})."},
     {MIXED "--b\r\n" MIXED "--b\r\n\r\nin\r\n--b--\r\n--b\r\n\r\nout\r\n--b--\r\n",
-     MIXED_LOG MIXED_LOG "(|Lin))(|Lout))."},
+     MIXED_LOG "(Content-Type=multipart/mixed; boundary=b;|P!(|Lin))(|Lout))."},
     {"Content-Type: multipart/mixed; boundary=\"b \"\n\n--b\n\none\n--b--\n",
      "(Content-Type=multipart/mixed; boundary=\"b \";|P(|Lone))."},
     {"Content-Type: multipart/mixed\n\n-- \n--zz\n\none\n--zz--\n",
@@ -166,18 +166,20 @@ static const struct {
   struct lm_mime_limits limits;
   const char *log;
 } limited[] = {
-    {"A: 123456\r\nB: 2\r\n\r\nx", {9, 9, 10, 99, 9}, "(|L!A: 123456/B: 2//x)."},
-    {"A: 1\r\nB: 2345\r\n\r\nx", {9, 9, 10, 99, 9}, "(A=1;|L!B: 2345//x)."},
-    {"A: 1\r\nB: 2\r\n\r\nx", {9, 9, 99, 8, 9}, "(A=1;|L!B: 2//x)."},
+    {"A: 123456\r\nB: 2\r\n\r\nx", {9, 9, 10, 99, 99, 9}, "(|L!A: 123456/B: 2//x)."},
+    {"A: 1\r\nB: 2345\r\n\r\nx", {9, 9, 10, 99, 99, 9}, "(A=1;|L!B: 2345//x)."},
+    {"A: 1\r\nB: 2\r\n\r\nx", {9, 9, 99, 8, 99, 9}, "(A=1;|L!B: 2//x)."},
+    {"A: 1\r\nB: 2\r\n 3\r\n\r\nx", {9, 9, 99, 99, 9, 9}, "(A=1;|L!B: 2/ 3//x)."},
+    {"A: 1\r\nB: 2\r\n 3\r\n\r\nx", {9, 9, 99, 99, 10, 9}, "(A=1;B=2/ 3;|Lx)."},
     {MIXED "--b\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--\r\n",
-     {9, 2, 99, 999, 9},
+     {9, 2, 99, 999, 99, 9},
      MIXED_LOG "(|L1!){/2/--b--/})."},
     {MIXED "--b\r\n" MIXED "--b\r\n\r\nin\r\n--b--\r\n",
-     {1, 9, 99, 999, 9},
+     {1, 9, 99, 999, 99, 9},
      "(Content-Type=multipart/mixed; boundary=b;|L!--b/Content-Type: multipart/mixed; boundary=b//"
      "--b//in/--b--/)."},
     {"Content-Type: message/rfc822\n\nA: 1\n\nx",
-     {1, 9, 99, 99, 9},
+     {1, 9, 99, 99, 99, 9},
      "(Content-Type=message/rfc822;|L!A: 1//x)."},
 };
 

@@ -84,7 +84,7 @@ static void check_tree(const struct lm_mime_limits *limits, struct lm_str text, 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   struct lm_mime_limits small = {
-      .depth = 4, .parts = 6, .header = 60, .headers = 150, .parameters = 3};
+      .depth = 4, .parts = 6, .header = 60, .headers = 150, .line = 40, .parameters = 3};
   const struct lm_mime_limits *limits = NULL;
   struct lm_buf whole = {NULL, 0, 0, 0}, pieces = {NULL, 0, 0, 0};
   size_t parts = 0, parts_in_pieces = 0;
