@@ -372,6 +372,65 @@ describe("a message", function()
   end)
 end)
 
+-- --- defects ----------------------------------------------------------------------------------------
+
+-- Messages whose defects no file of spec/data/mime has.
+local WRONG = {
+  "Content-Type: multipart/mixed\r\n\r\n", "Message-ID: none\r\n\r\n", "To: \"a\1\"@b\r\n\r\n", "To: a@b.\r\n\r\n",
+  "Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: 7bit\r\n\r\n", "To: a.@b\r\n\r\n", "To: .a@b\r\n\r\n",
+  "To: a@b <c@d>\r\n\r\n", "To: \252@b\r\n\r\n", "To: a b@c\r\n\r\n", "To: ) ;\r\n\r\n",
+  "Content-Type: text/plain; (x\r\n\r\n", "Content-Type: charset=x\r\n\r\n", "To: .\r\n\r\n",
+  "To: " .. ("a@b,"):rep(1000001) .. "\r\n\r\n",
+}
+
+-- Limits so small that a message passes them.
+local LIMITED = { depth = 1, parts = 1, header = 20, headers = 20, line = 20, parameters = 1 }
+
+describe("defects", function()
+  local function each(fn)
+    for name in pairs(expected) do fn(eml(name)) end
+    for _, text in ipairs(WRONG) do fn(mail.message.parse(text)) end
+    for limit, n in pairs(LIMITED) do
+      fn(mail.message.parse(eml("multipart-nested"):raw(), { limits = { [limit] = n } }))
+      fn(mail.message.parse("Content-Type: text/plain; a=b; c=d\r\n\r\n", { limits = { [limit] = n } }))
+    end
+  end
+
+  it("are all told of in one list, and all of that list are found", function()
+    local unknown, left = {}, {}
+    for what in pairs(mail.message.DEFECTS) do left[what] = true end
+    each(function(msg)
+      for _, d in ipairs(msg.defects) do
+        left[d.what] = nil
+        if not mail.message.DEFECTS[d.what] then unknown[d.what] = true end
+        assert.is_true(d.offset >= 1 and d.offset <= #msg:raw() + 1)
+        assert.equal(d.what:match "^limit passed: (.*)$", d.limit)
+      end
+    end)
+    assert.same({}, unknown)
+    assert.same({}, left)
+  end)
+
+  it("stand where they are told to, by offset", function()
+    local text = lines { "To: a@b", "Subject: =?nosuch?q?x?=", "Subject: again", "Content-Type: text/plain", "", "\252" }
+    local list = mail.message.parse(text).defects
+    local found = {}
+    for i, d in ipairs(list) do found[i] = { d.what, text:sub(d.offset, d.offset + 1), d.field } end
+    assert.same({
+      { "an encoded word in a charset that is not known", "=?", "Subject" },
+      { "a field that may stand once is repeated", " a", "Subject" },
+      { "8-bit text without a charset", "\252" },
+    }, found)
+    assert.equal(3, list.count)
+  end)
+
+  it("are counted, and the first thousand are listed", function()
+    local list = mail.message.parse(("To: <\r\n"):rep(5000) .. "\r\n").defects
+    assert.equal(1000, #list)
+    assert.is_true(list.count >= 5000)
+  end)
+end)
+
 -- --- attachments ------------------------------------------------------------------------------------
 
 local function folder()

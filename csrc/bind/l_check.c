@@ -91,8 +91,9 @@ static void check_params(struct check *c, const struct lm_header_field *f, size_
 
 static void check_id(struct check *c, const struct lm_header_field *f, size_t at) {
   char *room = lm_arena_alloc(&c->m->scratch->arena, f->value.n + 1);
+  struct lm_lex x = lm_lex(f->value);
   if (room == NULL) lm_no_memory(c->L);
-  if (lm_msgid_only(f->value, room) == 0) add(c, "no message id", at, f->name);
+  if (lm_msgid_next(&x, room) == 0) add(c, "no message id", at, f->name);
 }
 
 static void check_words(struct check *c, const struct lm_header_field *f, size_t at, bool quotes) {

@@ -113,6 +113,10 @@ function message.is(value)
   return part.is(value) or (type(value) == "table" and require "mail.message.compose".is_composed(value))
 end
 
+--- What each `what` of `msg.defects` means, and what was read instead: a table, see mail.message.defects.
+-- @table DEFECTS
+message.DEFECTS = require "mail.message.defects"
+
 --- A file name that cannot leave its folder, made of any text.
 function message.safe_name(name, default)
   return require "mail.message.attachment".safe_name(name, default)

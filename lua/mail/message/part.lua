@@ -242,9 +242,8 @@ end
 
 -- --- what is wrong --------------------------------------------------------------------------------
 
--- An array of `{what=, offset=}`, by offset: `offset` counts octets of the whole text from 1 on, `field` names
--- the header field, `limit` the limit that was passed. `defects.count` is how many there were, of which the
--- first thousand are listed. Contents are decoded for it.
+-- An array of `{what=, offset=, field=, limit=}`, by offset: see mail.message.defects. `defects.count` is how
+-- many there were, of which the first thousand are listed. Contents are decoded for it.
 function fields:defects()
   local list, count = self._text:check()
   for _, defect in ipairs(list) do

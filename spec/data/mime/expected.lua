@@ -360,6 +360,7 @@ return {
   },
   ["ids-not-closed"] = {
     from = "<ann@example.org>", id = "<one@x", refs = "<b@x>", tree = "text/plain", text = "body\n",
+    defects = "no message id@35",
   },
   ["ids-with-words-between"] = {
     from = "<ann@example.org>", id = "<one@x>", refs = "<a@x> <b@x>", irt = "<c@x>", tree = "text/plain",
@@ -367,6 +368,7 @@ return {
   },
   ["ids-without-brackets"] = {
     from = "<ann@example.org>", id = "one@x", refs = "", tree = "text/plain", text = "body\n",
+    defects = "no message id@35",
   },
   ["line-ends-lf-cr"] = {
     from = "<a@b.c>", tree = "text/plain", text = "Subject: not a header any more\n\nbody\n\n",
