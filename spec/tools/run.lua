@@ -83,6 +83,25 @@ local function c_tests(build, environment)
   count(passed, failed)
 end
 
+-- The fuzz targets over their corpora: each input, and seeded changes of it, the same on every run.
+local function fuzz_smoke(build, environment)
+  local sources, inputs, failed = lines "ls spec/fuzz/*_fuzz.c 2>/dev/null", 0, 0
+  for _, source in ipairs(sources) do
+    local name = source:match "([^/]+)_fuzz%.c$"
+    local program = ("%s/spec/fuzz/%s_replay spec/fuzz/%s"):format(build, name, name)
+    local ok, out = capture(environment .. " " .. program)
+    local n = out:match "ok (%d+)%s*$"
+    if ok and n then
+      inputs = inputs + tonumber(n)
+    else
+      failed = failed + 1
+      say("FAILED  %s\n%s", program, out)
+    end
+  end
+  say("fuzz targets: %d over their corpora, %d inputs, %d failed", #sources, inputs, failed)
+  count(#sources - failed, failed)
+end
+
 local function paths(build)
   local path = HERE .. "/lua/?.lua;" .. HERE .. "/lua/?/init.lua;" .. HERE .. "/?.lua;" .. HERE .. "/?/init.lua;;"
   return "LUA_PATH='" .. path .. "' LUA_CPATH='" .. HERE .. "/" .. build .. "/?.so;;'"
@@ -118,7 +137,10 @@ local function test(luas)
     if not have(lua) then
       skip("specs under " .. lua, "not on this machine")
     elseif built("build for " .. lua, i == 1 and "test-build" or "embed", "LUA=" .. lua) then
-      if i == 1 then c_tests(build, "") end
+      if i == 1 then
+        c_tests(build, "")
+        fuzz_smoke(build, "")
+      end
       specs(lua, build, "")
     end
   end
@@ -135,6 +157,7 @@ local function sanitized(lua)
   local options = "ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 "
     .. "LSAN_OPTIONS=print_suppressions=0:suppressions=" .. HERE .. "/spec/tools/leaks.supp"
   c_tests(build, options)
+  fuzz_smoke(build, options)
   specs(lua, build, options .. " LD_PRELOAD=" .. preload .. ":" .. HERE .. "/" .. build .. "/unpreload.so")
 end
 
