@@ -158,6 +158,18 @@ static int finish(lua_State *L) {
   return m->ready ? 1 : read_tree(L, m, lm_buf_str(&m->pieces));
 }
 
+/* limits() -> the table of limits that it was read with: for what lies in it encoded */
+static int limits(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  size_t i;
+  lua_createtable(L, 0, sizeof limit_names / sizeof *limit_names);
+  for (i = 0; i < sizeof limit_names / sizeof *limit_names; i++) {
+    lm_push_u64(L, *find_limit(&m->limits, limit_names[i].name));
+    lua_setfield(L, -2, limit_names[i].name);
+  }
+  return 1;
+}
+
 /* --- structure -------------------------------------------------------------------------------------- */
 
 static int push_index(lua_State *L, uint32_t index) {
@@ -527,6 +539,7 @@ static const luaL_Reg message_meta[] = {{"__gc", message_gc}, {NULL, NULL}};
 
 static const luaL_Reg message_methods[] = {{"put", put},
                                            {"finish", finish},
+                                           {"limits", limits},
                                            {"children", children},
                                            {"parent", parent},
                                            {"wrapped", wrapped},

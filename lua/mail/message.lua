@@ -11,6 +11,7 @@ local want = require "mail.want"
 require "mail.message.text"
 require "mail.message.attachment"
 require "mail.message.report"
+require "mail.message.trace"
 
 local message = {}
 

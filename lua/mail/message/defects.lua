@@ -30,7 +30,7 @@ return {
   ["no empty line behind the header"] = "the header ends with the last line that can be a field's",
   ["octets in a header field that are not UTF-8"] = "they are read as windows-1252",
   ["no date"] = "msg.date is nil",
-  ["no message id"] = "what stands there is taken for one, without white space; msg.message_id is nil where nothing does",
+  ["no message id"] = "what stands there is taken for one, without white space; the id is nil where nothing does",
   -- encoded words
   ["a line end or NUL in an encoded word"] = "it becomes a space: no header field can be forged with it",
   ["an encoded word in a charset that is not known"] = "its charset is guessed: UTF-8, else windows-1252",

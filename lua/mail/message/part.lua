@@ -89,12 +89,12 @@ local function unwrapped(self)
   local text, at = self._text, self._at
   local depth = (self._depth or 0) + 1
   if depth > WRAPPED_DEPTH or not text:wrapped(at) then return nil end
-  if text:shape(at) ~= "multipart" then
-    return { new(core.message_parse(text:body(at)), 1, depth) }
+  local inside, is_multipart = text:body(at), text:shape(at) == "multipart"
+  if is_multipart then
+    inside = "Content-Type: " .. text:raw_header(at, "Content-Type"):gsub("[\r\n]", "") .. "\r\n\r\n" .. inside
   end
-  local kind = text:raw_header(at, "Content-Type"):gsub("[\r\n]", "")
-  local inner = new(core.message_parse("Content-Type: " .. kind .. "\r\n\r\n" .. text:body(at)), 1, depth)
-  return inner.parts
+  local inner = new(core.message_parse(inside, text:limits()), 1, depth)
+  return is_multipart and inner.parts or { inner }
 end
 
 -- What the part holds: parts of a multipart, the message of a message/rfc822; nil where it holds nothing.

@@ -75,13 +75,28 @@ local function thread(original, fields)
     if #parents == 1 then chain = parents end
   end
   if id and chain[#chain] ~= id then chain[#chain + 1] = id end
-  while #chain > REFERENCES do table.remove(chain, 2) end
+  if #chain > REFERENCES then
+    local kept = { chain[1] }
+    for i = #chain - REFERENCES + 2, #chain do kept[#kept + 1] = chain[i] end
+    chain = kept
+  end
   if fields.in_reply_to == nil then fields.in_reply_to = id end
   if fields.references == nil and #chain > 0 then fields.references = chain end
 end
 
+-- Patterns that end in "+$" look at a run of blanks once from each of its octets; these two do not.
+local function trimmed(text)
+  return text:find "%S" and text:match "^%s*(.*%S)" or ""
+end
+
+local function without_last_lines(text)
+  local n = #text
+  while n > 0 and text:byte(n) == 10 do n = n - 1 end
+  return text:sub(1, n)
+end
+
 local function prefixed(prefix, subject, known)
-  subject = (clean(subject) or ""):gsub("^%s+", ""):gsub("%s+$", "")
+  subject = trimmed(clean(subject) or "")
   for _, pattern in ipairs(known) do
     if subject:lower():find(pattern) then return subject end
   end
@@ -156,7 +171,7 @@ local function plain_text(original)
 end
 
 local function quoted(text)
-  text = text:gsub("\n+$", "")
+  text = without_last_lines(text)
   if text == "" then return "" end
   return (("\n" .. text):gsub("\n(.?)", function(first)
     return first == ">" and "\n>>" or (first == "\n" or first == "") and "\n>" .. first or "\n> " .. first
@@ -170,7 +185,7 @@ local function escaped(text) return (text:gsub('[&<>"]', ESCAPED)) end
 local function inner_html(original)
   local html = original:html()
   if not html then return "<pre>" .. escaped(plain_text(original)) .. "</pre>" end
-  local _, after = html:find "<[Bb][Oo][Dd][Yy][^>]*>"
+  local _, after = html:find "<[Bb][Oo][Dd][Yy][^<>]*>"
   if after then html = html:sub(after + 1) end
   local before = html:find "</[Bb][Oo][Dd][Yy]%s*>"
   if before then html = html:sub(1, before - 1) end
@@ -188,7 +203,7 @@ local function add_quote(original, options, fields)
         .. "</blockquote>\n"
     end
     if text or not html then
-      text = (text and text:gsub("\n*$", "") .. "\n\n" or "") .. line .. "\n" .. body
+      text = (text and without_last_lines(text) .. "\n\n" or "") .. line .. "\n" .. body
     end
   end
   fields.text, fields.html = text, html
@@ -257,7 +272,7 @@ end
 
 local function inline(original, options, fields)
   local lines = header_lines(original)
-  local above = options.text and options.text:gsub("\n*$", "") .. "\n\n" or ""
+  local above = options.text and without_last_lines(options.text) .. "\n\n" or ""
   fields.text = above .. table.concat(lines, "\n") .. "\n\n" .. plain_text(original)
   if options.html or original:html() then
     local head = {}

@@ -48,19 +48,21 @@ local function find_alternative(parts, kind)
 end
 
 -- Related: the first that has words is what the others belong to. Its `start` names it, if it is another.
+-- Each part is looked into once: twice on each level would be without end.
 local function find_related(p, kind)
-  local start = p.parameters.start
+  local start, root = p.parameters.start, nil
   if start then
     start = start:match("^<(.*)>$") or start
     for _, child in ipairs(p.parts) do
-      if child.cid == start then
-        local found, is_made = find(child, kind)
-        if found then return found, is_made end
-      end
+      if not root and child.cid == start then root = child end
     end
+    local found, is_made
+    if root then found, is_made = find(root, kind) end
+    if found then return found, is_made end
   end
   for _, child in ipairs(p.parts) do
-    local found, is_made = find(child, kind)
+    local found, is_made
+    if child ~= root then found, is_made = find(child, kind) end
     if found then return found, is_made end
   end
 end
