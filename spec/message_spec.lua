@@ -606,6 +606,26 @@ describe("other kinds", function()
     assert.equal("BEGIN:VCALENDAR\nEND:VCALENDAR", list[1].text)
   end)
 
+  it("hold uuencode in text, which stays there", function()
+    local text = lines {
+      "begin 644 talk of it", "is no file", "begin", "begin 644", "begin 6x4 a",
+      "begin 644 Gr\252n.txt", "#0V%T", "`", "end",
+      "between", "begin 0755 ../b", "#0V%T", "#0V%T", "", "behind", "begin 600 c.gif", '"0V$', "",
+    }
+    local msg = mail.message.parse("Content-Type: text/plain; charset=iso-8859-1\r\n\r\n" .. text)
+    local list, found = msg:attachments(), {}
+    for i, a in ipairs(list) do found[i] = { a.filename, a.type, a.data(), a.size, a.disposition } end
+    assert.same({
+      { "Gr\195\188n.txt", "text/plain", "Cat", 3, "attachment" },
+      { "b", "application/octet-stream", "CatCat", 6, "attachment" },
+      { "c.gif", "image/gif", "Ca", 2, "attachment" },
+    }, found)
+    assert.equal((text:gsub("\r\n", "\n"):gsub("\252", "\195\188")), msg:text())
+    assert.same({}, mail.message.parse("Content-Type: text/html\r\n\r\n" .. text):attachments())
+    assert.equal("Cat", mail.message.parse("Content-Transfer-Encoding: x-uuencode\r\n\r\n"
+      .. "begin 644 a\r\n#0V%T\r\n`\r\nend\r\n"):body())
+  end)
+
   it("hold winmail.dat", function()
     local msg = eml "winmail-dat"
     local tnef = msg.parts[2]:tnef()

@@ -113,6 +113,7 @@ enum {
   LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
   LM_DELIMITER = 1024,  /* ... of the whole line: what is held back until it ends */
   LM_TNEF_FILES = 1000, /* of one winmail.dat */
+  LM_UU_FILES = 1000,   /* of one text */
   LM_DEFECTS = 1000     /* that are listed; others are counted */
 };
 

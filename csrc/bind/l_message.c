@@ -13,7 +13,6 @@
 #include "bind/push_mime.h"
 #include "mime/content.h"
 #include "mime/flowed.h"
-#include "mime/tnef.h"
 
 enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
 
@@ -330,8 +329,8 @@ static struct lm_str content_of(const struct lm_message *m, const struct lm_part
 }
 
 /* The octets of a part without transfer encoding; what holds other parts is as it stands. */
-static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
-                             size_t *defects_out) {
+struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
+                                 size_t *defects_out) {
   struct lm_str out;
   struct lm_str raw = content_of(m, part);
   *defects_out = 0;
@@ -344,7 +343,7 @@ static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm
 static int body(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_pushstr(L, decoded(L, m, lm_checkpart(L, m), &defects));
+  lm_pushstr(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects));
   return 1;
 }
 
@@ -352,7 +351,7 @@ static int body(lua_State *L) {
 static int size(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_push_u64(L, decoded(L, m, lm_checkpart(L, m), &defects).n);
+  lm_push_u64(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects).n);
   return 1;
 }
 
@@ -393,7 +392,7 @@ static int text(lua_State *L) {
   kind.charset = lm_params_get(&params, LM_STR("charset"));
   kind.html = lm_media_is(&media, "text", "html");
   kind.kept = &m->scratch->converters;
-  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
+  if (!lm_content_text(&m->scratch->arena, &kind, lm_message_decoded(L, m, part, &defects), &utf8))
     return lm_no_memory(L);
   if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
   return push_lines(L, m, utf8);
@@ -471,43 +470,6 @@ static int count(lua_State *L) {
   return 2;
 }
 
-/* --- winmail.dat ------------------------------------------------------------------------------------ */
-
-static void set_text(lua_State *L, const char *field, struct lm_str s) {
-  if (s.n == 0) return;
-  lm_pushstr(L, s);
-  lua_setfield(L, -2, field);
-}
-
-/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
-static int tnef(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  const struct lm_part *part = lm_checkpart(L, m);
-  const struct lm_tnef_file *f;
-  struct lm_tnef t;
-  size_t defects;
-  struct lm_str bytes = decoded(L, m, part, &defects);
-  int n = 0;
-  if (!lm_tnef_is(bytes)) return 0;
-  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
-  lua_newtable(L);
-  set_text(L, "subject", t.subject);
-  set_text(L, "body", t.body);
-  set_text(L, "html", t.html);
-  lua_pushboolean(L, t.broken);
-  lua_setfield(L, -2, "broken");
-  for (f = t.first; f; f = f->next) {
-    lua_createtable(L, 0, 4);
-    set_text(L, "name", f->name);
-    set_text(L, "type", f->type);
-    set_text(L, "cid", f->cid);
-    lm_pushstr(L, f->data);
-    lua_setfield(L, -2, "data");
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
 /* --- files ------------------------------------------------------------------------------------------ */
 
 /* is_folder(path) */
@@ -561,7 +523,6 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"sub", sub},
                                            {"span", span},
                                            {"check", lm_message_check},
-                                           {"tnef", tnef},
                                            {"count", count},
 
                                            {NULL, NULL}};
@@ -577,6 +538,7 @@ void lm_open_message(lua_State *L) {
   lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
   lm_addmethods(L, "message_class", lm_field_methods);
+  lm_addmethods(L, "message_class", lm_inside_methods);
   luaL_setfuncs(L, functions, 0);
   lua_getfield(L, -1, "message_class");
   lua_getfield(L, -2, "message_scratch_class");

@@ -9,6 +9,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local part = require "mail.message.part"
 local text = require "mail.message.text"
+local type_of_name = require "mail.message.types"
 local want = require "mail.want"
 
 local attachment = {}
@@ -188,6 +189,15 @@ local REPORTS = {
   ["message/feedback-report"] = true,
 }
 
+-- Files that stand in text as uuencode; the text shows them all the same.
+local function add_uuencoded(list, p)
+  for _, file in ipairs(p._text:uuencoded(p._at) or {}) do
+    list[#list + 1] = attachment.new({
+      original_filename = file.name, type = type_of_name(file.name), disposition = "attachment",
+    }, function() return file.data end)
+  end
+end
+
 local function add_leaf(list, p)
   if p.type == "application/ms-tnef" or (p.filename or ""):lower() == "winmail.dat" then
     local inside = p:tnef()
@@ -196,12 +206,15 @@ local function add_leaf(list, p)
       return
     end
   end
-  if p.disposition ~= "attachment" and (text.is_shown(p) or (REPORTS[p.type] and not p.filename)) then return end
+  if p.disposition ~= "attachment" and (text.is_shown(p) or (REPORTS[p.type] and not p.filename)) then
+    if p.type == "text/plain" then add_uuencoded(list, p) end
+    return
+  end
   list[#list + 1] = of_part(p)
 end
 
 --- The attachments: files and images, inline ones too (they have a `cid`), and messages, which are not looked
--- into. Winmail.dat (TNEF) is unpacked.
+-- into. Winmail.dat (TNEF) is unpacked, uuencode in plain text decoded.
 -- @treturn table array of attachments, in order; see `attachment.new`
 function part.methods:attachments()
   local list, stack, n = {}, { self }, 1
