@@ -18,7 +18,8 @@ end
 local function composed(more)
   local options = {
     from = "Änn <ann@example.org>", to = "bob@example.net", bcc = "secret@example.net", subject = "Grüße", date = NOW,
-    text = "Hello.\n\n.\nFrom here \n\n\n", html = "<p>ü", attachments = { { name = "a.bin", data = ("\0\255"):rep(50000) } },
+    text = "Hello.\n\n.\nFrom here \n\n\n", html = "<p>ü",
+    attachments = { { name = "a.bin", data = ("\0\255"):rep(50000) } },
   }
   for name, value in pairs(more or {}) do options[name] = value end
   return assert(mail.message.new(options))
@@ -88,7 +89,8 @@ describe("a parsed message", function()
       assert.equal(text, msg:tostring())
       assert.equal(text, collect(msg:source()))
       assert.equal(#text, msg:octets())
-      local decoded = msg.encoding == "base64" or msg.encoding == "quoted-printable" -- then parts lie in what was encoded
+      -- The parts of what is encoded lie in what was made of it.
+      local decoded = msg.encoding == "base64" or msg.encoding == "quoted-printable"
       for _, p in ipairs(msg.parts or {}) do
         assert.is_truthy(decoded or p:raw() == "" or text:find(p:raw(), 1, true), name)
         assert.equal(p:raw(), collect(p:source()))

@@ -150,6 +150,13 @@ static void check_text(struct check *c, const struct lm_part *part, const struct
     add(c, why, part->body, LM_NOSTR);
 }
 
+/* A file that is sent along is octets: who opens it finds out what they are. */
+static bool is_shown(const struct lm_part *part, const struct lm_media *media) {
+  if (!lm_media_is(media, "text", "plain") && !lm_media_is(media, "text", "html")) return false;
+  return part->disposition.p == NULL ||
+         !lm_str_istarts(lm_trimmed(part->disposition), LM_STR("attachment"));
+}
+
 static void check_content(struct check *c, const struct lm_part *part) {
   struct lm_scratch *s = c->m->scratch;
   struct lm_media media;
@@ -161,7 +168,7 @@ static void check_content(struct check *c, const struct lm_part *part) {
     lm_no_memory(c->L);
   if (defects) add(c, "content that breaks its transfer encoding", part->body, LM_NOSTR);
   lm_tree_media(part, &media);
-  if (lm_media_is(&media, "text", NULL)) check_text(c, part, &media, out);
+  if (is_shown(part, &media)) check_text(c, part, &media, out);
   if (lm_media_is(&media, "application", "ms-tnef")) {
     if (!lm_tnef_read(&s->arena, out, &tnef)) lm_no_memory(c->L);
     if (tnef.broken) add(c, "a winmail.dat that breaks off", part->body, LM_NOSTR);

@@ -281,9 +281,12 @@ const char *lm_word2047_trouble(struct lm_str raw, bool quotes, size_t *offset_o
   memset(&known, 0, sizeof known);
   for (; p < end && why == NULL; p++) {
     const char *behind;
-    if (quotes && *p == '\\') p++;
-    if (p < end && quotes && *p == '"') quoted = !quoted;
-    if (p >= end || *p != '=' || !looks_like_word(p, end)) continue;
+    if (quotes && *p == '\\' && p + 1 < end) {
+      p++;
+      continue;
+    }
+    if (quotes && *p == '"') quoted = !quoted;
+    if (*p != '=' || !looks_like_word(p, end)) continue;
     *offset_out = (size_t)(p - raw.p);
     behind = take_word(p, end, true, &w);
     why = behind == NULL ? "an encoded word that is not whole" : word_trouble(&w, &known);
