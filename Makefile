@@ -22,8 +22,12 @@ lua_inc  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(call pc,--cflags,$(lua_names),-
 ssl_dirs := $(if $(OPENSSL_DIR),-I$(OPENSSL_DIR)/include) $(if $(OPENSSL_INCDIR),-I$(OPENSSL_INCDIR))
 ssl_libs := $(if $(OPENSSL_DIR),-L$(OPENSSL_DIR)/lib) $(if $(OPENSSL_LIBDIR),-L$(OPENSSL_LIBDIR)) \
             $(if $(OPENSSL_DIR)$(OPENSSL_LIBDIR),-lssl -lcrypto,$(call pc,--libs,openssl,-lssl -lcrypto))
+# GSSAPI is there or not: whether pkg-config knows MIT's Kerberos decides, and LM_GSSAPI= leaves it out.
+kerberos := "mit-krb5-gssapi mit-krb5"
+gss_libs := $(call pc,--libs,$(kerberos))
+LM_GSSAPI ?= $(if $(gss_libs),$(call pc,--cflags,$(kerberos)) -DLM_GSSAPI)
 LIBS     := $(if $(LUA_LIBDIR),-L$(LUA_LIBDIR)) $(ssl_libs) $(call pc,--libs,libcares,-lcares) \
-            $(call pc,--libs,libidn2,-lidn2) -lunistring $(call pc,--libs,zlib,-lz)
+            $(call pc,--libs,libidn2,-lidn2) -lunistring $(call pc,--libs,zlib,-lz) $(if $(LM_GSSAPI),$(gss_libs))
 
 # LuaRocks names no LUA, only its headers: those builds get a folder of their own.
 BUILD    ?= build/$(if $(LUA_INCDIR),rocks$(subst /,-,$(LUA_INCDIR)),$(lua_name))
@@ -53,7 +57,7 @@ RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
 .PHONY: all help deps test test-all test-build embed check stats hosts-table headers format demo game-demo openresty-demo \
-        bench fuzz fuzzers env doc install clean
+        bench fuzz fuzzers env doc install clean FORCE
 all: $(BUILD)/mail/core.so
 
 $(BUILD)/mail/core.so: $(OBJECTS)
@@ -63,6 +67,15 @@ $(BUILD)/mail/core.so: $(OBJECTS)
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -c $< -o $@
+
+# What is compiled with those flags follows when they change: the library came, or went.
+GSS_OBJECTS := $(filter $(BUILD)/obj/csrc/gss/%,$(OBJECTS))
+$(GSS_OBJECTS): CPP += $(LM_GSSAPI)
+$(GSS_OBJECTS): $(BUILD)/gss.flags
+$(BUILD)/gss.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(strip $(LM_GSSAPI) $(gss_libs))' | cmp -s - $@ || echo '$(strip $(LM_GSSAPI) $(gss_libs))' > $@
+FORCE:
 
 $(BUILD)/spec/c/%: spec/c/%.c $(PURE)
 	@mkdir -p $(@D)

@@ -51,10 +51,40 @@ describe("the choice of a mechanism", function()
     assert.equal("PLAIN", asking("PLAIN", false, true))
   end)
 
+  it("takes a floor that nobody knows for one that nothing reaches", function()
+    local function above(floor)
+      return choose("PLAIN SCRAM-SHA-256", { user = "ann", password = "secret", mechanism_floor = floor }, true)
+    end
+    assert.equal("unsupported", above "SCRAM256")
+    assert.equal("unsupported", above "GSSAPI")
+    assert.equal("SCRAM-SHA-256", above "scram-sha-1")
+  end)
+
   it("leaves EXTERNAL to those who gave no secret, and tokens to mechanisms that take them", function()
     assert.equal("EXTERNAL", choose("EXTERNAL PLAIN", { user = "ann" }, true))
     assert.equal("PLAIN", choose("EXTERNAL PLAIN", with, true))
     assert.equal("unsupported", choose("EXTERNAL PLAIN", { user = "ann", token = "t" }, true))
+  end)
+
+  it("is GSSAPI for those who name it only, and where this build has it", function()
+    local ticket = { mechanism = "GSSAPI" }
+    assert.equal("auth", choose("GSSAPI", { user = "ann" }, true))
+    assert.equal("PLAIN", choose("GSSAPI PLAIN", with, true))
+    assert.equal("unsupported", choose("PLAIN", ticket, true))
+    local list = core.sasl_mechanisms()
+    for _, missing in ipairs { true, false } do
+      for _, mechanism in ipairs(list) do
+        if mechanism.name == "GSSAPI" then mechanism.missing = missing end
+      end
+      package.loaded["mail.auth"] = nil
+      package.loaded["mail.core"] = setmetatable({ sasl_mechanisms = function() return list end }, { __index = core })
+      local built = require "mail.auth"
+      package.loaded["mail.auth"], package.loaded["mail.core"] = auth, core
+      assert.has_no.errors(function() built.check("gssapi", {}, "x") end)
+      local name, err = built.choose({ GSSAPI = true }, ticket, { protocol = "imap", secure = false })
+      assert.equal(missing and "unsupported" or "GSSAPI", name or err.kind)
+      if missing then assert.matches("not in this build", err.message) end
+    end
   end)
 
   it("raises for a name that is none", function()
@@ -99,7 +129,7 @@ describe("a SASL exchange", function()
       names[i] = mechanism.name
       assert.is_boolean(mechanism.plaintext)
     end
-    assert.equal("EXTERNAL SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 "
+    assert.equal("EXTERNAL GSSAPI SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 "
       .. "SCRAM-SHA-1 OAUTHBEARER XOAUTH2 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN NTLM ANONYMOUS", table.concat(names, " "))
   end)
 end)

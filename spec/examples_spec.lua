@@ -34,7 +34,8 @@ local function sanitizer()
   return "env LD_PRELOAD=" .. library .. ":" .. package.cpath:match "(/[^;]*/build/asan/)" .. "unpreload.so "
 end
 
-local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes", "filter", "newsletter" }
+local EXAMPLES = { "send", "inbox", "watch", "pop3_download", "many_mailboxes", "filter", "newsletter",
+  "dump_message", "extract_attachments" }
 local MESSAGE = "From: Ann <ann@example.test>\r\nTo: bob@example.test\r\n"
   .. "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n.dots\r\n"
 
@@ -222,6 +223,46 @@ describe("examples", function()
     status, out = run("newsletter", { "--dry-run", letter, list })
     assert.are.equal(0, status)
     assert.matches("^From: =%?UTF%-8%?", out)
+  end)
+
+  it("dump_message.lua shows the parts, the words and the defects of a message", function()
+    local text = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n"
+      .. "f\27[31mr\n--b\nContent-Type: image/png; name=\"a/../b.png\"\nContent-ID: <x@y>\n"
+      .. "Content-Transfer-Encoding: base64\n\nAAAA\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n\n"
+    local status, out, err = run("dump_message", { "--headers", "--text" }, nil, text)
+    assert.are.equal("", err)
+    assert.are.equal(0, status)
+    assert.matches("^ +%d+  multipart/mixed\n +7    text/plain\n +3    image/png  base64  \"a/%.%./b%.png\"  <x@y>\n"
+      .. " +%d+    message/rfc822  \"inner\"\n +0      text/plain\n\nSubject: Grüße\n", out)
+    assert.matches("\nf %[31mr\n", out)
+    assert.matches("\noctet %d+: a boundary that is never closed\n$", out)
+    assert.is_nil((select(2, run("dump_message", { "--no-defects" }, nil, text))):find "octet")
+    status, out, err = run("dump_message", { folder .. "/none" })
+    assert.are.equal("", out)
+    assert.are.equal(1, status)
+    assert.matches("^dump_message%.lua: [^\n]*none: No such file[^\n]*\n$", err)
+  end)
+
+  it("extract_attachments.lua saves under names that stay in the folder, and overwrites nothing", function()
+    local to = folder .. "/attachments"
+    assert(Keeper.shell("mkdir " .. quote(to)))
+    local composed = assert(mail.message.new {
+      from = "ann@example.test", text = "x", html = "<img src='cid:logo'>", attachments = {
+        { name = "../../evil.txt", data = "one" }, { name = "evil.txt", data = "two" },
+        { name = "logo.png", data = "png", cid = "logo" },
+      },
+    })
+    local path = file_with(assert(composed:tostring()))
+    local status, out = run("extract_attachments", { "--to", to, path })
+    assert.are.equal(0, status)
+    assert.are.equal(to .. "/evil.txt\n" .. to .. "/evil (1).txt\n", out)
+    assert.are.equal("two", read(to .. "/evil (1).txt"))
+    status, out = run("extract_attachments", { "--list", "--inline", "--type", "image/*", path })
+    assert.are.equal(0, status)
+    assert.matches("^image/png +3  logo%.png\n$", out)
+    status, out = run("extract_attachments", { "--type", "video/*", "--to", to, path })
+    assert.are.equal(3, status)
+    assert.are.equal("", out)
   end)
 
   real("inbox.lua lists, and changes nothing", function()
@@ -478,10 +519,14 @@ local function run_block(code, user)
       o.user, o.password = user.name, user.password
       return o
     end
-    stand_in[protocol] = setmetatable({}, { __index = mail[protocol] })
+    stand_in[protocol] = setmetatable({ placed = placed }, { __index = mail[protocol] })
     for _, call in ipairs { "connect", "pool", "watch", "account" } do
       stand_in[protocol][call] = function(options) return mail[protocol][call](placed(options)) end
     end
+  end
+  function stand_in.send(options)
+    options.smtp = stand_in.smtp.placed(options.smtp)
+    return mail.send(options)
   end
   setmetatable(stand_in, { __index = mail })
   local environment = setmetatable({
@@ -513,9 +558,11 @@ end
 
 -- What tells a block by its code, and what it must print, line by line.
 local EXPECTED = {
-  { "smtp:send {", "^taken for %S+@example%.test$", "^refused for nobody@example%.test 550 " },
+  { "mail.send {", "^taken for %S+@example%.test$", "^refused for nobody@example%.test 550 " },
+  { "smtp:send {", "OK id=" },
   { "imap:idle {", "^1 messages$", "^1 %d+ bob@example%.org Grüße$", "^%d+$" },
   { "pop:messages()", "^%S+ %d+$" },
+  { "m:message()", "^bob@example%.org Grüße %.dots$", "^Re: Grüße %d+$" },
   { '"accounts.txt"' },
   { "err.temporary", "^rejected SELECT nil Mailbox doesn't exist" },
   { "mail.smtp.pool", "^20 sent$" },
@@ -524,7 +571,7 @@ local EXPECTED = {
   { "mail.loop.step(", "^1 messages$" },
   { "mail.smtp.session()", "^greeting 0 220 nil mx%.example%.org ready$", "^EHLO client%.example%.net$", "^wait$" },
 }
-for _ = 1, 100 do table.insert(EXPECTED[4], "^user%d+ 1$") end
+for _ = 1, 100 do table.insert(EXPECTED[6], "^user%d+ 1$") end
 
 describe("README.md", function()
   it("has the blocks that are tested here, and no other", function()

@@ -131,6 +131,24 @@ describe("mail.maildir", function()
     assert.equal("missing", select(2, box:move(second, "Nowhere")).reason)
   end)
 
+  it("renames a folder with those below it, and removes one with its messages", function()
+    for _, name in ipairs { "Lists", "Lists/Lua", "Listserver" } do
+      assert(assert(box:folder(name, { create = true })):add(TEXT))
+    end
+    assert.is_true(box:rename_folder("Lists", "Kept/Entwürfe"))
+    assert.same({ "Kept/Entwürfe", "Kept/Entwürfe/Lua", "Listserver" }, (box:folders()))
+    assert.equal(TEXT, all(box:folder "Kept/Entwürfe/Lua")[1]:string())
+    assert.equal("exists", select(2, box:rename_folder("Listserver", "Kept/Entwürfe")).reason)
+    assert.equal("missing", select(2, box:rename_folder("Lists", "Other")).reason)
+    assert.is_true(box:remove_folder "Kept/Entwürfe")
+    assert.same({ "Kept/Entwürfe/Lua", "Listserver" }, (box:folders()))
+    assert.equal("missing", select(2, box:remove_folder "Lists").reason)
+    for _, name in ipairs { "INBOX", "../box", "a.b", "" } do
+      assert.equal("invalid", select(2, box:remove_folder(name)).kind, name)
+      assert.equal("invalid", select(2, box:rename_folder("Listserver", name)).kind, name)
+    end
+  end)
+
   it("lists folders in the encoding that it was opened with, and names the others", function()
     local plain = assert(mail.maildir.open(root .. "/box", { names = "utf8" }))
     assert(plain:folder("Müll", { create = true }))

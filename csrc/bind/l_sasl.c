@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "bind/bind.h"
 #include "bind/open.h"
+#include "gss/gss.h"
 #include "sasl/sasl.h"
 
 struct exchange {
@@ -38,6 +39,8 @@ static void read_credentials(lua_State *L, struct lm_sasl_credentials *c) {
   c->port = credential(L, "port");
   c->service = credential(L, "service");
   c->host = credential(L, "host");
+  c->ccache = credential(L, "ccache");
+  c->gss = lm_gss_library();
   c->nonce = credential(L, "nonce");
   c->binding_name = credential(L, "binding_name");
   c->binding = credential(L, "binding");
@@ -72,10 +75,24 @@ static int begin(lua_State *L, begin_fn *how) {
 
 /* --- the client --------------------------------------------------------------------------------- */
 
-/* sasl(mechanism, {user=, password=, token=, authzid=, host=, port=, service=, now=, nonce=,
+/* sasl(mechanism, {user=, password=, token=, authzid=, host=, port=, service=, ccache=, now=, nonce=,
 ** binding_name=, binding=, binding_offered=}) -> exchange | nil, reason */
 static int sasl(lua_State *L) {
   return begin(L, lm_sasl_new);
+}
+
+/* prepare() -> true | nil, reason, whether that may pass: what fails before anything is said */
+static int prepare(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  bool passes, good = lm_sasl_prepare(s, &passes);
+  if (good) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, lm_sasl_why(s));
+  lua_pushboolean(L, passes);
+  return 3;
 }
 
 /* initial() -> response | nil where the server speaks first */
@@ -219,19 +236,21 @@ static void set_flag(lua_State *L, const char *name, bool value) {
   lua_setfield(L, -2, name);
 }
 
-/* sasl_mechanisms() -> array of {name=, plaintext=, wants_secret=, wants_token=, binds=, on_demand=,
-** serves=}, strongest first */
+/* sasl_mechanisms() -> array of {name=, plaintext=, wants_secret=, wants_token=, wants_ticket=, binds=,
+** on_demand=, serves=, missing= (this build has it not)}, strongest first */
 static int sasl_mechanisms(lua_State *L) {
   const struct lm_sasl_mechanism *const *m = lm_sasl_mechanisms();
   int i;
   lua_newtable(L);
   for (i = 0; m[i]; i++) {
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 9);
     lua_pushstring(L, m[i]->name);
     lua_setfield(L, -2, "name");
     set_flag(L, "plaintext", m[i]->plaintext);
     set_flag(L, "wants_secret", m[i]->wants_secret);
     set_flag(L, "wants_token", m[i]->wants_token);
+    set_flag(L, "wants_ticket", m[i]->wants_ticket);
+    set_flag(L, "missing", m[i]->wants_ticket && lm_gss_library() == NULL);
     set_flag(L, "binds", m[i]->binds);
     set_flag(L, "on_demand", m[i]->on_demand);
     set_flag(L, "serves", m[i]->serve != NULL);
@@ -271,8 +290,8 @@ static int saslprep(lua_State *L) {
 }
 
 static const luaL_Reg client_methods[] = {
-    {"initial", initial}, {"step", step},    {"work", work}, {"done", done},
-    {"reason", reason},   {"free", release}, {NULL, NULL},
+    {"prepare", prepare}, {"initial", initial}, {"step", step},    {"work", work},
+    {"done", done},       {"reason", reason},   {"free", release}, {NULL, NULL},
 };
 
 static const luaL_Reg server_methods[] = {

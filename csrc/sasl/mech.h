@@ -23,6 +23,7 @@ struct lm_sasl {
   uint8_t stage;                      /* moves made so far */
   bool done;                          /* nothing more to say or check */
   bool content;                       /* a success may be believed, a challenge may come though */
+  bool passes;                        /* what `prepare` lacked may be there later */
   bool failed;                        /* the server said so: answered, and no success is believed */
   bool decided;                       /* server: what lm_sasl_decide said */
 };
@@ -31,6 +32,7 @@ extern const struct lm_sasl_mechanism lm_sasl_anonymous;
 extern const struct lm_sasl_mechanism lm_sasl_cram_md5;
 extern const struct lm_sasl_mechanism lm_sasl_digest_md5;
 extern const struct lm_sasl_mechanism lm_sasl_external;
+extern const struct lm_sasl_mechanism lm_sasl_gssapi;
 extern const struct lm_sasl_mechanism lm_sasl_login;
 extern const struct lm_sasl_mechanism lm_sasl_ntlm;
 extern const struct lm_sasl_mechanism lm_sasl_oauthbearer;

@@ -12,6 +12,7 @@
 
 static const struct lm_sasl_mechanism *const mechanisms[] = {
     &lm_sasl_external,
+    &lm_sasl_gssapi,
     &lm_sasl_scram_sha512_plus,
     &lm_sasl_scram_sha256_plus,
     &lm_sasl_scram_sha1_plus,
@@ -59,6 +60,11 @@ static const char *unfit(const struct lm_sasl_mechanism *m, const struct lm_sasl
     return "the token or the user name holds a control character";
   if (m->wants_secret && c->user.n == 0) return "a user name is needed";
   if (m->wants_token && c->token.n == 0) return "a token is needed";
+  if (m->wants_ticket && c->gss == NULL) return "this build has no GSSAPI";
+  if (m->wants_ticket && (c->service.n == 0 || c->host.n == 0))
+    return "the service and its host must be named";
+  if (m->wants_ticket && (has(c->service, '\0') || has(c->host, '\0') || has(c->ccache, '\0')))
+    return "the name of the service or of the tickets holds NUL";
   if (m->binds && c->binding.n == 0) return "a channel binding is needed, which only TLS has";
   return NULL;
 }
@@ -71,9 +77,10 @@ static void keep(struct lm_sasl *s, struct lm_str *view) {
 
 /* Room for all is made before, so that no copy of a secret is left behind by growth. */
 static bool keep_all(struct lm_sasl *s, const struct lm_sasl_credentials *c) {
-  struct lm_str *const views[] = {
-      &s->with.user,    &s->with.password, &s->with.token, &s->with.authzid,      &s->with.port,
-      &s->with.service, &s->with.host,     &s->with.nonce, &s->with.binding_name, &s->with.binding};
+  struct lm_str *const views[] = {&s->with.user,    &s->with.password, &s->with.token,
+                                  &s->with.authzid, &s->with.port,     &s->with.service,
+                                  &s->with.host,    &s->with.nonce,    &s->with.binding_name,
+                                  &s->with.binding, &s->with.ccache};
   size_t i, room = 0;
   s->with = *c;
   for (i = 0; i < sizeof views / sizeof *views; i++) room += views[i]->n;
@@ -134,6 +141,12 @@ static enum lm_sasl_answer move(struct lm_sasl *s, struct lm_str challenge,
   *response_out = lm_buf_str(&s->out);
   if (answer == LM_SASL_SEND && s->stage < UINT8_MAX) s->stage++;
   return answer;
+}
+
+bool lm_sasl_prepare(struct lm_sasl *s, bool *passes_out) {
+  bool good = s->mechanism->prepare == NULL || s->mechanism->prepare(s);
+  *passes_out = !good && s->passes;
+  return good;
 }
 
 bool lm_sasl_initial(struct lm_sasl *s, struct lm_str *response_out) {

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/gss.h"
 
 struct lm_sasl;
 
@@ -23,9 +24,11 @@ struct lm_sasl_credentials {
   struct lm_str authzid; /* whom to act as; empty: the user */
   struct lm_str port;    /* OAUTHBEARER: of the server, in decimal */
   uint64_t now;          /* seconds since 1970: NTLM */
-  struct lm_str service; /* "imap", "pop", "smtp": DIGEST-MD5 */
+  struct lm_str service; /* "imap", "pop", "smtp", "lmtp": DIGEST-MD5, GSSAPI */
   struct lm_str host;
-  struct lm_str nonce;        /* in the place of random text; for tests */
+  struct lm_str ccache;           /* GSSAPI: where the tickets are; empty: the default */
+  const struct lm_gss_calls *gss; /* GSSAPI: who makes its tokens; NULL: nobody */
+  struct lm_str nonce;            /* in the place of random text; for tests */
   struct lm_str binding_name; /* "tls-exporter" or "tls-server-end-point" (RFC 9266, RFC 5929) */
   struct lm_str binding;      /* its octets */
   bool binding_offered;       /* the server has a -PLUS form of the mechanism */
@@ -70,6 +73,7 @@ struct lm_sasl_mechanism {
   bool has_initial;      /* the client speaks first */
   bool wants_secret;     /* useless without user and password */
   bool wants_token;      /* useless without a token */
+  bool wants_ticket;     /* useless without Kerberos, which this build may not have */
   bool binds;            /* -PLUS: useless without a channel binding */
   bool on_demand;        /* chosen only where it is asked for by name */
   uint8_t strength;      /* the higher, the sooner chosen */
@@ -79,6 +83,8 @@ struct lm_sasl_mechanism {
   enum lm_sasl_answer (*step)(struct lm_sasl *s, struct lm_str challenge);
   /* The server's move; NULL where we do not serve it. `response.p` is NULL where there is none. */
   enum lm_sasl_turn (*serve)(struct lm_sasl *s, struct lm_str response);
+  /* Makes ready for the first move; NULL: nothing can fail before it. */
+  bool (*prepare)(struct lm_sasl *s);
   void (*release)(struct lm_sasl *s); /* frees s->own; NULL: there is none */
 };
 
@@ -98,6 +104,11 @@ const char *lm_sasl_new(const struct lm_sasl_mechanism *mechanism,
 /* Wipes the secrets; NULL is fine. Both sides. */
 void lm_sasl_free(struct lm_sasl *s);
 
+/* Does what may fail before anything is said: GSSAPI finds its ticket, and may wait for a KDC over it.
+** False: lm_sasl_why says why, and where `passes_out` is true it may be otherwise later. Whoever does
+** not call it meets the same at the first step. */
+bool lm_sasl_prepare(struct lm_sasl *s, bool *passes_out);
+
 /* The initial response (RFC 4422 §3.3), for protocols that send one with their command. False
 ** where the server speaks first, or memory is short; then nothing has happened. */
 bool lm_sasl_initial(struct lm_sasl *s, struct lm_str *response_out);
@@ -114,7 +125,7 @@ enum lm_sasl_answer lm_sasl_work(struct lm_sasl *s, struct lm_str *response_out)
 ** is not to be believed. */
 bool lm_sasl_done(const struct lm_sasl *s);
 
-/* Why the last challenge was refused, or the client denied: static words. */
+/* Why the last challenge was refused, or the client denied, in words; valid as long as `s`. */
 const char *lm_sasl_why(const struct lm_sasl *s);
 
 /* What the server said of its refusal within the exchange: OAuth's JSON (RFC 7628 §3.2.2), SCRAM's

@@ -14,7 +14,7 @@ local slices = require "mail.slices"
 local auth = {}
 
 -- Names that are right but not spoken here: an error of kind "unsupported", not a mistyped name.
-local ELSEWHERE = { GSSAPI = true, ["GS2-KRB5"] = true, ["GSS-SPNEGO"] = true, KERBEROS_V4 = true }
+local ELSEWHERE = { ["GS2-KRB5"] = true, ["GSS-SPNEGO"] = true, KERBEROS_V4 = true }
 
 local ranked = core.sasl_mechanisms()
 local known = {}
@@ -76,6 +76,9 @@ local function demanded(offered, options, extra)
   else
     mechanism = mechanism or known[name]
     if not mechanism then return fail(extra, "unsupported", "mechanism %s is not spoken here", name) end
+    if mechanism.missing then
+      return fail(extra, "unsupported", "%s is not in this build: its library was not there", name)
+    end
     if not offered[name] then return fail(extra, "unsupported", "the server does not offer %s", name) end
     if mechanism.binds and not extra.binding then
       return fail(extra, "unsupported", "%s needs a channel binding, which this connection does not have", name)
@@ -114,6 +117,9 @@ end
 --   it would send the secret in clear
 function auth.choose(offered, options, extra)
   if options.mechanism then return demanded(offered, options, extra) end
+  if options.mechanism_floor and not known[options.mechanism_floor:upper()] then
+    return fail(extra, "unsupported", "mechanism_floor: no mechanism %s is known here", options.mechanism_floor)
+  end
   local allowed = extra.secure or options.allow_plaintext_login
   local refused
   for _, mechanism in ipairs(ranked) do
@@ -190,14 +196,22 @@ function auth.credentials(pump, options, stale)
   return { user = options.user, password = password, token = token, authzid = options.authzid }
 end
 
--- SASL's names of the services (RFC 4422 §4).
+-- SASL's names of the services (RFC 4422 §4); LMTP's is "lmtp".
 local SERVICE = { smtp = "smtp", pop3 = "pop", imap = "imap" }
 
+-- The service and its host: what the user says ("imap", "imap@mx1.example.org"), else the session's. No other
+-- name that DNS knows for the host takes its place: who answers for DNS would choose whom we trust.
+local function service_of(pump, options, host)
+  local service, named = (options.service or ""):match "^([^@]*)@?(.*)$"
+  if service == "" then service = pump.lmtp and "lmtp" or SERVICE[pump.protocol] end
+  return service, named ~= "" and named or host
+end
+
 -- What the mechanisms want to know besides: to whom, when, and the channel that carries it.
-local function complete(credentials, pump, name, ops)
+local function complete(credentials, pump, name, options, ops)
   local peer, extra = pump.peer or {}, ops.extra
-  credentials.service = SERVICE[pump.protocol]
-  credentials.host = peer.host
+  credentials.service, credentials.host = service_of(pump, options, peer.host)
+  credentials.ccache = options.ccache
   credentials.port = peer.port and ("%d"):format(peer.port)
   credentials.now = os.time()
   credentials.binding_name, credentials.binding = extra.binding_name, extra.binding
@@ -208,6 +222,7 @@ end
 -- A mechanism of the user's own, with the methods of the core's.
 local function own_exchange(mechanism, credentials)
   local exchange = {}
+  function exchange.prepare() return true end
   function exchange.initial() return mechanism.initial and mechanism.initial(credentials) end
   function exchange.step(_, challenge)
     local response, why = mechanism.step(challenge, credentials)
@@ -284,6 +299,12 @@ local function find_binding(pump, options, extra)
   end
 end
 
+-- A ticket does not fit into a line of SMTP, where the first message must travel alone then (RFC 4954 §4). POP3's
+-- session sees to that by itself (RFC 5034 §4), and IMAP's lines have no such end.
+local function is_too_long(name, extra)
+  return extra.protocol == "smtp" and known[name] ~= nil and known[name].wants_ticket
+end
+
 -- One attempt with the mechanism of that name.
 local function attempt(pump, name, options, ops, stale)
   local credentials, err = auth.credentials(pump, options, stale)
@@ -293,10 +314,16 @@ local function attempt(pump, name, options, ops, stale)
   if type(options.mechanism) == "table" then
     sasl = own_exchange(options.mechanism, credentials)
   else
-    sasl, why = core.sasl(name, complete(credentials, pump, name, ops))
+    sasl, why = core.sasl(name, complete(credentials, pump, name, options, ops))
     if not sasl then return nil, pump:error("invalid", why, { command = ops.command or "AUTH" }) end
   end
-  local initial = ops.initial and sasl:initial() or nil
+  local ready, passes
+  ready, why, passes = sasl:prepare()
+  if not ready then
+    sasl:free()
+    return nil, pump:error("auth", why, { command = ops.command or "AUTH", temporary = passes or nil })
+  end
+  local initial = ops.initial and not is_too_long(name, ops.extra) and sasl:initial() or nil
   if initial then auth.mask(pump, initial) end
   ops.user = credentials.user
   local ok, id, unasked
@@ -335,8 +362,18 @@ end
 -- A mechanism of the user's own is a table: `name`, `plaintext` (sends the secret in clear),
 -- `initial(credentials)` → octets or nil, `step(challenge, credentials)` → octets, or nil and why,
 -- `done()` → whether a success may be believed.
+--
+-- GSSAPI (RFC 4752) is Kerberos: `mechanism = "GSSAPI"` logs in with the ticket of whoever runs the program
+-- (`kinit`, or a client keytab), without a password; it is never chosen by itself. `user` or `authzid`, both
+-- optional, is whom to act as; `service` the service ("imap") or the service and its host
+-- ("imap@mx1.example.org"), by default the protocol's and the host of the connection, which is never looked up;
+-- `ccache` where the tickets are ("FILE:/run/tickets"; by default KRB5CCNAME and krb5.conf say it). Without a
+-- ticket nothing is sent: kind "auth". The first login at a service asks the KDC for its ticket and holds the
+-- loop until that answers; where none does, for about half a minute, `timeout` notwithstanding, and
+-- `err.temporary` is true. While that ticket is valid, a login waits for nobody. A security layer of GSSAPI's
+-- own is not spoken: TLS is it. Where the library was not there when this was built: kind "unsupported".
 -- @tparam Pump pump the session's
--- @tparam table options as of `auth.choose`, and user, password, token, authzid, channel_binding
+-- @tparam table options as of `auth.choose`, and user, password, token, authzid, service, ccache, channel_binding
 --   ("tls-exporter", "tls-server-end-point": on a server that offers a -PLUS form that binding, or no login;
 --   false: none; nil: the best, and none where it turns out that the server does not know it)
 -- @tparam table ops as of `auth.exchange`; `offered` and `extra` as of `auth.choose`;
@@ -366,7 +403,7 @@ end
 auth.OPTIONS = {
   user = "string?", password = "string|function?", token = "string|function|table?", mechanism = "string|table?",
   mechanism_floor = "string?", channel_binding = "string|boolean?", authzid = "string?",
-  allow_plaintext_login = "boolean?",
+  allow_plaintext_login = "boolean?", service = "string?", ccache = "string?",
 }
 
 return auth

@@ -16,7 +16,8 @@ local OPTIONS = { idle = "number?", size = "number?", timeout = "number|table?" 
 -- What belongs to the name, besides the credentials and the host in A-labels.
 local PLACE = { "port", "tls", "tls_by", "helo", "protocol", "proxy_header", "local_address",
   "resolver", "dns_servers", "login" }
-local LOGIN = { "user", "password", "token", "mechanism", "authzid", "allow_plaintext_login" }
+local LOGIN = { "user", "password", "token", "mechanism", "authzid", "service", "ccache",
+  "allow_plaintext_login" }
 
 -- Values one behind another, each behind its type and length, so that no two lists read the same.
 local function joined(options, names)

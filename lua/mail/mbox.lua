@@ -12,10 +12,9 @@
 -- @module mail.mbox
 
 local core = require "mail.core"
-local Err = require "mail.err"
-local content = require "mail.content"
 local iterator = require "mail.iterator"
 local loop = require "mail.loop"
+local store = require "mail.store"
 local want = require "mail.want"
 
 local mbox = {}
@@ -23,7 +22,6 @@ local mbox = {}
 local Mbox = { __name = "mail.mbox" }
 Mbox.__index = Mbox
 
-local PIECE = 65536
 -- A "From " line, and a header in which Content-Length is looked for, longer than this are not gone through.
 local LINE_MAX = 8192
 local HEADER_MAX = 262144
@@ -33,13 +31,7 @@ local LOCK_PAUSE = 0.05
 
 local FORMATS = { mboxrd = "rd", mboxo = "o", mboxcl = "rd", mboxcl2 = "none" }
 
-local function fail(kind, message, ...)
-  return nil, Err.new { kind = kind, message = "mbox: " .. message:format(...) }
-end
-
-local function refused(path, why, word)
-  return nil, Err.new { kind = "io", message = ("mbox: %s: %s"):format(path, why), reason = word }
-end
+local fail, refused = store.errors "mbox"
 
 local OPEN = {
   format = "string?", create = "boolean?", lock = "string?", lock_timeout = "number?", sync = "boolean?",
@@ -163,7 +155,7 @@ local function next_boundary(state, offset)
       if base + at >= offset and behind_empty(text, at + 1) then return base + at end
       from = at + 1
     end
-    local piece, why, word = state.file:read(PIECE, base + #text)
+    local piece, why, word = state.file:read(store.PIECE, base + #text)
     if not piece then return refused(state.box.path, why, word) end
     if piece == "" then return nil end
     local kept = text:sub(-9)
@@ -224,7 +216,7 @@ function Message:source()
     if ended then return nil end
     if not file then return stop(refused(self.box.path, why, word)) end
     while at < self.stop do
-      local piece, reason, kind = file:read(math.min(PIECE, self.stop - at), at)
+      local piece, reason, kind = file:read(math.min(store.PIECE, self.stop - at), at)
       if not piece then return stop(refused(self.box.path, reason, kind)) end
       if piece == "" then return stop(fail("io", "%s is shorter than it was", self.box.path)) end
       at = at + #piece
@@ -235,25 +227,7 @@ function Message:source()
   end
 end
 
---- The whole message as a string; or nil, err.
-function Message:string()
-  local source, pieces = self:source(), {}
-  while true do
-    local piece, err = source()
-    if not piece then
-      if err then return nil, err end
-      return table.concat(pieces)
-    end
-    pieces[#pieces + 1] = piece
-  end
-end
-
---- The message, parsed (`mail.message`); or nil, err.
-function Message:message()
-  local text, err = self:string()
-  if not text then return nil, err end
-  return require("mail.message").parse(text)
-end
+store.readable(Message)
 
 -- Reads the "From " line at state.at: its text and the offset behind it; or nil, err.
 local function from_line(state)
@@ -394,38 +368,22 @@ end
 
 -- What `message` is, as a source that neither waits nor raises, since it is read under the lock: what a caller's
 -- source gives is put into a temporary file first. Or nil, err.
-local function settled(message)
-  if type(message) == "string" then
-    return function()
-      local piece = message
-      message = nil
-      return piece
-    end
-  end
-  local kind, fn = type(message), message
-  if io.type(message) == "file" then
-    fn = function() return message:read(PIECE) end
-  elseif (kind == "table" or kind == "userdata") and type(message.source) == "function" then
-    fn = message:source()
-  elseif kind ~= "function" then
-    error(("mbox:add: the message must be a string, an open file, a source function or a message, got %s")
-      :format(io.type(message) or kind), 3)
-  end
+local function settled(message, level)
+  local fn = store.source(message, "mbox:add", level + 1)
+  if type(message) == "string" then return fn end
   local file, why = io.tmpfile()
   if not file then return fail("io", "no temporary file: %s", why) end
   local source = { fn = fn }
-  while true do
-    local piece
-    piece, why = content.pull(source)
-    if not piece then break end
-    local ok, reason = file:write(piece)
-    if not ok then return fail("io", "a temporary file: %s", reason) end
-  end
-  if source.raised then error(why, 0) end
-  if why ~= nil then return fail("io", "the message cannot be read: %s", tostring(why)) end
-  local ok, reason = file:seek "set"
-  if not ok then return fail("io", "a temporary file: %s", reason) end
-  return function() return file:read(PIECE) end
+  local ok, err = store.drain(source, function(piece)
+    local put, reason = file:write(piece)
+    if not put then return fail("io", "a temporary file: %s", reason) end
+    return true
+  end, fail)
+  if source.raised then error(source.why, 0) end
+  if not ok then return nil, err end
+  ok, why = file:seek "set"
+  if not ok then return fail("io", "a temporary file: %s", why) end
+  return function() return file:read(store.PIECE) end
 end
 
 -- What stands between the last message and the next: the empty line that is missing.
@@ -492,7 +450,7 @@ function Mbox:add(message, options)
   local from = options.from or "MAILER-DAEMON"
   if from == "" then from = "MAILER-DAEMON" end
   if from:find "[%c%s]" then return fail("invalid", "the sender holds a space or a control character") end
-  local source, unreadable = settled(message)
+  local source, unreadable = settled(message, 2)
   if not source then return nil, unreadable end
   local file, release = locked(self)
   if not file then return nil, release end

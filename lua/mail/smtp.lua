@@ -17,7 +17,7 @@ local reply = require "mail.smtp.reply"
 local send = require "mail.smtp.send"
 local want = require "mail.want"
 
-local CONNECT = { helo = "string?", protocol = "string?", chunking = "boolean?", downgrade = "function?" }
+local CONNECT = { helo = "string?", protocol = "string?", chunking = "boolean?", downgrade = "function|boolean?" }
 
 local smtp = {
   name = "smtp", greet = open.greet, pool_name = keepalive.pool, connect_options = CONNECT,
@@ -40,8 +40,10 @@ end
 --   `helo`, the name given in EHLO (default: this host's name, or its address literal);
 --   `protocol = "lmtp"` (RFC 2033; port 24, TLS where it is offered);
 --   `chunking = false`: content goes by DATA though the server offers BDAT;
---   `downgrade`, a function(message, extension) that gives the message in a form which does without the
---   extension (8BITMIME, SMTPUTF8, BINARYMIME), or nil: asked where the server lacks it
+--   `downgrade`: what becomes of a message that needs an extension (8BITMIME, SMTPUTF8, BINARYMIME) which the
+--   server lacks. A mail.message is re-encoded where nothing is lost by that, what was given as octets is refused
+--   (kind "unsupported"); true: octets are re-encoded, too; false: nothing is; a function(message, extension)
+--   gives the message in a form which does without, or nil
 -- @treturn userdata the session; or nil, err
 function smtp.connect(options)
   local o = connect.options(options, "smtp", CONNECT)

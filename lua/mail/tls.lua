@@ -183,7 +183,7 @@ end
 -- Everything that tells two connections apart: whom we trust and how (the context's key), whom we
 -- expect, where, and as whom we will log in.
 local function session_key(o, protocol, name, context_options)
-  return joined(protocol, o.host, o.port, name, o.tls, o.user, o.mechanism, o.authzid, o.proxy,
+  return joined(protocol, o.host, o.port, name, o.tls, o.user, o.mechanism, o.authzid, o.ccache, o.proxy,
     o.path, o.command and joined(unpack(o.command)), o.transport and tostring(o.transport), o.local_address,
     context_options)
 end

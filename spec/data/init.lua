@@ -41,4 +41,11 @@ function data.messages()
   return list
 end
 
+--- The messages with oddities, `spec/data/mime/*.eml`: name → text.
+function data.mime()
+  local texts = {}
+  for name in pairs(dofile(folder .. "/mime/expected.lua")) do texts[name] = read("mime/" .. name) end
+  return texts
+end
+
 return data

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../c/fake_gss.h"
 #include "sasl/sasl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -54,6 +55,7 @@ static struct lm_sasl_credentials given(unsigned how) {
   if (how & 2) c.authzid = LM_STR("bob");
   c.service = LM_STR("imap");
   c.host = LM_STR("mx.example.org");
+  c.gss = &fake_gss;
   c.port = LM_STR("993");
   c.now = 1700000000;
   c.nonce = LM_STR("fyko+d2lbbFgONRv9qkxdawL"); /* so that the input can have it in it */

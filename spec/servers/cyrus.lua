@@ -8,6 +8,7 @@
 -- Options: users (a count or names)   certificate (a name of servers.certificates)
 --   plaintext = false   no LOGIN or PLAIN before TLS      tls = false   no STARTTLS and no TLS ports
 --   mechanisms          SASL mechanisms, default "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256"
+--   kerberos            of servers.kerberos: the mechanism GSSAPI takes its tickets
 --   suppress            capabilities that it shall not name, with spaces between
 --   extra               text appended to imapd.conf
 -- Ports: imap imaps pop3 pop3s lmtp.
@@ -104,6 +105,7 @@ function Cyrus:configuration(certificate)
     text = text .. "tls_server_cert: " .. certificate.cert .. "\ntls_server_key: " .. certificate.key
       .. "\ntls_session_timeout: 0\n"
   end
+  if options.kerberos then text = text .. "sasl_keytab: " .. options.kerberos.keytab .. "\n" end
   if options.suppress then text = text .. "suppress_capabilities: " .. options.suppress .. "\n" end
   return text .. (options.extra and options.extra .. "\n" or "")
 end
@@ -145,6 +147,7 @@ local M = {}
 function M.new(servers, options)
   local found, why = Keeper.find("cyrus", "/usr/lib/cyrus/bin/master")
   if not found then return nil, why end
+  if options.kerberos then found.environment = options.kerberos.environment end
   local self = setmetatable({ name = "Cyrus", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" },
     channel_binding = false, -- it offers SCRAM-…-PLUS, and knows but tls-unique, which TLS 1.3 has not

@@ -7,6 +7,7 @@
 --   client_certificate  asks for a certificate of the run's authority; its CN may log in by EXTERNAL
 --   mechanisms          SASL mechanisms, default "plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 apop"
 --   relay               where submission hands on to: a server with ports.smtp (servers.mail does it)
+--   kerberos            of servers.kerberos: the mechanism "gssapi" takes its tickets
 --   plugins, imap_plugins   mail_plugins for all and for IMAP      extra   text appended to dovecot.conf
 -- Ports: imap imaps pop3 pop3s lmtp, and with a relay submission submissions.
 local Keeper = require "spec.servers.keeper"
@@ -33,7 +34,7 @@ default_process_limit = 1200
 default_client_limit = 6000
 first_valid_uid = 1
 first_valid_gid = 1
-import_environment = TZ LM_REROOT LD_LIBRARY_PATH LD_PRELOAD
+import_environment = TZ LM_REROOT LD_LIBRARY_PATH LD_PRELOAD @KERBEROS
 @LIBEXEC
 auth_mechanisms = @MECHANISMS
 auth_failure_delay = 0
@@ -125,6 +126,12 @@ service @NAME-login {
 }
 ]]
 
+-- The keys of all services, under whatever name this machine knows itself.
+local KERBEROS = [[
+auth_krb5_keytab = %s
+auth_gssapi_hostname = "$ALL"
+]]
+
 function Dovecot:tls_settings(certificate, made, options)
   if options.tls == false then return "ssl = no\n" end
   local text = string.format("ssl = yes\nssl_cert = <%s\nssl_key = <%s\nssl_min_protocol = %s\n",
@@ -148,12 +155,14 @@ function Dovecot:configuration()
       .. "mail_plugin_dir = @D/tree/usr/lib/dovecot/modules", { D = k.folder }) or "",
     STORE = self.store == "maildir" and "maildir:~/Maildir" or "sdbox:~/sdbox",
     PLUGINS = options.plugins or "", IMAPPLUGINS = options.imap_plugins or "",
+    KERBEROS = options.kerberos and options.kerberos.environment or "",
     RELAY = relay and relay.ports.smtp or 0, lmtp = self.ports.lmtp,
   }), self.tls }
   for _, name in ipairs { "imap", "pop3", relay and "submission" or nil } do
     text[#text + 1] = fill(LOGIN, { NAME = name, TLSNAME = name .. "s", PLAIN = self.ports[name],
       TLS = self.ports[name .. "s"] or 0 })
   end
+  if options.kerberos then text[#text + 1] = KERBEROS:format(options.kerberos.keytab) end
   text[#text + 1] = options.extra or ""
   return table.concat(text)
 end

@@ -103,6 +103,11 @@ function servers.nginx(options)
   return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)
 end
 
+--- A KDC, with tickets and keys: see `spec/servers/kerberos.lua` for its options and fields.
+function servers.kerberos(options)
+  return share("kerberos", function(o) return require "spec.servers.kerberos".new(servers, o) end, options)
+end
+
 --- A name server: see `spec/servers/dns.lua` for its options and fields.
 function servers.dns(options)
   return share("dns", function(o) return require "spec.servers.dns".new(servers, o) end, options)
@@ -113,17 +118,22 @@ function servers.proxy(options)
   return share("proxy", function(o) return require "spec.servers.proxies".new(servers, o) end, options)
 end
 
--- Each must know a port of the other before either runs.
-local function make_mail(options)
+local function with(options, more)
   local copy = {}
   for name, value in pairs(options) do copy[name] = value end
-  copy.prepare_only, copy.relay = true, true
-  copy.extra = options.dovecot_extra
-  local dovecot, why = require "spec.servers.dovecot".new(servers, copy)
+  for name, value in pairs(more) do copy[name] = value end
+  return copy
+end
+
+-- Each must know a port of the other before either runs. Their options are tables of their own: a server reads
+-- them again when it starts.
+local function make_mail(options)
+  local dovecot, why = require "spec.servers.dovecot".new(servers,
+    with(options, { prepare_only = true, relay = true, extra = options.dovecot_extra }))
   if not dovecot then return nil, why end
-  copy.deliver_to, copy.extra = dovecot, options.exim_extra
   local exim
-  exim, why = require "spec.servers.exim".new(servers, copy)
+  exim, why = require "spec.servers.exim".new(servers,
+    with(options, { prepare_only = true, relay = true, deliver_to = dovecot, extra = options.exim_extra }))
   if not exim then
     dovecot:close()
     return nil, why

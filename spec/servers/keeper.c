@@ -298,8 +298,9 @@ static char *in_folder(const char *text) {
 }
 
 static void expand(char **argv) {
-  static const char *const names[] = {"LM_REROOT", "LM_OVERLAY", "LM_SYSLOG", "LD_LIBRARY_PATH",
-                                      NULL};
+  static const char *const names[] = {
+      "LM_REROOT",   "LM_OVERLAY",       "LM_SYSLOG", "LD_LIBRARY_PATH",
+      "KRB5_CONFIG", "KRB5_KDC_PROFILE", NULL};
   int i;
   for (i = 1; argv[i]; i++) argv[i] = in_folder(argv[i]);
   program = argv + 1;

@@ -37,7 +37,8 @@ local function prepare()
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
--- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script.
+-- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script; `environment` is
+-- "NAME=value …" for the server and its programs, where "@" is the folder.
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -71,7 +72,7 @@ end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
 local function command_line(found, arguments)
-  local words = { "exec env -u LD_PRELOAD" }
+  local words = { "exec env -u LD_PRELOAD", found.environment }
   local program = found.program
   if found.root then
     program = "@/tree" .. program:sub(#found.root + 1)
@@ -162,14 +163,18 @@ function Keeper:stop() return self:ask "stop" end
 
 function Keeper:signal(number) return self:ask("signal " .. number) end
 
+--- "NAME=value …": what the server and its programs find in their environment, besides where they are.
+function Keeper:environment() return ((self.found.environment or ""):gsub("@", self.folder)) end
+
 --- Runs one of the package's own programs in the server's surroundings; input is optional text.
 -- Returns whether its status was 0, and what it wrote.
 function Keeper:run(program, arguments, input)
-  local words, feed = { program }, ""
+  local words, feed = { "env -u LD_PRELOAD", (self:environment()) }, ""
   if self.found.root then
-    words = { "env -u LD_PRELOAD", surroundings(self.found.root, self.folder, "LD_PRELOAD"),
-      self.folder .. "/tree" .. program }
+    words[#words + 1] = surroundings(self.found.root, self.folder, "LD_PRELOAD")
+    program = self.folder .. "/tree" .. program
   end
+  words[#words + 1] = program
   for _, argument in ipairs(arguments) do words[#words + 1] = quote(argument) end
   if input then feed = " < " .. quote(self:write("input", input)) end
   return shell("( " .. table.concat(words, " ") .. feed .. " )")

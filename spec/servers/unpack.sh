@@ -10,12 +10,14 @@ mkdir -p "$root/bin" 2>/dev/null
 
 packages() {
   case $1 in
-  dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd ;;
+  dovecot) echo dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd dovecot-gssapi ;;
   exim) echo exim4-base exim4-daemon-light ;;
-  cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db sasl2-bin ;;
+  cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db \
+    libsasl2-modules-gssapi-mit sasl2-bin ;;
   courier) echo courier-base courier-pop courier-imap courier-authlib courier-authdaemon courier-authlib-userdb ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
+  kerberos) echo krb5-kdc krb5-admin-server krb5-user ;;
   dnsmasq) echo dnsmasq-base ;;
   proxies) echo microsocks tinyproxy-bin ;;
   hosts) echo lua-luv lua-socket lua-copas lua-coxpcall tarantool ;;
@@ -51,11 +53,17 @@ closure() {
   for p in "$@"; do echo "$p"; done
 }
 
+# A tree of before a package was added to the list is none.
+whole() {
+  [ -e "$root/$1/complete" ] || return 1
+  for p in $(packages "$1"); do grep -q "^${p}_" "$root/$1/complete" || return 1; done
+}
+
 unpack() {
   name=$1
-  [ ! -e "$root/$name/complete" ] || return 0
+  whole "$name" && return 0
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
-  rm -rf "$root/$name" "$root/$name.debs"
+  rm -rf "$root/$name.debs"
   mkdir -p "$root/$name.debs"
   # shellcheck disable=SC2046
   list=$(closure $(packages "$name") | sort -u)
@@ -64,6 +72,7 @@ unpack() {
     # shellcheck disable=SC2086
     apt download $list || { own_lists && apt download $list; }
   ) >"$root/$name.log" 2>&1 || return 1
+  rm -rf "${root:?}/$name"
   mkdir -p "$root/$name"
   for deb in "$root/$name.debs"/*.deb; do dpkg-deb -x "$deb" "$root/$name" || return 1; done
   chmod -R u-s,g-s,go+rX "$root/$name" || return 1  # nothing here may ever gain rights
@@ -86,7 +95,7 @@ if [ "${1:-}" = --local ]; then exit 0; fi
 for name in "$@"; do
   unpack "$name" && continue
   program=$name
-  case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; courier) program=couriertcpd ;; esac
+  case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; courier) program=couriertcpd ;; kerberos) program=krb5kdc ;; esac
   if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
     echo "unpack: $name as it is installed here"
   else

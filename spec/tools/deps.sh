@@ -3,14 +3,15 @@
 # Nothing is fetched when nothing is missing. On Debian missing packages are installed (sudo where not root);
 # elsewhere, or where that is not allowed, what is missing is named and the exit status stays 0: the run goes on
 # with what there is and counts the rest as skipped. No package here starts a service; the servers of the suite
-# are unpacked under build/ by spec/servers/unpack.sh and never installed.
+# are unpacked under build/ by spec/servers/unpack.sh and never installed. libkrb5-dev is for the tests only: a
+# build without it knows no GSSAPI, and is whole all the same.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 packages() {  # one line for each purpose and packager; luajit2 is Debian's maintained branch of LuaJIT 2.1
   case $1.$2 in
   build.deb) echo gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libssl-dev zlib1g-dev libc-ares-dev libidn2-dev libunistring-dev ;;
-  test.deb)  echo lua-busted luajit2 libluajit2-5.1-dev openssl ;;
+  test.deb)  echo lua-busted luajit2 libluajit2-5.1-dev openssl libkrb5-dev ;;
   all.deb)   echo lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev ;;
   check.deb) echo lua-check clang-format binutils ;;
   bench.deb) echo python3 ;;  # the peers themselves are unpacked under build/bench
@@ -20,10 +21,10 @@ packages() {  # one line for each purpose and packager; luajit2 is Debian's main
   test.brew)  echo luajit luarocks, then: luarocks install busted ;;
   check.brew) echo clang-format, then: luarocks install luacheck ;;
   build.dnf) echo gcc make pkgconf lua lua-devel openssl-devel zlib-devel c-ares-devel libidn2-devel libunistring-devel ;;
-  test.dnf)  echo luajit luajit-devel luarocks openssl dovecot exim, then: luarocks install busted ;;
+  test.dnf)  echo luajit luajit-devel luarocks openssl krb5-devel dovecot exim, then: luarocks install busted ;;
   check.dnf) echo clang-tools-extra libasan libubsan, then: luarocks install luacheck ;;
   build.apk) echo build-base pkgconf lua5.4 lua5.4-dev openssl-dev zlib-dev c-ares-dev libidn2-dev libunistring-dev ;;
-  test.apk)  echo luajit luajit-dev lua5.4-busted openssl dovecot exim ;;
+  test.apk)  echo luajit luajit-dev lua5.4-busted openssl krb5-dev dovecot exim ;;
   check.apk) echo clang-extra-tools, then: luarocks-5.4 install luacheck ;;
   esac
 }
@@ -79,7 +80,7 @@ others() {
 }
 
 for purpose in "$@"; do
-  if [ "$purpose" = servers ]; then sh spec/servers/unpack.sh dovecot exim cyrus courier nginx dnsmasq proxies cqueues hosts
+  if [ "$purpose" = servers ]; then sh spec/servers/unpack.sh dovecot exim cyrus courier nginx dnsmasq proxies kerberos cqueues hosts
   elif command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then debian "$purpose"
   else others "$purpose"; fi
 done

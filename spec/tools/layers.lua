@@ -1,14 +1,13 @@
 -- layers.lua [OBJECTS]    proves the layer rules over the #include lines and, given a folder of objects, over
 --                         what they call and keep; --selftest proves that each rule can fail
--- The rules: a C file includes its own folder, base, and folders of a lower layer; tls, os and zlib include only
+-- The rules: a C file includes its own folder, base, and folders of a lower layer; tls, os, zlib and gss include only
 -- base and only bind includes them; grammar never sees a session; the pure folders include nothing of the system,
 -- call nothing of it and keep no mutable data; C never calls into Lua; only lua/mail/io names an event loop.
 
-local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, sign = 2,
-  imap = 2, smtp = 2, pop3 = 2,
-  bind = 3 }
-local APART = { tls = true, os = true, zlib = true }   -- they know only base, and only bind knows them
-local EFFECT = { tls = true, os = true, bind = true } -- all others are pure: bytes in, bytes out
+local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, gss = 1, sign = 2,
+  imap = 2, smtp = 2, pop3 = 2, bind = 3 }
+local APART = { tls = true, os = true, zlib = true, gss = true } -- they know only base, and only bind knows them
+local EFFECT = { tls = true, os = true, gss = true, bind = true } -- all others are pure: bytes in, bytes out
 
 -- What a pure folder may include of the system; anything else has to be argued into this list.
 local PURE_HEADERS = {}
@@ -17,7 +16,8 @@ for name in ([[zlib assert errno float iconv idn2 inttypes limits stdarg stdbool
   PURE_HEADERS[name .. ".h"] = true
 end
 -- Who owns a library's header.
-local OWNER = { { "^openssl/", "tls" }, { "^zlib%.h", "zlib" }, { "^ares", "os" }, { "^lua", "bind" },
+local OWNER = { { "^openssl/", "tls" }, { "^gssapi", "gss" }, { "^krb5", "gss" }, { "^zlib%.h", "zlib" },
+  { "^ares", "os" }, { "^lua", "bind" },
   { "^lauxlib%.h", "bind" }, { "^sys/", "os" }, { "^netinet/", "os" }, { "^poll%.h", "os" } }
 local INTO_LUA = { "lua_callk?", "lua_pcallk?", "lua_yieldk?", "lua_resume", "lua_cpcall", "luaL_do%a+" }
 local LOOPS = { luv = 1, uv = 1, cqueues = 1, copas = 1, socket = 1, lgi = 1, ev = 1, turbo = 1, ["resty"] = 1 }
@@ -164,6 +164,9 @@ local BAD = {
   ["csrc/smtp/e.c"] = { '#include "zlib/deflate.h"\n', "only bind includes" },
   ["csrc/zlib/a.c"] = { '#include "mime/b.h"\n', "zlib includes only base" },
   ["csrc/tls/a.c"] = { '#include "mime/b.h"\n', "tls includes only base" },
+  ["csrc/tls/c.c"] = { "#include <gssapi/gssapi.h>\n", "belongs to gss" },
+  ["csrc/gss/a.c"] = { '#include "sasl/b.h"\n', "gss includes only base" },
+  ["csrc/imap/f.c"] = { '#include "gss/gss.h"\n', "only bind includes" },
   ["csrc/os/a.c"] = { "#include <openssl/ssl.h>\n", "belongs to tls" },
   ["csrc/sasl/a.c"] = { "#include <time.h>\n", "pure folder" },
   ["csrc/pop3/a.c"] = { "  #  include <sys/socket.h>\n", "belongs to os" },

@@ -299,6 +299,12 @@ function Composed:raw()
   return self:tostring()
 end
 
+--- The form that `source` writes unless another is asked for: the least that the message has.
+-- @treturn string "7bit", "8bit" or "utf8"
+function Composed:form()
+  return self.made.least or "7bit"
+end
+
 --- How many octets `source` will give; nil where an attachment's source has not said its size.
 function Composed:octets(options)
   local list = segments(self, form_of(options, "message:octets"))

@@ -33,18 +33,21 @@ local function encoded(octets, encoding, is_text)
   return ((made .. encoder:finish()):gsub("\r\n$", ""))
 end
 
--- Text ends with its last line's end where it has one; that of its encoding does not count.
-local function encoded_text(part, encoding)
-  if encoding ~= "quoted-printable" then return encoded(part.text, encoding, true) end
+--- Text, encoded. It ends with its last line's end where it has one; that of its encoding does not count.
+-- @tparam string text in CRLF lines
+-- @tparam string encoding "7bit", "8bit", "quoted-printable" or "base64"
+-- @treturn string
+function writer.encode_text(text, encoding)
+  if encoding ~= "quoted-printable" then return encoded(text, encoding, true) end
   local encoder = core.encoder(encoding, true)
-  local made, rest = encoder:put(part.text), encoder:finish()
+  local made, rest = encoder:put(text), encoder:finish()
   return made .. rest:gsub("\r\n$", "")
 end
 
 -- A leaf's content. True where the line that it ends with has its line end already.
 local function add_content(out, part, encoding)
   if part.text then
-    out[#out + 1] = encoded_text(part, encoding)
+    out[#out + 1] = writer.encode_text(part.text, encoding)
   elseif part.message then
     out[#out + 1] = part.message
   elseif part.data and encoding == "7bit" then

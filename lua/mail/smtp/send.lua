@@ -27,7 +27,7 @@ local DELIVER_BY = { seconds = "number", mode = "string?", trace = "boolean?" }
 -- How bare CR and LF of a message are treated, in the core's words.
 local MANNERS = { crlf = "usual", refuse = "refuse", keep = "keep" }
 
--- How much of a message that comes but once is kept where it must go more than once.
+-- How much of a message that comes but once is kept where it must go more than once, or in another form.
 local KEPT_MAX = 64 * 1048576
 
 -- Checks the options of one message. A `level` is always the error level as the caller counts it; calls
@@ -117,7 +117,7 @@ end
 -- True where the message asks for more than one call of the core.
 local function is_special(pump, options)
   return type(options.message) ~= "string" or options.from == nil or options.to == nil or pump.limited
-    or options.line_ends ~= nil or pump.downgrade ~= nil or extensions.asked(options)
+    or options.line_ends ~= nil or extensions.asked(options)
     or extensions.of_recipients(options.to)
 end
 
@@ -167,11 +167,60 @@ local function prepare(job, level)
   return ready
 end
 
--- Asks the user's function for the message in a form that this server takes; nil where it has none.
-local function downgraded(pump, ready, lacks)
-  local made = pump.downgrade and lacks and ready.text and pump.downgrade(ready.text, lacks)
-  if type(made) ~= "string" or made == ready.text then return nil end
-  return made
+-- Reads a message that comes but once into memory: true; or nil, err.
+local function collect(job, ready)
+  local pieces, size = {}, 0
+  local source = ready.source
+  local piece, why = source.first, nil
+  source.first = nil
+  while piece do
+    size = size + #piece
+    if size > KEPT_MAX then
+      return nil, job.pump:error("limit", "the message must be read before it is sent, and is too large to be kept", {
+        command = "MAIL",
+      })
+    end
+    pieces[#pieces + 1] = piece
+    piece, why = content.pull(source)
+  end
+  if why ~= nil then
+    return nil, job.pump:error("io", "the message cannot be read: " .. tostring(why), { command = "MAIL" })
+  end
+  ready.text, ready.source, ready.size, ready.head = table.concat(pieces), nil, nil, nil
+  job.kept = ready
+  return true
+end
+
+-- What rewrites the message of a job where the server lacks an extension: the user's own function, or ours; nil
+-- where nothing does. Octets of the user's own are his to change, unless he says so.
+local function rewriter(job)
+  local own = job.pump.downgrade
+  if own == nil then own = require "mail.message".is(job.message) end
+  if own == true then return require "mail.message.downgrade" end
+  return own or nil
+end
+
+-- The message in a form that does without the extension that the server lacks: true; or nil, and why in words
+-- where it has no such form.
+local function downgrade(job, ready, lacks)
+  local rewrite = lacks and rewriter(job)
+  if not rewrite or ready.source and ready.source.parts then return nil end
+  if ready.source then
+    local ok, err = collect(job, ready)
+    if not ok then return nil, err.message end
+  end
+  local made, why = rewrite(ready.text, lacks)
+  if type(made) ~= "string" or made == ready.text then return nil, rewrite ~= job.pump.downgrade and why or nil end
+  ready.text, ready.size = made, nil
+  return true
+end
+
+-- True where a streamed message must be read before it is known whether this server takes it.
+local function is_doubtful(job, ready)
+  local message = job.message
+  if not ready.source or ready.source.parts or job.pump.capabilities["8BITMIME"] then return false end
+  local is_plain = type(message) == "table" and message.is_composed and message:form() == "7bit"
+  return not is_plain and rewriter(job) ~= nil
 end
 
 -- Begins the transaction of `group`: id, source; or nil, err.
@@ -188,14 +237,12 @@ local function start(job, ready, group, level)
     local id, why, kind, culprit, lacks = session:transaction(ready, ready.text, ready.size, ready.head,
       params.mail, params.rcpt, manner)
     if id then return id, ready.source end
-    if pump.mail_max then pump.mails = pump.mails - 1 end
-    ready.text = downgraded(pump, ready, lacks)
-    if not ready.text then
-      err = refused(pump, level + 1, why, kind, culprit)
+    local fits, reason = downgrade(job, ready, lacks)
+    if not fits then
+      if pump.mail_max then pump.mails = pump.mails - 1 end
+      err = refused(pump, level + 1, reason and ("%s, and %s"):format(why, reason) or why, kind, culprit)
       return nil, err
     end
-    ready.size = nil
-    if pump.mail_max then pump.mails = pump.mails + 1 end
   end
   return reply.unsupported(pump, "MAIL", "the message was re-encoded, and still cannot be sent")
 end
@@ -212,30 +259,6 @@ local function keep(job)
     return job.offset ~= nil
   end
   return false
-end
-
--- Reads a message that comes but once into memory: true; or nil, err.
-local function collect(job, ready)
-  local pieces, size = {}, 0
-  local source = ready.source
-  local piece, why = source.first, nil
-  source.first = nil
-  while piece do
-    size = size + #piece
-    if size > KEPT_MAX then
-      return nil, job.pump:error("limit", "the message must go in several transactions, and is too large to be kept", {
-        command = "MAIL",
-      })
-    end
-    pieces[#pieces + 1] = piece
-    piece, why = content.pull(source)
-  end
-  if why ~= nil then
-    return nil, job.pump:error("io", "the message cannot be read: " .. tostring(why), { command = "MAIL" })
-  end
-  ready.text, ready.source, ready.size, ready.head = table.concat(pieces), nil, nil, nil
-  job.kept = ready
-  return true
 end
 
 -- The content for one more transaction of the job.
@@ -320,10 +343,12 @@ end
 local function begin(pump, options, level)
   if pump.failure then return nil, pump.failure end
   if not is_special(pump, options) then
-    local id, why, kind, culprit = pump.session:transaction(options, options.message, options.size)
+    local id, why, kind, culprit, lacks = pump.session:transaction(options, options.message, options.size)
     if id then return id end
-    local err = refused(pump, level + 1, why, kind, culprit)
-    return nil, err
+    if not lacks or not pump.downgrade then
+      local err = refused(pump, level + 1, why, kind, culprit)
+      return nil, err
+    end
   end
   local job = { pump = pump, options = options, message = options.message }
   local keeps = keep(job)
@@ -331,7 +356,7 @@ local function begin(pump, options, level)
   if not ready then return nil, err end
   local to = ready.to
   job.groups = limits.split(pump, to) or { list_of(to) }
-  if #job.groups > 1 and not keeps then
+  if #job.groups > 1 and not keeps or is_doubtful(job, ready) then
     local ok
     ok, err = collect(job, ready)
     if not ok then return nil, err end
