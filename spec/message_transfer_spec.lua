@@ -25,8 +25,9 @@ local function texts()
     end
   end
   table.sort(list)
-  list[#list + 1] = "Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n.\r\n..dots\r\n--b\r\n"
-    .. "Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=x\r\n\r\n"
+  list[#list + 1] = "Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    .. "--b\r\n\r\n.\r\n..dots\r\n--b\r\nContent-Transfer-Encoding: base64\r\n"
+    .. "Content-Disposition: attachment; filename=x\r\n\r\n"
     .. (("QUFB"):rep(19) .. "\r\n"):rep(20000) .. "--b--\r\n"
   return list
 end

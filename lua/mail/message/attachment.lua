@@ -5,6 +5,7 @@
 -- never through a symbolic link.
 -- @module mail.message.attachment
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local part = require "mail.message.part"
@@ -60,7 +61,7 @@ function attachment.safe_name(name, default)
   base = without_dots_behind(base:gsub('[<>:"|?*]', "_"):gsub("^ +", ""))
   if base:sub(1, 1) == "." then base = "_" .. base:sub(2) end
   if base == "" then return default or "attachment" end
-  if DEVICES[(base:match("^[^.]*"):gsub(" +$", "")):lower()] then base = "_" .. base end
+  if DEVICES[ascii.lower((base:match("^[^.]*"):gsub(" +$", "")))] then base = "_" .. base end
   local stem, ending = base:match("^(.*)(%.[^.]*)$")
   if not stem or #ending > 20 then stem, ending = base, "" end
   return without_dots_behind(cut(stem, NAME_MAX - #ending) .. ending)
@@ -174,7 +175,7 @@ function part.methods:tnef()
     local is_tnef = file.data:sub(1, 4) == "\120\159\062\034"
     list[i] = attachment.new({
       original_filename = file.name, cid = file.cid, disposition = file.cid and "inline" or "attachment",
-      type = (file.type or is_tnef and "application/ms-tnef" or "application/octet-stream"):lower(),
+      type = ascii.lower(file.type or is_tnef and "application/ms-tnef" or "application/octet-stream"),
     }, function() return file.data end)
   end
   return { attachments = list, subject = found.subject, text = found.body, html = found.html, broken = found.broken }
@@ -199,7 +200,7 @@ local function add_uuencoded(list, p)
 end
 
 local function add_leaf(list, p)
-  if p.type == "application/ms-tnef" or (p.filename or ""):lower() == "winmail.dat" then
+  if p.type == "application/ms-tnef" or ascii.lower(p.filename or "") == "winmail.dat" then
     local inside = p:tnef()
     if inside and #inside.attachments > 0 then
       for _, one in ipairs(inside.attachments) do list[#list + 1] = one end

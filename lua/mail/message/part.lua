@@ -4,6 +4,7 @@
 -- field is worked out when it is first asked for, and then kept. What a method gives is made anew each time.
 -- @module mail.message.part
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 
@@ -78,7 +79,8 @@ function fields:description() return self._text:header(self._at, "Content-Descri
 -- "7bit", "base64" ... as the header has it, in lower case.
 function fields:encoding()
   local value = self._text:raw_header(self._at, "Content-Transfer-Encoding")
-  return value and value:match("[%w%-]+") and value:match("[%w%-]+"):lower() or "7bit"
+  local word = value and value:match "[%w%-]+"
+  return word and ascii.lower(word) or "7bit"
 end
 
 -- Octets of the decoded content.

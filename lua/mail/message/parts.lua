@@ -5,6 +5,7 @@
 -- parts=}`. The least form that a part can be written in is `least`: "8bit" for a message that is not ASCII.
 -- @module mail.message.parts
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local fields = require "mail.message.fields"
@@ -124,7 +125,7 @@ local function sorted_parameters(list, parameters, what)
     end
     names[#names + 1] = name
   end
-  table.sort(names)
+  table.sort(names, fields.before)
   for _, name in ipairs(names) do list[#list + 1], list[#list + 2] = name, tostring(parameters[name]) end
   return list
 end
@@ -176,7 +177,9 @@ end
 
 local function cid_field(cid)
   local id = cid:match "^<(.*)>$" or cid
-  if id == "" or id:find "[%s%c<>\128-\255]" then return invalid("bad content id '%s'", (cid:gsub("%c", "?"))) end
+  if id == "" or id:find "[%z\1-\32<>\127-\255]" then
+    return invalid("bad content id '%s'", ascii.without_controls(cid, "?"))
+  end
   return { "Content-ID", "tokens", "<" .. id .. ">" }
 end
 
@@ -217,7 +220,7 @@ function parts.attachment(a, what)
   local name = a.name or a.filename or (a.path and a.path:match "[^/\\]+$")
   local kind = a.type or (a.message ~= nil and "message/rfc822") or type_of_name(name)
   local main, list = media_type(kind)
-  if not main then return invalid("%s: no media type: '%s'", what, (kind:gsub("%c", "?"))) end
+  if not main then return invalid("%s: no media type: '%s'", what, ascii.without_controls(kind, "?")) end
   if not part.message and main:find "^message/" then main = "application/octet-stream" end
   if part.data and main:find "^text/" and #list == 0 and not a.parameters and core.is_utf8(part.data) then
     list = { "charset", "utf-8" }

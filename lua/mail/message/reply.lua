@@ -1,6 +1,7 @@
 --- Replies and forwards, of parsed and composed messages alike (RFC 5322 §3.6.4).
 -- @module mail.message.reply
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local want = require "mail.want"
 
@@ -40,7 +41,7 @@ end
 -- Decoded text of a header field, which a hostile message may have filled with anything: one line.
 local function clean(text)
   if not text then return nil end
-  text = tostring(text):gsub("%z", " "):gsub("%c", " ")
+  text = ascii.without_controls(tostring(text), " ")
   return core.is_utf8(text) and text or core.to_utf8(text)
 end
 
@@ -86,7 +87,7 @@ end
 
 -- Patterns that end in "+$" look at a run of blanks once from each of its octets; these two do not.
 local function trimmed(text)
-  return text:find "%S" and text:match "^%s*(.*%S)" or ""
+  return text:find "[^ \t]" and text:match "^[ \t]*(.*[^ \t])" or ""
 end
 
 local function without_last_lines(text)
@@ -98,7 +99,7 @@ end
 local function prefixed(prefix, subject, known)
   subject = trimmed(clean(subject) or "")
   for _, pattern in ipairs(known) do
-    if subject:lower():find(pattern) then return subject end
+    if ascii.lower(subject):find(pattern) then return subject end
   end
   return subject == "" and prefix or prefix .. " " .. subject
 end
@@ -106,7 +107,7 @@ end
 local function without(list, seen)
   local out = {}
   for _, one in ipairs(list) do
-    local key = one.address:lower()
+    local key = ascii.lower(one.address)
     if not seen[key] then out[#out + 1] = one end
     seen[key] = true
   end
@@ -126,11 +127,11 @@ end
 -- To and Cc: the answer goes where the original says; one to oneself goes on to those it went to.
 local function recipients(original, own, all, fields)
   local mine = {}
-  for _, one in ipairs(own) do mine[one.address:lower()] = true end
+  for _, one in ipairs(own) do mine[ascii.lower(one.address)] = true end
   local from = mailboxes(original.from)
   local to = mailboxes(original.reply_to)
   if #to == 0 then to = from end
-  if from[1] and mine[from[1].address:lower()] then to = mailboxes(original.to) end
+  if from[1] and mine[ascii.lower(from[1].address)] then to = mailboxes(original.to) end
   if fields.to == nil then fields.to = without(to, {}) end
   if not all or fields.cc ~= nil then return end
   local seen = {}
@@ -259,8 +260,8 @@ local function carried(original, list)
     if not data then return nil, err end
     local kind = a.type and a.type:find "^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+$" and a.type or nil
     local cid = a.cid and a.cid:gsub("^<(.*)>$", "%1")
-    if cid and cid:find "[%s%c<>\128-\255]" then cid = nil end
-    if kind and kind:lower() == "message/rfc822" then
+    if cid and cid:find "[%z\1-\32<>\127-\255]" then cid = nil end
+    if kind and ascii.lower(kind) == "message/rfc822" then
       list[#list + 1] = { message = data, name = clean(a.filename) }
     else
       list[#list + 1] = { data = data, name = clean(a.filename), type = kind, cid = cid,

@@ -2,6 +2,7 @@
 -- RFC 2387), and the preview.
 -- @module mail.message.text
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local part = require "mail.message.part"
 
@@ -136,7 +137,7 @@ function Part:calendars()
   for p in self:walk() do
     if p.type == "text/calendar" or p.type == "application/ics" then
       local method = p.parameters.method
-      list[#list + 1] = { method = method and method:upper(), text = p._text:text(p._at), part = p }
+      list[#list + 1] = { method = method and ascii.upper(method), text = p._text:text(p._at), part = p }
     end
   end
   return list

@@ -4,6 +4,7 @@
 -- make no sense.
 -- @module mail.message.trace
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local part = require "mail.message.part"
 
@@ -59,7 +60,7 @@ local function received(value)
       if key == "from" then hop.address = hop.address or network_address(comment) end
       return
     end
-    local clause = CLAUSES[word:lower()]
+    local clause = CLAUSES[ascii.lower(word)]
     if clause and hop[clause] == nil then
       key, hop[clause] = clause, false
     elseif key and hop[key] == false then
@@ -112,11 +113,11 @@ function Part:list()
     local value = self:header("List-" .. field)
     if value then
       out[field], any = urls(value), true
-      if field == "post" and value:lower():find "^%s*no%f[^%a]" then out.post = false end
+      if field == "post" and ascii.lower(value):find "^[ \t]*no%f[^a-z]" then out.post = false end
     end
   end
   if not any then return nil end
   local click = self:header "List-Unsubscribe-Post"
-  out.one_click = click ~= nil and click:lower():find("list-unsubscribe=one-click", 1, true) ~= nil
+  out.one_click = click ~= nil and ascii.lower(click):find("list-unsubscribe=one-click", 1, true) ~= nil
   return out
 end
