@@ -273,11 +273,41 @@ static void test_linear(void) {
   }
 }
 
+/* Offsets behind 4 GiB: the same megabyte is lent again and again. */
+static void test_far(void) {
+  enum { PIECES = 4200, PIECE = 1 << 20 };
+  static const char line[] = "a line of a large file, as base64 would have it\r\n";
+  struct lm_parser *p = lm_parser_new(NULL);
+  struct lm_mime_event ev;
+  uint64_t octets = 0, end = 0, second = 0;
+  size_t i, parts = 0;
+  char *piece = malloc(PIECE);
+  CHECK(p != NULL && piece != NULL);
+  for (i = 0; i < PIECE; i++) piece[i] = line[i % (sizeof line - 1)];
+  for (i = 0; i < PIECES + 2; i++) {
+    struct lm_str text = {piece, PIECE};
+    if (i == 0) text = str(MIXED "--b\r\n\r\n");
+    if (i == PIECES + 1) text = str("\r\n--b\r\nA: 1\r\n\r\nx\r\n--b--\r\n");
+    CHECK(lm_parser_feed(p, text));
+    if (i == PIECES + 1) lm_parser_eof(p);
+    while (lm_parser_next(p, &ev) == LM_EVENT) {
+      if (ev.kind == LM_MIME_BODY) octets += ev.text.n;
+      if (ev.kind == LM_MIME_PART && ++parts == 3) second = ev.offset;
+      if (ev.kind == LM_MIME_END) end = ev.offset;
+    }
+  }
+  EXPECT(parts == 3 && octets == (uint64_t)PIECES * PIECE + 1);
+  EXPECT(second > UINT32_MAX && end == second + 18);
+  free(piece);
+  lm_parser_free(p);
+}
+
 int main(void) {
   test_events();
   test_limits();
   test_tree();
   test_searches();
   test_linear();
+  test_far();
   return check_end();
 }
