@@ -17,7 +17,7 @@ static void set_text(lua_State *L, const char *field, struct lm_str s) {
   lua_setfield(L, -2, field);
 }
 
-/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
+/* tnef(i) -> {subject=, body=, html=, rtf=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
 static int tnef(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
@@ -32,6 +32,7 @@ static int tnef(lua_State *L) {
   set_text(L, "subject", t.subject);
   set_text(L, "body", t.body);
   set_text(L, "html", t.html);
+  set_text(L, "rtf", t.rtf);
   lua_pushboolean(L, t.broken);
   lua_setfield(L, -2, "broken");
   for (f = t.first; f; f = f->next) {

@@ -9,6 +9,7 @@
 #include "mime/content.h"
 #include "mime/params.h"
 #include "mime/parser.h"
+#include "mime/rtf.h"
 #include "mime/tnef.h"
 #include "mime/tree.h"
 #include "mime/word2047.h"
@@ -122,6 +123,15 @@ static bool tnef(void) {
   return ok;
 }
 
+static bool rtf(void) {
+  struct lm_arena a = {NULL, 0};
+  struct lm_str out;
+  bool ok = lm_rtf_unpack(&a, LM_STR("\x08\0\0\0\x08\0\0\0LZFu\0\0\0\0\0abcdefgh"), &out);
+  if (ok) EXPECT_TEXT(out, LM_STR("abcdefgh"), "rich text");
+  lm_arena_free(&a);
+  return ok;
+}
+
 /* What tells of defects goes on without memory, and says less. */
 static void test_troubles(void) {
   struct lm_arena a = {NULL, 0};
@@ -150,6 +160,7 @@ int main(void) {
   survive(params, 1);
   survive(content, 2);
   survive(tnef, 1);
+  survive(rtf, 1);
   test_troubles();
   lm_buf_free(&b);
   return check_end();

@@ -27,6 +27,7 @@ static void check(struct lm_str bytes) {
     must(lm_utf8_valid(f->name) && lm_utf8_valid(f->type) && lm_utf8_valid(f->cid));
     must(f->data.n == 0 || (f->data.p >= bytes.p && f->data.p + f->data.n <= bytes.p + bytes.n));
   }
+  must(t.rtf.n <= 8 * bytes.n);
   must(count == t.count && count <= LM_TNEF_FILES);
   must(t.broken || lm_tnef_is(bytes));
   lm_arena_free(&a);

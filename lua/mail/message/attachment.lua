@@ -164,21 +164,41 @@ end
 
 -- --- winmail.dat -----------------------------------------------------------------------------------
 
---- What a winmail.dat holds (TNEF).
--- @treturn table `{ attachments= , subject=, text=, html=, broken= (true where it breaks off) }`; nil where the
---   part is no TNEF
-function part.methods:tnef()
-  local found = self._text:tnef(self._at)
+local function is_tnef(data) return data:sub(1, 4) == "\120\159\062\034" end
+
+local unpacked
+
+-- A file of a winmail.dat. A message among them is a winmail.dat itself: `tnef()` unpacks it.
+local function of_file(file)
+  local inside = is_tnef(file.data)
+  local made = attachment.new({
+    original_filename = file.name, cid = file.cid, disposition = file.cid and "inline" or "attachment",
+    type = inside and "application/ms-tnef" or ascii.lower(file.type or type_of_name(file.name)),
+  }, function() return file.data end)
+  if inside then
+    function made.tnef()
+      return unpacked(core.message_parse("Content-Type: application/ms-tnef\r\n\r\n" .. file.data), 1)
+    end
+  end
+  return made
+end
+
+function unpacked(message, at)
+  local found = message:tnef(at)
   if not found then return nil end
   local list = {}
-  for i, file in ipairs(found) do
-    local is_tnef = file.data:sub(1, 4) == "\120\159\062\034"
-    list[i] = attachment.new({
-      original_filename = file.name, cid = file.cid, disposition = file.cid and "inline" or "attachment",
-      type = ascii.lower(file.type or is_tnef and "application/ms-tnef" or "application/octet-stream"),
-    }, function() return file.data end)
-  end
-  return { attachments = list, subject = found.subject, text = found.body, html = found.html, broken = found.broken }
+  for i, file in ipairs(found) do list[i] = of_file(file) end
+  return {
+    attachments = list, subject = found.subject, text = found.body, html = found.html, rtf = found.rtf,
+    broken = found.broken,
+  }
+end
+
+--- What a winmail.dat holds (TNEF).
+-- @treturn table `{ attachments= (a message among them has `tnef()`, which gives the same of it), subject=, text=,
+--   html=, rtf= (unpacked), broken= (true where it breaks off) }`; nil where the part is no TNEF
+function part.methods:tnef()
+  return unpacked(self._text, self._at)
 end
 
 -- --- which parts ----------------------------------------------------------------------------------

@@ -103,24 +103,43 @@ function find(p, kind, root)
   return find_all(parts, kind)
 end
 
+-- The text of a message that has no other than what its winmail.dat holds.
+local function of_winmail(self, kind)
+  local stack, n = { self }, 1
+  while n > 0 do
+    local p = stack[n]
+    local parts = (p == self or not p.type:match "^message/") and p.parts or {}
+    n = n - 1
+    for i = #parts, 1, -1 do
+      n = n + 1
+      stack[n] = parts[i]
+    end
+    local inside = p.type == "application/ms-tnef" and p:tnef()
+    if inside and kind == "html" then return inside.html end
+    if inside then return inside.text or inside.html and core.html_text(inside.html) end
+  end
+end
+
 --- The message's text: UTF-8, lines end in LF, format=flowed is put together (RFC 3676). Where there is only
--- HTML, its text.
+-- HTML, its text; where there is neither, that of winmail.dat.
 -- @treturn string; nil where the message shows no text
 function Part:text()
   if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
     local kind = self.type
     if kind == "text/html" then return core.html_text(self._text:text(self._at)) end
-    return kind:match("^text/") and self._text:text(self._at) or nil
+    if kind:match("^text/") then return self._text:text(self._at) end
+    return of_winmail(self, "plain")
   end
-  return (find(self, "plain", true))
+  return (find(self, "plain", true)) or of_winmail(self, "plain")
 end
 
 --- The message's HTML, UTF-8, lines end in LF; nil where it has none.
 function Part:html()
   if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
-    return self.type == "text/html" and self._text:text(self._at) or nil
+    if self.type == "text/html" then return self._text:text(self._at) end
+    return of_winmail(self, "html")
   end
-  return (find(self, "html", true))
+  return (find(self, "html", true)) or of_winmail(self, "html")
 end
 
 --- The first words of the text, on one line.

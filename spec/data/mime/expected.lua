@@ -763,8 +763,12 @@ return {
   },
   ["winmail-dat-cut"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/ms-tnef)",
-    text = "see winmail", files = "LONGNA~1.TXT|application/octet-stream|10",
+    text = "see winmail", files = "LONGNA~1.TXT|text/plain|10",
     defects = "a winmail.dat that breaks off@217",
+  },
+  ["winmail-dat-alone-with-a-message"] = {
+    subject = "s", from = "<ann@example.org>", tree = "application/ms-tnef",
+    text = "hello html\n", html = "<p>hello <b>html</b></p>", files = "a.txt|text/plain|5 A message|application/ms-tnef|390",
   },
   ["winmail-dat"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/ms-tnef)",
