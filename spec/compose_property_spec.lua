@@ -265,3 +265,89 @@ describe("a random message", function()
     end)
   end
 end)
+
+-- --- injection ------------------------------------------------------------------------------------
+
+-- Every string that may be given, each in a place of its own.
+local function all_options()
+  return {
+    from = { name = "n", address = "a@x.org" }, sender = { name = "n", address = "a@x.org" },
+    to = { "b@x.org", { name = "n", address = "c@x.org" }, { group = "g", members = { { address = "d@x.org" } } } },
+    cc = "e@x.org", bcc = { "f@x.org" }, reply_to = { name = "n", address = "g@x.org" }, subject = "s",
+    date = "1 Jan 2020 00:00:00 +0000", message_id = "<i@x>", in_reply_to = { "<j@x>" },
+    references = { "<k@x>", "<l@x>" }, text = "t\n", html = "h\n", headers = { { "X-A", "v" }, { name = "X-B", value = "w" } },
+    disposition_notification_to = { name = "n", address = "h@x.org" },
+    calendar = { data = "BEGIN:VCALENDAR\n", method = "REQUEST", name = "c.ics" },
+    list = { id = "l.x.org", help = { "help@x.org" }, unsubscribe = { "https://x.org/u" }, owner = "o@x.org" },
+    attachments = {
+      { data = "d", name = "f.txt", type = "text/x-y; p=q", parameters = { r = "s" }, cid = "c@x", description = "e",
+        disposition = "inline", headers = { { "X-C", "v" } } },
+      { message = "Subject: m\r\n\r\nx", filename = "m.eml" },
+    },
+  }
+end
+
+-- Paths of all strings in a table; names of parameters and fields among them.
+local function paths_of(value, path, out)
+  for key, inside in pairs(value) do
+    local here = {}
+    for i, step in ipairs(path) do here[i] = step end
+    here[#here + 1] = key
+    if type(inside) == "table" then paths_of(inside, here, out) end
+    if type(inside) == "string" then out[#out + 1] = here end
+  end
+  return out
+end
+
+local function changed(options, path, with)
+  local at = options
+  for i = 1, #path - 1 do at = at[path[i]] end
+  at[path[#path]] = with(at[path[#path]])
+  return options
+end
+
+-- All names of fields, of the message and of its parts, in order.
+local function field_names(text)
+  local out = {}
+  for event in message.events(text) do
+    if event.kind == "field" then out[#out + 1] = event.name:lower() end
+  end
+  return table.concat(out, " ")
+end
+
+-- What may hold line ends: content.
+local CONTENT = { ["text"] = true, ["html"] = true, ["calendar data"] = true, ["attachments 1 data"] = true,
+                  ["attachments 2 message"] = true }
+
+describe("what stands in a field", function()
+  local usual = field_names(assert(message.new(all_options())):tostring())
+
+  it("forges no other, wherever it comes from", function()
+    local paths, refused = paths_of(all_options(), {}, {}), 0
+    assert.is_true(#paths > 45)
+    for _, path in ipairs(paths) do
+      for _, bad in ipairs { "\r\nX-Evil: 1", "\nX-Evil: 1", "\rX-Evil: 1", "\0", "\r\n\r\nX-Evil: 1",
+                             "\r\n X-Evil: 1" } do
+        for _, with in ipairs { function(s) return s .. bad end, function(s) return bad .. s end,
+                                function(s) return s:sub(1, 1) .. bad .. s:sub(2) end } do
+          local name = table.concat(path, " ")
+          local ok, m, err = pcall(message.new, changed(all_options(), path, with))
+          if not ok then
+            refused = refused + 1 -- the name of an option's value: "inline"
+            assert.equal("attachments 1 disposition", name)
+          elseif m == nil then
+            refused = refused + 1
+            assert.equal("invalid", err.kind)
+          else
+            assert.is_true(CONTENT[name], name)
+            local text = m:tostring()
+            assert.equal(name == "attachments 2 message" and "" or usual,
+              name == "attachments 2 message" and "" or field_names(text))
+            assert.is_nil(text:match("^(.-\r\n)\r\n"):find("X-Evil", 1, true))
+          end
+        end
+      end
+    end
+    assert.is_true(refused > 700)
+  end)
+end)
