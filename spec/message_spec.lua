@@ -326,6 +326,11 @@ describe("a message", function()
     assert.equal(SAMPLE, table.concat(out))
     local part = msg.parts[1]
     assert.equal(part:raw_head() .. part:raw_body(), part:raw())
+    for _, p in ipairs { msg, msg.parts[1], msg.parts[2] } do
+      local first, content, last = p:offsets()
+      assert.equal(p:raw(), SAMPLE:sub(first, last))
+      assert.equal(p:raw_body(), SAMPLE:sub(content, last))
+    end
   end)
 
   it("shows the beginning of its text", function()

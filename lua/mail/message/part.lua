@@ -207,6 +207,16 @@ function Part:octets()
   return stop - from
 end
 
+--- Where the part stands in the text that was parsed (or, inside of what lies encoded, in what was decoded):
+-- `text:sub(first, last)` is `raw`, `text:sub(content, last)` is `raw_body`.
+-- @treturn number first octet of its header, from 1 on
+-- @treturn number first octet of its content
+-- @treturn number last octet
+function Part:offsets()
+  local from, content, stop = self._text:span(self._at)
+  return from + 1, content + 1, stop
+end
+
 --- What stands in a multipart before its first part, and behind its last: mostly nothing.
 function Part:preamble() return self._text:preamble(self._at) end
 function Part:epilogue() return self._text:epilogue(self._at) end
