@@ -56,7 +56,7 @@ TREE_CPATH = $(CURDIR)/$(BUILD)/?.so;;
 RUN       = LUA_PATH='$(TREE_PATH)' LUA_CPATH='$(TREE_CPATH)' $(LUA)
 TOOL      = $(LUA) spec/tools
 
-.PHONY: all help deps test test-all test-build embed check stats hosts-table headers format demo game-demo openresty-demo \
+.PHONY: all help deps test test-all test-build bindings embed check stats hosts-table headers format demo game-demo openresty-demo \
         bench fuzz fuzzers env doc install clean FORCE
 all: $(BUILD)/mail/core.so
 
@@ -110,6 +110,7 @@ AGAIN = @$(MAKE) --no-print-directory -s -j$(or $(shell nproc 2>/dev/null),2)
 deps:
 	$(DEPS) build test all check servers
 
+bindings: $(filter-out $(PURE),$(OBJECTS))
 embed: all $(EMBED)
 test-build: embed $(CTESTS) $(REPLAYS)
 test:

@@ -23,6 +23,18 @@ _imaps._tcp.example.test SRV 1 0 993 spare.example.test
 _imaps._tcp.example.test SRV 0 5 9993 mail.example.test
 _imap._tcp.example.test SRV 0 0 0 .
 mute.example.test MUTE
+1.2.0.192.in-addr.arpa PTR mail.example.test
+1.2.0.192.in-addr.arpa PTR www.example.test
+1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa PTR six.example.test
+9.2.0.192.in-addr.arpa MUTE
+8.2.0.192.in-addr.arpa RR 12 03 610d0a 04 74657374 00
+odd.example.test RR 15 0001 03 612062 04 74657374 00
+odd.example.test RR 15 0002 03 610d0a 04 74657374 00
+odd.example.test RR 15 0003 03 610062 04 74657374 00
+odd.example.test RR 15 0004 03 612e62 04 74657374 00
+half.example.test RR 15 0001 03 612062 04 74657374 00
+half.example.test MX 10 mx1.example.test
+_odd._tcp.example.test RR 33 0000 0001 03e1 03 612062 04 74657374 00
 ]]
 
 local long = ("k"):rep(200)
@@ -97,6 +109,16 @@ describe("mail exchangers", function()
     assert.same({ "rejected", "5.1.10", false }, { err.kind, err.enhanced, err.temporary })
   end)
 
+  it("are hosts, or are left out: nobody connects to what has a space or a line break in it", function()
+    local ok, err = dns.mx("odd.example.test", options())
+    assert.same({ nil, "dns", false }, { ok, err.kind, err.temporary })
+    assert.same({ { host = "mx1.example.test", preference = 10 } }, dns.mx("half.example.test", options()))
+    ok, err = dns.srv("odd", "example.test", options())
+    assert.same({ nil, "dns", false }, { ok, err.kind, err.temporary })
+    ok, err = dns.ptr("192.0.2.8", options())
+    assert.same({ nil, "dns" }, { ok, err.kind })
+  end)
+
   it("of an address literal and of an internationalized name", function()
     assert.same({ { host = "2001:db8::1", preference = 0, literal = true } }, dns.mx("[IPv6:2001:db8::1]"))
     assert.equal("mx1.example.test", assert(dns.mx("B\195\188cher.test", options()))[1].host)
@@ -124,6 +146,33 @@ describe("texts", function()
     assert.same({ "another", "v=spf1 ip4:192.0.2.1 -all" }, sorted(assert(dns.txt("example.test", options()))))
     assert.same({ "v=DKIM1; p=" .. long:rep(3) }, dns.txt("s1._domainkey.example.test", options()))
     assert.same({ "v=DMARC1" }, dns.txt("_dmarc.b\195\188cher.test", options()))
+  end)
+end)
+
+describe("the names of an address", function()
+  it("are all that the DNS has", function()
+    assert.same({ "mail.example.test", "www.example.test" }, sorted(assert(dns.ptr("192.0.2.1", options()))))
+    for _, text in ipairs { "2001:db8::1", "2001:0DB8:0:0::0:1", "[IPv6:2001:db8::1]" } do
+      assert.same({ "six.example.test" }, dns.ptr(text, options()))
+    end
+    assert.equal(2, #assert(dns.ptr("::ffff:192.0.2.1", options())))
+  end)
+
+  it("may be missing, or not be told in time", function()
+    local ok, err = dns.ptr("192.0.2.2", options())
+    assert.same({ nil, "dns", "name", false }, { ok, err.kind, err.missing, err.temporary })
+    ok, err = dns.ptr("192.0.2.9", options { timeout = 0.2 })
+    assert.same({ nil, "timeout", true }, { ok, err.kind, err.temporary })
+  end)
+
+  it("are not asked for where it is none", function()
+    for _, text in ipairs { "", "mail.example.test", "192.0.2", "192.0.2.256", "[x]", "1.2.0.192.in-addr.arpa",
+        "2001:db8::1%lo", "192.0.2.1\r\n" } do
+      local ok, err = dns.ptr(text, options())
+      assert.same({ nil, "dns", false }, { ok, err and err.kind, err and err.temporary }, text)
+      assert.is_nil(err.message:find "%c")
+    end
+    assert.is_false((pcall(dns.ptr)))
   end)
 end)
 

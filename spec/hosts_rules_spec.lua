@@ -1,7 +1,8 @@
 -- What luv and copas ask of their users, told in words: coroutines, versions, errors that nobody catches. Each is a
--- program of its own, by the interpreter that runs the spec.
+-- program of its own, by the interpreter that runs the spec. And what says that it needs nginx, outside of it.
 
 local child = require "spec.support.child"
+local servers = require "spec.servers"
 
 -- What a program printed, and whether it ended well. `packages` finds what is unpacked for the suite.
 local function run(text)
@@ -121,5 +122,37 @@ describe("copas", function()
     if out == "missing" then return pending "copas 4 is neither on the path nor under COPAS4" end
     assert.is_true(ok, out)
     assert.equal("native\nunsupported\ncopas\nconnect\nnative", out)
+  end)
+end)
+
+describe("Outside of nginx", function()
+  it("mail.resty says so", function()
+    local resty = require "mail".resty
+    local smtp = { host = "127.0.0.1", tls = "none" }
+    local ok, err = resty.send_later { smtp = smtp, from = "a@b.c", to = "a@b.c", message = "" }
+    assert.is_nil(ok)
+    assert.equal("unsupported", err.kind)
+    ok, err = resty.owner("x", { smtp = smtp })
+    assert.is_nil(ok)
+    assert.equal("unsupported", err.kind)
+    ok, err = require "mail".smtp.connect { host = "127.0.0.1", tls = "none", loop = "openresty" }
+    assert.is_nil(ok)
+    assert.equal("unsupported", err.kind)
+    assert.has_error(function() resty.owner("x", { smtp = smtp, imap = smtp }) end)
+    assert.has_error(function() resty.owner("x", { queue = 1 }) end)
+    assert.has_error(function() resty.owner("x", { smtp = smtp, ques = 1 }) end)
+    assert.has_error(function() resty.owner("x", { smtp = { hots = 1 } }) end)
+  end)
+
+  it("has no keepalive of SMTP sessions, and no TLS of the host's", function()
+    local server, missing = servers.exim { users = 1 }
+    if not server then return pending(missing) end
+    local session = assert(require "mail.smtp".connect { host = "127.0.0.1", port = server.ports.smtp, tls = "none" })
+    local ok, err = session:keepalive()
+    assert.is_nil(ok)
+    assert.equal("unsupported", err.kind)
+    assert.is_true(session:quit())
+    local _, refused = require "mail.smtp".connect { host = "localhost", port = 1, tls = "implicit", tls_by = "host" }
+    assert.equal("unsupported", refused.kind)
   end)
 end)

@@ -52,6 +52,7 @@ end
 local function beside()
   local dns = servers.dns { records = "_imaps._tcp.hosts.example SRV 0 1 993 mail.hosts.example\n"
     .. "hosts.example MX 10 mail.hosts.example\nhosts.example TXT \"one\" \"two\"\nmute.hosts.example MUTE\n"
+    .. "1.0.0.127.in-addr.arpa PTR mail.hosts.example\n"
     .. "mail.hosts.example A 127.0.0.1\n" }
   local proxy = servers.proxy { kind = "socks5", login = true }
   return dns and dns.servers, proxy and proxy.url

@@ -3,7 +3,6 @@
 
 local imap = require "mail.imap"
 local mailbox = require "spec.support.mailbox"
-local scripted = require "spec.support.scripted"
 
 local dovecot, no_dovecot = mailbox.server { plugins = "quota acl", imap_plugins = "imap_quota imap_acl",
   extra = "plugin {\n  quota = count:User quota\n  quota_vsizes = yes\n  quota_rule = *:storage=64K:messages=50\n"
@@ -14,17 +13,7 @@ local on_dovecot = mailbox.real(it, pending, dovecot, no_dovecot)
 local on_cyrus = mailbox.real(it, pending, cyrus, no_cyrus)
 local answer = mailbox.answer
 
-local function with(words, script, client)
-  return scripted.run(function(peer)
-    mailbox.admit(peer, words)
-    script(peer)
-    peer:rest()
-  end, function(port)
-    local session = assert(mailbox.dial(port))
-    client(session)
-    session:close()
-  end)
-end
+local with = mailbox.admitted
 
 local function admin() return assert(imap.connect(mailbox.options(cyrus, cyrus.admin, "implicit"))) end
 

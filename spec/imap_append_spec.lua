@@ -2,7 +2,6 @@
 -- place of another. Against Dovecot where it can, else against a scripted server.
 
 local mailbox = require "spec.support.mailbox"
-local scripted = require "spec.support.scripted"
 
 local dovecot, missing = mailbox.server()
 local cyrus, no_cyrus = mailbox.cyrus()
@@ -41,18 +40,7 @@ local function bodies(session, set)
   return list
 end
 
--- Runs `client(session)` against a script that begins behind the login; `words` are capabilities.
-local function admitted(words, script, client)
-  return scripted.run(function(peer)
-    mailbox.admit(peer, words)
-    script(peer)
-    peer:rest()
-  end, function(port)
-    local session = assert(mailbox.dial(port))
-    client(session)
-    session:close()
-  end)
-end
+local admitted = mailbox.admitted
 
 describe("IMAP append of many", function()
   local function many(session)

@@ -205,17 +205,7 @@ end)
 
 -- --- scripts ----------------------------------------------------------------------------------------
 
-local function with(words, script, client)
-  return scripted.run(function(peer)
-    mailbox.admit(peer, words)
-    script(peer)
-    peer:rest()
-  end, function(port)
-    local session = assert(mailbox.dial(port))
-    client(session)
-    session:close()
-  end)
-end
+local with = mailbox.admitted
 
 describe("IMAP list", function()
   it("uses XLIST where there is nothing better", function()

@@ -3,31 +3,14 @@ local child = require "spec.support.child"
 local core = require "mail.core"
 local mail = require "mail"
 local mailbox = require "spec.support.mailbox"
+local files = require "spec.support.files"
 
 local dovecot, missing = mailbox.server()
 local real = mailbox.real(it, pending, dovecot, missing)
 
 local TEXT = "From: ann@example.com\nSubject: one\n\nHello\n"
 
-local function shell(command)
-  local pipe = io.popen(command)
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read, shell, write = files.read, files.shell, files.write
 
 local function count(path) return tonumber(shell("ls -A '" .. path .. "' | wc -l")) end
 

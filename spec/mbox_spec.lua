@@ -2,42 +2,14 @@
 local core = require "mail.core"
 local mail = require "mail"
 local child = require "spec.support.child"
+local files = require "spec.support.files"
 
-local function shell(command)
-  local pipe = io.popen(command)
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local pieces, read, shell, write = files.pieces, files.read, files.shell, files.write
 
 local function texts(box)
   local list = {}
   for m in assert(box:messages()) do list[#list + 1] = assert(m:string()) end
   return list
-end
-
--- A source that gives `text` in pieces of `n` octets.
-local function pieces(text, n)
-  local at = 1
-  return function()
-    if at > #text then return nil end
-    local piece = text:sub(at, at + n - 1)
-    at = at + n
-    return piece
-  end
 end
 
 local DATE = "Thu Jan  1 00:00:10 1970"

@@ -314,6 +314,314 @@ describe("mail.oauth2", function()
   end)
 end)
 
+-- A loop whose clock jumps over pauses of half a second and more: `slept` has them.
+local function fast_loop()
+  local native, offset, slept = loop.native, 0, {}
+  local host = { name = "fast clock", wait = native.wait, forget = native.forget, sleep = native.sleep,
+    spawn = native.spawn }
+  function host.now() return native.now() + offset end
+  function host.event()
+    local event = native.event()
+    return { set = function() event:set() end, wait = function(_, seconds)
+      if not seconds or seconds < 0.5 then return event:wait(seconds) end
+      slept[#slept + 1], offset = seconds, offset + seconds
+      event:wait(0) -- others have their turn
+      return nil, "timeout"
+    end }
+  end
+  return host, slept
+end
+
+describe("mail.oauth2.device", function()
+  local CODE = '{"device_code":"d-secret","user_code":"WDJB-MJHT","verification_uri":"https://x.example/device",'
+    .. '"verification_uri_complete":"https://x.example/device?user_code=WDJB-MJHT","expires_in":1800%s}'
+
+  -- The grant against a server that answers the n-th poll with polls[n] = { status, body }.
+  local function run(polls, more, client, code)
+    local state = { polls = {}, shown = {}, refreshed = {} }
+    with(function(request)
+      if request.line:find "^POST /code " then
+        state.asked = form(request)
+        return 200, code or CODE:format(more and more.interval and ',"interval":' .. more.interval or "")
+      end
+      local fields = form(request)
+      if fields.grant_type == "refresh_token" then
+        state.refreshed[#state.refreshed + 1] = fields.refresh_token
+        return token_reply("renewed", ',"refresh_token":"r-second"')
+      end
+      state.polls[#state.polls + 1] = fields
+      local reply = polls[#state.polls] or polls[#polls]
+      return reply[1], reply[2]
+    end, function(server, made)
+      local host, slept = fast_loop()
+      state.slept, state.told = slept, {}
+      local options = { device_url = server.url .. "/code", token_url = server.url .. "/token", client_id = "me",
+        scope = { "a", "b" }, ssl = { ca_file = made.ca_file }, loop = host,
+        prompt = function(shown) state.shown[#state.shown + 1] = shown end,
+        on_refresh_token = function(fresh) state.told[#state.told + 1] = fresh end }
+      for name, value in pairs(more and more.options or {}) do options[name] = value end
+      local token, err = mail.oauth2.device(options)
+      client(token, err, state)
+    end)
+  end
+
+  local function says(name, text)
+    return { 400, ('{"error":"%s","error_description":"%s"}'):format(name, text or "") }
+  end
+  local PENDING, SLOW = says "authorization_pending", says "slow_down"
+  local GOOD = { 200, '{"access_token":"tok1","expires_in":3600,"refresh_token":"r-first"}' }
+
+  it("shows the code, asks as often as it may, and is a source of tokens then", function()
+    run({ PENDING, SLOW, PENDING, SLOW, PENDING, GOOD }, nil, function(token, err, state)
+      assert.is_nil(err)
+      assert.same({ client_id = "me", scope = "a b" }, state.asked)
+      assert.same({ { user_code = "WDJB-MJHT", verification_uri = "https://x.example/device", expires_in = 1800,
+        verification_uri_complete = "https://x.example/device?user_code=WDJB-MJHT" } }, state.shown)
+      assert.same({ 5, 5, 10, 10, 15, 15 }, state.slept)
+      assert.equal(6, #state.polls)
+      for _, fields in ipairs(state.polls) do
+        assert.same({ grant_type = "urn:ietf:params:oauth:grant-type:device_code", device_code = "d-secret",
+          client_id = "me" }, fields)
+      end
+      assert.equal("tok1", token())
+      assert.same({ "r-first" }, state.told)
+      assert.equal("renewed", token(true))
+      assert.same({ "r-first", "r-second" }, state.told)
+      assert.equal("renewed", token(true))
+      assert.same({ "r-first", "r-second" }, state.refreshed)
+      assert.equal("mail.oauth2 (localhost)", tostring(token))
+    end)
+  end)
+
+  it("keeps to the server's own interval", function()
+    run({ PENDING, GOOD }, { interval = 0.75 }, function(token, _, state)
+      assert.equal("tok1", token())
+      assert.same({ 0.75, 0.75 }, state.slept)
+    end)
+    run({ PENDING, GOOD }, { interval = 0 }, function(token, _, state)
+      assert.equal("tok1", token())
+      assert.same({}, state.slept)
+    end)
+    run({ GOOD }, { interval = -1 }, function(_, _, state) assert.same({ 5 }, state.slept) end)
+    run({ GOOD }, { interval = '"7"' }, function(_, _, state) assert.same({ 7 }, state.slept) end)
+  end)
+
+  it("asks a server that has trouble at half the pace each time", function()
+    run({ { 503, "<html>" }, { 429, "" }, PENDING, GOOD }, nil, function(token, _, state)
+      assert.equal("tok1", token())
+      assert.same({ 5, 10, 20, 20 }, state.slept)
+    end)
+  end)
+
+  it("ends where the user says no, or the code is over", function()
+    for _, name in ipairs { "access_denied", "expired_token", "invalid_grant" } do
+      run({ PENDING, says(name, "no, d-secret") }, nil, function(token, err, state)
+        assert.is_nil(token)
+        assert.same({ "auth", name, false, "no, ***" }, { err.kind, err.error, err.temporary, err.text })
+        assert.is_nil(tostring(err):find("d-secret", 1, true))
+        assert.equal(2, #state.polls)
+      end)
+    end
+    run({ PENDING }, nil, function(token, err, state)
+      assert.is_nil(token)
+      assert.same({ "auth", "expired_token", false }, { err.kind, err.error, err.temporary })
+      assert.equal(359, #state.polls) -- 1800 seconds, 5 between two
+    end)
+  end)
+
+  it("refuses answers that are none, and shows nobody what is no address", function()
+    for _, code in ipairs { "{}", "[", '{"device_code":"d","user_code":"u","expires_in":9}',
+      '{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)","expires_in":9}',
+      '{"device_code":"d","user_code":"u\\u001b[2J","verification_uri":"https://x","expires_in":9}',
+      '{"device_code":"d","user_code":"u","verification_uri":"https://x\\n","expires_in":9}',
+      '{"device_code":"d","user_code":"u","verification_uri":"https://x"}',
+      '{"device_code":"d\\r","user_code":"u","verification_uri":"https://x","expires_in":9}',
+      '{"device_code":5,"user_code":"u","verification_uri":"https://x","expires_in":9}' } do
+      run({ GOOD }, nil, function(token, err, state)
+        assert.is_nil(token, code)
+        assert.equal("protocol", err.kind)
+        assert.same({}, state.shown)
+      end, code)
+    end
+    run({ { 200, '{"token_type":"Bearer"}' } }, nil, function(token, err)
+      assert.is_nil(token)
+      assert.equal("protocol", err.kind)
+    end)
+  end)
+
+  it("without a refresh token lasts as long as the first token, and says why it ends", function()
+    run({ { 200, '{"access_token":"tok1","expires_in":3600}' } }, nil, function(token, _, state)
+      assert.equal("tok1", token())
+      assert.same({}, state.told)
+      local none, err = token(true)
+      assert.is_nil(none)
+      assert.equal("auth", err.kind)
+      assert.matches("no refresh token", err.message)
+    end)
+  end)
+
+  it("trusts no certificate that is not good, and is ended by a cancel", function()
+    with(function() return 200, CODE:format "" end, function(server, made)
+      local token, err = mail.oauth2.device { device_url = server.url, token_url = server.url, client_id = "me",
+        prompt = error, ssl = { ca_file = made.foreign_ca_file } }
+      assert.same({ nil, "tls" }, { token, err.kind })
+      local shown, kind
+      local task = loop.spawn(function()
+        local _, why = mail.oauth2.device { device_url = server.url, token_url = server.url, client_id = "me",
+          prompt = function() shown = true end, ssl = { ca_file = made.ca_file } }
+        kind = why.kind
+      end)
+      while not shown do loop.sleep(0.005) end
+      loop.sleep(0)
+      task:cancel()
+      task:join()
+      assert.equal("cancelled", kind)
+    end)
+  end)
+
+  it("has the addresses of the large providers, and takes the host's HTTP client", function()
+    for provider, urls in pairs {
+      google = { "https://oauth2.googleapis.com/device/code", "https://oauth2.googleapis.com/token" },
+      microsoft = { "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
+        "https://login.microsoftonline.com/common/oauth2/v2.0/token" },
+    } do
+      local asked, shown = {}, nil
+      local token = assert(mail.oauth2.device { provider = provider, client_id = "me", client_secret = "x",
+        prompt = function(what) shown = what end, http = function(request)
+          asked[#asked + 1] = request.url
+          if #asked == 2 then return { status = 200, body = '{"access_token":"tok"}' } end
+          return { status = 200, body = '{"device_code":"d","user_code":"u","verification_url":"https://g.example",'
+            .. '"expires_in":60,"interval":0,"message":"go\\nthere"}' }
+        end })
+      assert.equal("tok", token())
+      assert.same(urls, asked)
+      assert.equal("https://g.example", shown.verification_uri)
+      assert.equal("go there", shown.message)
+    end
+  end)
+
+  it("raises for options that make no sense, at the caller's line", function()
+    for _, bad in ipairs { {}, { client_id = "a" }, { provider = "google", client_id = "a" },
+      { provider = "google", client_id = "a", prompt = print, refresh_token = "r" },
+      { token_url = "https://x/", client_id = "a", prompt = print },
+      { token_url = "https://x/", device_url = "http://x/", client_id = "a", prompt = print } } do
+      local ok, why = pcall(function() return (mail.oauth2.device(bad)) end)
+      assert.is_false(ok)
+      assert.matches("oauth2_spec%.lua:%d+: oauth2", why)
+    end
+  end)
+end)
+
+describe("mail.oauth2.authorization_url", function()
+  local function query(url)
+    local fields = {}
+    for name, value in url:match "%?(.*)$":gmatch "([^&=]+)=([^&]*)" do fields[unescape(name)] = unescape(value) end
+    return fields
+  end
+
+  it("has a new proof key and a new state each time", function()
+    local seen = {}
+    for _ = 1, 20 do
+      local url, verifier, state = mail.oauth2.authorization_url { authorize_url = "https://x.example/auth?a=b",
+        client_id = "me", redirect_uri = "http://127.0.0.1:8000/back", scope = { "a", "b c" }, login_hint = "ann@x" }
+      assert.matches("^https://x%.example/auth%?a=b&response_type=code&", url)
+      assert.matches("^[%w_-]+$", verifier)
+      assert.is_true(#verifier >= 43 and #verifier <= 128 and #state >= 22)
+      assert.is_nil(url:find(verifier, 1, true))
+      assert.is_nil(seen[verifier] or seen[state])
+      seen[verifier], seen[state] = true, true
+      local endpoint = require "mail.oauth2.endpoint"
+      assert.same({ a = "b", response_type = "code", client_id = "me", redirect_uri = "http://127.0.0.1:8000/back",
+        scope = "a b c", state = state, code_challenge = endpoint.base64url(core.sha256(verifier)),
+        code_challenge_method = "S256", login_hint = "ann@x" }, query(url))
+      assert.equal("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", -- RFC 7636, appendix B
+        endpoint.base64url(core.sha256 "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"))
+    end
+  end)
+
+  it("knows the large providers", function()
+    local url = mail.oauth2.authorization_url { provider = "google", client_id = "me", redirect_uri = "app:/back",
+      state = "mine" }
+    assert.matches("^https://accounts%.google%.com/o/oauth2/v2/auth%?", url)
+    assert.equal("offline", query(url).access_type)
+    assert.equal("https://mail.google.com/", query(url).scope)
+    assert.equal("mine", query(url).state)
+    url = mail.oauth2.authorization_url { provider = "microsoft", tenant = "t", client_id = "me",
+      redirect_uri = "http://localhost", extra = { prompt = "select_account" } }
+    assert.matches("^https://login%.microsoftonline%.com/t/oauth2/v2%.0/authorize%?", url)
+    assert.matches("SMTP%.Send offline_access$", query(url).scope)
+    assert.equal("select_account", query(url).prompt)
+    for _, bad in ipairs { {}, { client_id = "a", redirect_uri = "b" },
+      { client_id = "a", redirect_uri = "b", authorize_url = "http://x/" },
+      { client_id = "a", redirect_uri = "b", authorize_url = "https://x/#f" } } do
+      local ok, why = pcall(function() return (mail.oauth2.authorization_url(bad)) end)
+      assert.is_false(ok)
+      assert.matches("oauth2_spec%.lua:%d+: oauth2", why)
+    end
+  end)
+end)
+
+describe("mail.oauth2.exchange", function()
+  it("turns the code that came back into a source of tokens", function()
+    local seen, told = {}, {}
+    with(function(request, number)
+      seen[number] = form(request)
+      return token_reply("tok" .. number, (',"refresh_token":"r%d","expires_in":3600'):format(number))
+    end, function(server, made)
+      local options = { token_url = server.url, client_id = "me", client_secret = "s", verifier = "v",
+        redirect_uri = "http://127.0.0.1/b", redirected = "http://127.0.0.1/b?state=s%2B1&code=c%2F1#x", state = "s+1",
+        ssl = { ca_file = made.ca_file }, on_refresh_token = function(fresh) told[#told + 1] = fresh end }
+      local token = assert(mail.oauth2.exchange(options))
+      assert.equal("tok1", token())
+      assert.same({ grant_type = "authorization_code", code = "c/1", redirect_uri = "http://127.0.0.1/b",
+        code_verifier = "v", client_id = "me", client_secret = "s" }, seen[1])
+      assert.equal("tok2", token(true))
+      assert.same({ grant_type = "refresh_token", refresh_token = "r1", client_id = "me", client_secret = "s" },
+        seen[2])
+      assert.same({ "r1", "r2" }, told)
+      options.redirected, options.code = nil, "c2"
+      assert.equal("tok3", assert(mail.oauth2.exchange(options))())
+      assert.equal("c2", seen[3].code)
+    end)
+  end)
+
+  it("asks nobody where what came back is not the answer", function()
+    with(function() return token_reply "tok" end, function(server, made)
+      for back, words in pairs {
+        ["http://x/?code=c&state=other"] = "state", ["http://x/?code=c"] = "state", ["http://x/"] = "state",
+        ["http://x/?state=mine"] = "no code", ["http://x/?state=mine&code="] = "no code",
+        ["http://x/?state=mine&error=access_denied&error_description=not+v-secret"] = "access_denied: not %*%*%*",
+      } do
+        local token, err = mail.oauth2.exchange { token_url = server.url, client_id = "me", verifier = "v-secret",
+          redirect_uri = "http://x/", redirected = back, state = "mine", ssl = { ca_file = made.ca_file } }
+        assert.is_nil(token)
+        assert.equal("auth", err.kind)
+        assert.matches(words, err.message)
+      end
+      assert.equal(0, server.served)
+    end)
+  end)
+
+  it("says what the endpoint said, and no secret", function()
+    with(function(request)
+      local fields = form(request)
+      return 400, ('{"error":"invalid_grant","error_description":"%s %s %s"}'):format(fields.code, fields.code_verifier,
+        fields.client_secret)
+    end, function(server, made)
+      local token, err = mail.oauth2.exchange { token_url = server.url, client_id = "me", client_secret = "c-secret",
+        verifier = "v-secret", redirect_uri = "http://x/", code = "k-secret", ssl = { ca_file = made.ca_file } }
+      assert.is_nil(token)
+      assert.same({ "auth", "invalid_grant", "*** *** ***", false }, { err.kind, err.error, err.text, err.temporary })
+    end)
+    for _, bad in ipairs { { code = "a", redirected = "b", state = "c" }, {}, { redirected = "b" } } do
+      bad.provider, bad.client_id, bad.verifier, bad.redirect_uri = "google", "me", "v", "http://x/"
+      local ok, why = pcall(function() return (mail.oauth2.exchange(bad)) end)
+      assert.is_false(ok)
+      assert.matches("oauth2_spec%.lua:%d+: oauth2", why)
+    end
+  end)
+end)
+
 describe("mail.http", function()
   -- The answer of a server that says `text`, fed `step` octets at a time.
   local function read(text, most, step)

@@ -46,8 +46,9 @@ if server then
           local kept = require "remote".kept
           local session = assert(require "mail".imap.connect { host = "localhost", port = @IMAPS, user = "@USER",
             password = "secret", ssl = { ca_file = "@CA" } })
-          kept.weak[session], kept.begun = true, true
+          kept.weak[session] = true
           assert(session:select "INBOX")
+          kept.begun = true
           for _ in session:idle { timeout = 60 } do end
         }
       }
@@ -226,7 +227,9 @@ describe("In a request", function()
 
   real("whose client goes away nothing is left behind", function()
     outcome [[ kept.weak = setmetatable({}, { __mode = "k" }) ]]
-    http.abandon(nginx.ports.http, "/aborted", 0.2)
+    http.abandon(nginx.ports.http, "/aborted", function()
+      assert.is_truthy(eventually(function() return outcome [[ return kept.begun ]] == "true" end))
+    end)
     assert.is_truthy(eventually(function()
       return outcome [[
         for _ = 1, 4 do collectgarbage() end
@@ -447,17 +450,6 @@ describe("smtp:keepalive", function()
     server.exim:restart()
     assert.matches("^1\npooled\n.*EHLO AUTH", outcome(snippet))
   end)
-
-  it("is unsupported on a loop without a pool", function()
-    if not server then return pending(missing) end
-    local session = assert(require "mail.smtp".connect { host = "127.0.0.1", port = server.ports.smtp, tls = "none" })
-    local ok, err = session:keepalive()
-    assert.is_nil(ok)
-    assert.equal("unsupported", err.kind)
-    assert.is_true(session:quit())
-    local _, refused = require "mail.smtp".connect { host = "localhost", port = 1, tls = "implicit", tls_by = "host" }
-    assert.equal("unsupported", refused.kind)
-  end)
 end)
 
 -- --- send_later -------------------------------------------------------------------------------------
@@ -525,26 +517,6 @@ describe("mail.resty.send_later", function()
   end)
 end)
 
-describe("Outside of nginx mail.resty", function()
-  it("says so", function()
-    local resty = require "mail".resty
-    local smtp = { host = "127.0.0.1", tls = "none" }
-    local ok, err = resty.send_later { smtp = smtp, from = "a@b.c", to = "a@b.c", message = "" }
-    assert.is_nil(ok)
-    assert.equal("unsupported", err.kind)
-    ok, err = resty.owner("x", { smtp = smtp })
-    assert.is_nil(ok)
-    assert.equal("unsupported", err.kind)
-    ok, err = require "mail".smtp.connect { host = "127.0.0.1", tls = "none", loop = "openresty" }
-    assert.is_nil(ok)
-    assert.equal("unsupported", err.kind)
-    assert.has_error(function() resty.owner("x", { smtp = smtp, imap = smtp }) end)
-    assert.has_error(function() resty.owner("x", { queue = 1 }) end)
-    assert.has_error(function() resty.owner("x", { smtp = smtp, ques = 1 }) end)
-    assert.has_error(function() resty.owner("x", { smtp = { hots = 1 } }) end)
-  end)
-end)
-
 -- --- owners -----------------------------------------------------------------------------------------
 
 describe("mail.resty.owner", function()
@@ -595,6 +567,15 @@ describe("mail.resty.owner", function()
       end
       for _, thread in ipairs(threads) do ngx.thread.wait(thread) end
       return full, refused and refused.kind ]]))
+  end)
+
+  real("a name gives nobody another's session: other options are refused, equal ones made anew are not", function()
+    assert.same({ "nil", "invalid", "true", "true", "nil" }, run(OWNER .. [[
+      local other, err = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { user = "other" }) })
+      local lax = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { ssl = { verify = false } }) })
+      local again = mail.resty.owner("box", { imap = account(at.imaps, "implicit", { log = function() end }) })
+      return tostring(other), err.kind, tostring(again == owner), tostring(mail.resty.owner "box" == owner),
+        tostring(lax) ]]))
   end)
 
   real("a lost session is opened again, and calls wait for it", function()
@@ -648,9 +629,11 @@ describe("mail.resty.owner", function()
     run [[ ngx.timer.at(0, function()
       local session = assert(imap())
       session:select "INBOX"
+      kept.idles = true
       local ok, err = pcall(function() for _ in session:idle() do end end)
       ngx.log(ngx.WARN, "TIMER SESSION ENDED: ", tostring(err))
-    end) ngx.sleep(0.3) ]]
+    end)
+    for _ = 1, 500 do if kept.idles then break end ngx.sleep(0.02) end ]]
     local old, answer = nginx:workers()[1], nil
     local from = loop.now()
     loop.run(function()

@@ -14,6 +14,20 @@ implicit.signed.test TXT "v=spf1 mx -all"
 implicit.signed.test A 192.0.2.1
 _dmarc.signed.test TXT "v=DMARC1; p=reject"
 mute.test MUTE
+ptr.test TXT "v=spf1 ptr -all"
+p.test TXT "v=spf1 exists:%{p}.ok.test -all"
+claimed.p.test.ok.test A 127.0.0.2
+unknown.ok.test A 127.0.0.2
+mail.ptr.test A 192.0.2.1
+claimed.p.test A 192.0.2.2
+1.2.0.192.in-addr.arpa PTR liar.ptr.test
+1.2.0.192.in-addr.arpa PTR mail.ptr.test
+2.2.0.192.in-addr.arpa PTR claimed.p.test
+2.2.0.192.in-addr.arpa PTR claimed.ptr.test
+3.2.0.192.in-addr.arpa PTR ptr.test
+mail6.ptr.test AAAA 2001:db8::1
+1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa PTR mail6.ptr.test
+5.2.0.192.in-addr.arpa MUTE
 ]]
 
 local function server() return servers.dns { records = RECORDS } end
@@ -62,5 +76,34 @@ describe("signatures and DNS", function()
     assert.equal("neutral", check("a@nomail.signed.test", "192.0.2.1"))
     assert.equal("fail", check("a@implicit.signed.test", "192.0.2.1"))
     assert.equal("none", check("a@none.test", "192.0.2.1"))
+  end)
+
+  it("checks SPF by the names of an address, and believes only those that lead back", function()
+    local function check(from, ip, timeout)
+      return (mail.spf.check { from = from, ip = ip, resolver = resolver(timeout) })
+    end
+    assert.equal("pass", check("a@ptr.test", "192.0.2.1"))
+    assert.equal("pass", check("a@ptr.test", "2001:db8::1"))
+    assert.equal("fail", check("a@ptr.test", "192.0.2.2")) -- the name has no address
+    assert.equal("fail", check("a@ptr.test", "192.0.2.3")) -- the same
+    assert.equal("fail", check("a@ptr.test", "192.0.2.4")) -- no name at all
+    assert.equal("fail", check("a@ptr.test", "192.0.2.5", 0.3)) -- no answer: no match (RFC 7208 §5.5)
+    assert.equal("pass", check("a@p.test", "192.0.2.2")) -- %{p} is claimed.p.test
+    assert.equal("pass", check("a@p.test", "192.0.2.4")) -- %{p} is "unknown"
+    assert.equal("fail", check("a@p.test", "192.0.2.1")) -- %{p} is mail.ptr.test
+  end)
+
+  it("tries ten of the names of an address, and no more", function()
+    local names, asked = {}, 0
+    for i = 1, 30 do names[i] = ("host%d.ptr.test"):format(i) end
+    local given = { txt = function() return { "v=spf1 ptr -all" } end, ptr = function() return names end,
+      addresses = function(name)
+        asked = asked + 1
+        return { name == names[11] and "192.0.2.1" or "203.0.113.1" }
+      end }
+    assert.equal("fail", (mail.spf.check { from = "a@ptr.test", ip = "192.0.2.1", resolver = given }))
+    assert.equal(10, asked)
+    names[10] = names[11]
+    assert.equal("pass", (mail.spf.check { from = "a@ptr.test", ip = "192.0.2.1", resolver = given }))
   end)
 end)

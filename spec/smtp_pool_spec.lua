@@ -533,6 +533,197 @@ describe("A pool that cannot connect", function()
   end)
 end)
 
+describe("pool:send of an array", function()
+  local function letters(n, more)
+    local list = {}
+    for i = 1, n do
+      list[i] = message(more)
+      list[i].message = "Subject: " .. i .. "\r\n\r\nx\r\n"
+    end
+    return list
+  end
+
+  -- What became of each: its queue id, or the kind of its error.
+  local function outcomes(results, n)
+    local list = {}
+    for i = 1, n do list[i] = results[i].queue_id and "sent" or results[i].kind end
+    assert.is_nil(results[n + 1])
+    return list
+  end
+
+  local function all(n, what)
+    local list = {}
+    for i = 1, n do list[i] = what end
+    return list
+  end
+
+  it("has a receipt for each, in its order, over all connections", function()
+    for _, ehlo in ipairs { "", PIPELINING } do
+      with({ ehlo = ehlo }, { size = 4 }, function(pool, state)
+        local results = pool:send(letters(100))
+        assert.same(all(100, "sent"), outcomes(results, 100))
+        assert.equal(100, state.messages)
+        assert.equal(4, state.connections)
+        for _, entry in ipairs(state.log) do
+          assert.equal(entry.number, tonumber(results[tonumber(entry.subject)].queue_id:match "^%d+"))
+        end
+        local stats = pool:stats()
+        assert.same({ 4, 100, 0, 0 }, { stats.idle, stats.sent, stats.failed, stats.waiting })
+        assert.same({}, (pool:send { [1] = nil, from = "a@b.example", to = "c@d.example", message = "x" }).rejected)
+      end)
+    end
+  end)
+
+  it("leaves in one flight: the next envelope is there before the answer to the last message", function()
+    local ahead = 0
+    with({ ehlo = PIPELINING, gate = function(peer) ahead = ahead + (peer.input:find "^MAIL" and 1 or 0) end },
+      { size = 1 }, function(pool, state)
+        assert.same(all(16, "sent"), outcomes(pool:send(letters(16)), 16))
+        assert.equal(1, state.connections)
+        assert.is_true(ahead >= 12, ahead .. " of 15")
+        for i, entry in ipairs(state.log) do assert.equal(tostring(i), entry.subject) end
+      end)
+  end)
+
+  it("tells of each what the server said of it", function()
+    with({ ehlo = PIPELINING, stage = "rcpt", times = math.huge, act = function(peer)
+      peer:send "550 5.1.1 nobody\r\n" -- and what was asked besides
+      peer:line()
+      peer:send "503 no recipients\r\n"
+    end }, { size = 1 }, function(pool)
+      local results = pool:send(letters(1))
+      assert.equal(550, results[1].code)
+      assert.equal("rejected", results[1].kind)
+    end)
+    with({ ehlo = PIPELINING }, { size = 1 }, function(pool, state)
+      local list = letters(6)
+      list[2].to = "bob@exa mple.org"
+      list[3].to = {}
+      list[5].priority = 3 -- MT-PRIORITY, which is not there
+      local results = pool:send(list)
+      assert.same({ "sent", "invalid", "invalid", "sent", "unsupported", "sent" }, outcomes(results, 6))
+      assert.equal(3, state.messages)
+      assert.same({ 3, 3, 1 }, { pool:stats().sent, pool:stats().failed, pool:stats().connections })
+    end)
+  end)
+
+  it("whose server dies sends again only what nobody has accepted", function()
+    with({ stage = "dot", act = close, ehlo = PIPELINING }, { size = 1 }, function(pool, state)
+      local results = pool:send(letters(20))
+      local expected = all(20, "sent")
+      expected[1] = "unknown"
+      assert.same(expected, outcomes(results, 20))
+      assert.equal(19, state.messages)
+      assert.equal(2, state.connections)
+    end)
+    with({ stage = "mail", act = close, times = math.huge, ehlo = PIPELINING }, { size = 2, retry = 2 },
+      function(pool, state)
+        assert.same(all(40, "closed"), outcomes(pool:send(letters(40)), 40))
+        assert.equal(0, state.messages)
+        assert.equal(0, pool:stats().busy)
+      end)
+  end)
+
+  it("keeps to max_messages, and to the rates", function()
+    with({ ehlo = PIPELINING }, { size = 2, max_messages = 7 }, function(pool, state)
+      assert.same(all(50, "sent"), outcomes(pool:send(letters(50)), 50))
+      local by = {}
+      for _, entry in ipairs(state.log) do by[entry.number] = (by[entry.number] or 0) + 1 end
+      for _, n in pairs(by) do assert.is_true(n <= 7) end
+    end)
+    for _, rate in ipairs { 100, { connection = 50 } } do
+      with({ ehlo = PIPELINING }, { size = 2, rate = rate }, function(pool)
+        local began = loop.now()
+        assert.same(all(20, "sent"), outcomes(pool:send(letters(20)), 20))
+        assert.is_true(loop.now() - began >= 0.17)
+      end)
+    end
+  end)
+
+  it("takes sources among strings", function()
+    with({ ehlo = PIPELINING }, { size = 1 }, function(pool, state)
+      local list, once = letters(5), false
+      list[3].message = function()
+        if once then return nil end
+        once = true
+        return "Subject: source\r\n\r\nx\r\n"
+      end
+      assert.same(all(5, "sent"), outcomes(pool:send(list), 5))
+      local subjects = {}
+      for i, entry in ipairs(state.log) do subjects[i] = entry.subject end
+      assert.same({ "1", "2", "source", "4", "5" }, subjects)
+    end)
+  end)
+
+  it("has nothing but errors where the pool is closed, or nobody listens", function()
+    with({}, {}, function(pool)
+      pool:close()
+      assert.same({ "closed", "closed" }, outcomes(pool:send(letters(2)), 2))
+    end)
+    loop.run(function()
+      local pool = mail.smtp.pool { host = "127.0.0.1", port = 1, tls = "none", back_off = { 0.01, 0.01 }, retry = 1 }
+      local began = loop.now()
+      assert.same(all(40, "connect"), outcomes(pool:send(letters(40)), 40))
+      assert.is_true(loop.now() - began < 3)
+    end)
+  end)
+
+  it("ends when it is cancelled, and leaves the pool to others", function()
+    local gate = loop.native.event()
+    with({ ehlo = PIPELINING, gate = function(_, number) if number < 3 then gate:wait(0.2) end end }, { size = 2 },
+      function(pool, state)
+        local results
+        local task = loop.spawn(function() results = pool:send(letters(40)) end)
+        while state.open < 2 do loop.sleep(0.005) end
+        loop.sleep(0.05)
+        task:cancel()
+        loop.sleep(0.02)
+        for _ = 1, 40 do
+          gate:set()
+          loop.sleep(0.002)
+        end
+        task:join()
+        local got, sent = outcomes(results, 40), 0
+        for _, kind in ipairs(got) do sent = sent + (kind == "sent" and 1 or 0) end
+        assert.is_true(sent < 40)
+        assert.equal("cancelled", got[40])
+        assert(pool:send(MESSAGE))
+        assert.equal(0, pool:stats().busy)
+      end)
+  end)
+
+  it("raises for misuse at the caller's line", function()
+    local s = scripted.serve(server { ehlo = PIPELINING }, math.huge)
+    local pool = mail.smtp.pool { host = "127.0.0.1", port = s.port, tls = "none", size = 1 }
+    for _, case in ipairs { { from = 5 }, { to = { true } }, { message = 5 }, { frm = "x" } } do
+      local ok, why = pcall(function() pool:send { MESSAGE, message(case), MESSAGE } end)
+      assert.is_false(ok)
+      assert.matches("smtp_pool_spec%.lua:%d+: pool:send: ", why)
+    end
+    assert.is_false((pcall(function() pool:send { MESSAGE, "x" } end)))
+    assert.equal(0, pool:stats().busy)
+    assert.same({ "sent", "sent" }, outcomes(pool:send { MESSAGE, MESSAGE }, 2)) -- on the main thread
+    assert.is_true(pool:close())
+    s:close()
+    loop.run(loop.sleep, 0)
+  end)
+
+  it("goes to Exim in a plain script", function()
+    local s = servers.exim { users = 3 }
+    if not s then return pending "no Exim" end
+    local user = s:add_user()
+    local list = letters(20, { to = user.name .. "@example.test" })
+    list[7].to = "nosuchuser@example.test"
+    local pool = mail.smtp.pool { host = "localhost", port = s.ports.smtp, tls = "none", size = 2, timeout = 20 }
+    local expected = all(20, "sent")
+    expected[7] = "rejected"
+    assert.same(expected, outcomes(pool:send(list), 20))
+    assert.equal(1, pool:stats().connections)
+    assert.is_true(pool:close())
+    assert.equal(19, #s:messages(user, 19))
+  end)
+end)
+
 describe("A pool's rate", function()
   it("bounds all connections together", function()
     with({ ehlo = PIPELINING }, { size = 4, rate = 100 }, function(pool, state)
@@ -570,7 +761,7 @@ describe("A pool's rate", function()
           ticks = ticks + 1
         end
       end)
-      local none, err = pool:send(message { timeout = 0.1 })
+      local none, err = pool:send(message { timeout = 1 })
       assert.is_nil(none)
       assert.equal("timeout", err.kind)
       assert.equal(5, ticks)

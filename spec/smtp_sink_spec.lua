@@ -1,11 +1,11 @@
 -- Against Postfix's smtp-sink, in SMTP and in LMTP: another reader of our pipelining, DSN, XCLIENT and XFORWARD.
 -- It is one of the benchmarks' peers; where those are not unpacked the specs are pending.
-local core = require "mail.core"
+local Keeper = require "spec.servers.keeper"
 local loop = require "mail.loop"
 local mail = require "mail"
 
 local root = "build/bench/peers/postfix"
-local running = {}
+local running, keeper = {}, nil
 
 local function line_of(command)
   local pipe = io.popen(command)
@@ -19,9 +19,8 @@ local function sink(flags)
   local program = line_of("ls " .. root .. "/usr/sbin/smtp-sink 2>/dev/null")
   local library = line_of("ls -d " .. root .. "/usr/lib/postfix 2>/dev/null")
   if not program then return nil end
-  local listener = assert(core.listen("127.0.0.1", "0"))
-  local _, port = listener:name()
-  listener:close()
+  keeper = keeper or assert(Keeper.new({ program = "/bin/true" }, {}))
+  local port = keeper:ports(1)[1]
   local user = line_of "id -u" == "0" and "-u root" or ""
   local pid = line_of(("LD_LIBRARY_PATH=%s timeout 120 %s %s %s 127.0.0.1:%d 8 >/dev/null 2>&1 & echo $!")
     :format(library or "", program, user, flags, port))
@@ -55,6 +54,7 @@ end
 describe("smtp-sink", function()
   teardown(function()
     for _, pid in ipairs(running) do os.execute("kill " .. pid .. " 2>/dev/null") end
+    if keeper then keeper:close() end
   end)
 
   it("takes messages, XFORWARD and XCLIENT", function()

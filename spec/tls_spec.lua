@@ -115,6 +115,9 @@ describe("a client", function()
     not_yet = "certificate is not yet valid",
     wrong_host = "host name mismatch: certificate is for DNS:elsewhere.example.test",
     name_only = "host name mismatch",
+    cn_only_right = "host name mismatch: certificate is for DNS:elsewhere.example.test",
+    star = "host name mismatch",
+    by_leaf = "invalid CA certificate",
     wildcard = "host name mismatch: certificate is for DNS:*.example.test",
     wrong_purpose = "unsuitable certificate purpose",
     foreign = "unable to get local issuer certificate",
@@ -138,6 +141,14 @@ describe("a client", function()
     assert_open(meet(server "good", { ca_file = path "ca.crt" }, { host = "::1" }))
     assert_open(meet(server "wrong_host", { ca_file = path "ca.crt", server_name = "elsewhere.example.test" }))
     assert_refused("host name mismatch", (meet(server "good", { ca_file = path "ca.crt" }, { host = "127.0.0.3" })))
+    for _, name in ipairs { "a.mx.example.test", "example.test" } do
+      assert_refused("host name mismatch", (meet(server "wildcard", { ca_file = path "ca.crt" }, { host = name })))
+    end
+    for _, name in ipairs { "a.b.test", "mx.a.test", "test" } do
+      assert_refused("host name mismatch", (meet(server "star", { ca_file = path "ca.crt" }, { host = name })))
+    end
+    assert_open(meet(server "idn", { ca_file = path "ca.crt" }, { host = "b\195\188cher.test" }))
+    assert_open(meet(server "idn", { ca_file = path "ca.crt" }, { host = "B\195\156CHER.test" }))
   end)
 
   it("holds to pins, with and without verification", function()

@@ -125,6 +125,16 @@ enum {
   LM_SIGN_TAGS = 64          /* tags of one signature or record: RFC 6376 knows 14 */
 };
 
+/* Limits of CMS objects (S/MIME): each signer costs a signature and a chain to verify, each digest a pass
+** over the content, each recipient up to one operation with the private key. */
+enum {
+  LM_CMS_SIGNERS = 16,
+  LM_CMS_DIGESTS = 8,
+  LM_CMS_CERTIFICATES = 200,
+  LM_CMS_RECIPIENTS = 2000,
+  LM_CMS_SKEW = 3600 /* seconds by which a signer's clock may be wrong */
+};
+
 /* Compressed input: zip bombs. An octet may become RATIO octets; whatever exceeds that is taken from
 ** a credit, which input fills up again, so that a message of blanks passes and an endless one does
 ** not. One turn makes no more than TURN octets, so no call blocks a loop. */

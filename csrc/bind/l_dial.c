@@ -72,17 +72,17 @@ static lua_Number number_field(lua_State *L, int i, const char *name) {
 /* --- resolver -------------------------------------------------------------------------------- */
 
 static enum lm_record_type type_field(lua_State *L, int i) {
-  static const char *const names[] = {"address", "MX", "SRV", "TXT"};
+  static const char *const names[] = {"address", "MX", "SRV", "TXT", "PTR"};
   const char *name = string_field(L, i, "type");
   int type;
-  for (type = 0; name && type < 4; type++) {
+  for (type = 0; name && type < 5; type++) {
     if (strcmp(name, names[type]) == 0) return (enum lm_record_type)type;
   }
-  if (name) luaL_error(L, "option 'type' must be address, MX, SRV or TXT");
+  if (name) luaL_error(L, "option 'type' must be address, MX, SRV, TXT or PTR");
   return LM_RECORD_ADDRESS;
 }
 
-/* core.resolver(name [, { servers=, timeout=, tries=, family=4|6, type="MX"|"SRV"|"TXT" }])
+/* core.resolver(name [, { servers=, timeout=, tries=, family=4|6, type="MX"|"SRV"|"TXT"|"PTR" }])
 ** -> resolver */
 static int new_resolver(lua_State *L) {
   struct lm_str name = lm_checkstr(L, 1);

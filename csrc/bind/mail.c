@@ -30,6 +30,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_tls(L);
   lm_open_sasl(L);
   lm_open_sign(L);
+  lm_open_cms(L);
   lm_open_pop3c(L);
   lm_open_smtpc(L);
   lm_open_imapc(L);

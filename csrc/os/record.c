@@ -6,6 +6,7 @@
 #include <sys/select.h> /* before ares.h, which names fd_set */
 
 #include <ares.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ int lm_record_number(enum lm_record_type type) {
   case LM_RECORD_MX: return 15;
   case LM_RECORD_SRV: return 33;
   case LM_RECORD_TXT: return 16;
+  case LM_RECORD_PTR: return 12;
   case LM_RECORD_ADDRESS: break;
   }
   return 0;
@@ -91,6 +93,17 @@ static int parse_txt(const unsigned char *answer, int n, struct rows *rows) {
   return status;
 }
 
+/* c-ares makes a host of the answer, whose other names are all that the address has. */
+static int parse_ptr(const unsigned char *answer, int n, struct rows *rows) {
+  struct hostent *host = NULL;
+  int status = ares_parse_ptr_reply(answer, n, NULL, 0, AF_INET, &host);
+  char **one;
+  if (status != ARES_SUCCESS) return status;
+  for (one = host->h_aliases; one && *one; one++) add(rows, *one, strlen(*one));
+  ares_free_hostent(host);
+  return status;
+}
+
 int lm_record_parse(enum lm_record_type type, const unsigned char *answer, int n,
                     struct lm_record **rows_out, size_t *count_out) {
   struct rows rows = {calloc(LM_RECORDS, sizeof *rows.at), 0, false};
@@ -101,6 +114,7 @@ int lm_record_parse(enum lm_record_type type, const unsigned char *answer, int n
   if (type == LM_RECORD_MX) status = parse_mx(answer, n, &rows);
   if (type == LM_RECORD_SRV) status = parse_srv(answer, n, &rows);
   if (type == LM_RECORD_TXT) status = parse_txt(answer, n, &rows);
+  if (type == LM_RECORD_PTR) status = parse_ptr(answer, n, &rows);
   if (status == ARES_SUCCESS && rows.count == 0) status = ARES_ENODATA;
   if (status == ARES_EBADNAME) status = ARES_EBADRESP; /* the answer's fault, not the question's */
   if (rows.short_of_memory) status = ARES_ENOMEM;

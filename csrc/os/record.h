@@ -1,5 +1,5 @@
 /*
-** record.h: what the DNS says of a name besides addresses: MX, SRV, TXT.
+** record.h: what the DNS says of a name besides addresses: MX, SRV, TXT, PTR.
 **
 ** Reads one answer of the resolver into rows. Order, weights and what they mean (RFC 5321 §5.1,
 ** RFC 2782) are the caller's business; here nothing is sorted and nothing dropped but what passes
@@ -10,12 +10,18 @@
 
 #include "base/lm.h"
 
-enum lm_record_type { LM_RECORD_ADDRESS, LM_RECORD_MX, LM_RECORD_SRV, LM_RECORD_TXT };
+enum lm_record_type {
+  LM_RECORD_ADDRESS,
+  LM_RECORD_MX,
+  LM_RECORD_SRV,
+  LM_RECORD_TXT,
+  LM_RECORD_PTR
+};
 
 enum { LM_RECORDS = 100 }; /* rows kept of one answer */
 
 struct lm_record {
-  char *text; /* MX, SRV: the host, NUL-terminated, "" for the root; TXT: its strings joined */
+  char *text; /* MX, SRV, PTR: the host, NUL-terminated, "" for the root; TXT: its strings joined */
   size_t n;   /* octets of it: a TXT may hold NUL */
   uint16_t priority, weight, port;
 };

@@ -21,6 +21,21 @@ function common:deadline()
   return pump and pump:seconds_left()
 end
 
+--- A field that is one of the pump's; nil for a session without a transport.
+function class.of_pump(name)
+  return function(self)
+    local pump = Pump.of(self)
+    return pump and pump[name]
+  end
+end
+
+--- `session.tls` (API §2): facts of our own TLS, `{ by = "host" }` under the host's, nil in clear and once closed.
+function class.tls(self)
+  if self:is_freed() then return nil end
+  local pump = Pump.of(self)
+  return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
+end
+
 --- Adds Lua methods to a class made by the core.
 -- @tparam table mt the metatable from the core; its `__index` holds the C methods
 -- @tparam table methods name → function(self, …)

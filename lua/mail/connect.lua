@@ -10,6 +10,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
+local identity = require "mail.identity"
 local loop = require "mail.loop"
 local proxy = require "mail.proxy"
 local proxy_header = require "mail.proxy_header"
@@ -27,6 +28,10 @@ local OPTIONS = {
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
+connect.OPTIONS = OPTIONS
+
+-- Tables of plain values: what becomes of the user's later is not what was asked for, or checked.
+local COPIED = { "ssl", "command", "timeout", "proxy_header", "limits" }
 
 local MODES = { implicit = true, starttls = true, opportunistic = true, none = true }
 local SCHEMES = {
@@ -191,6 +196,9 @@ function connect.options(argument, protocol, extra)
     if not ok then error(("%s.connect: %s"):format(protocol, why), 3) end
   end
   for name, value in pairs(argument) do o[name] = value end
+  for _, name in ipairs(COPIED) do
+    if type(o[name]) == "table" and getmetatable(o[name]) == nil then o[name] = identity.copy(o[name]) end
+  end
   if o.host and o.host:find("://", 1, true) then
     local url, why = parse_url(o.host, protocol)
     if not url then error(("%s.connect: bad URL: %s"):format(protocol, why), 3) end
@@ -225,10 +233,17 @@ function connect.describe(session, state)
   return ("mail.%s (%s%s)"):format(pump and pump.protocol or "session", where, state and ", " .. state or "")
 end
 
+-- Those that all protocols have: what else a protocol takes is about its session.
+local function of_connection(o)
+  local own = {}
+  for name in pairs(OPTIONS) do own[name] = o[name] end
+  return own
+end
+
 --- Puts TLS between the session and its transport; the handshake runs with the next wait.
 -- @treturn boolean true; or nil, err
 function connect.start_tls(pump, o)
-  local ok, err = tls.start(pump.session, o, pump.protocol, function() pump:rest() end)
+  local ok, err = tls.start(pump.session, of_connection(o), pump.protocol, function() pump:rest() end)
   if pump.failure then return pump:failed() end
   if ok then return true end
   if Err.is(err) then return pump:fail(err) end

@@ -1,4 +1,4 @@
---- Names: mail exchangers, services, texts and addresses, without blocking, on every loop.
+--- Names: mail exchangers, services, texts, addresses and the names of addresses, without blocking, on every loop.
 --
 -- The core's resolver (c-ares) asks /etc/hosts, for addresses alone, and the name servers of this host,
 -- or those that `dns_servers` names. What is decided here: the order in which to try what was found
@@ -13,6 +13,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
 local fd = require "mail.io.fd"
+local ip = require "mail.spf.ip"
 local loop = require "mail.loop"
 local want = require "mail.want"
 
@@ -151,6 +152,30 @@ function dns.addresses(name, options)
   return ask(call, ascii, nil, options and options.family)
 end
 
+local function no_hosts(name)
+  return failure("dns", { temporary = false }, "%s: what the DNS names there are no hosts", name)
+end
+
+-- Rows whose host can be one, "" among them; what a stranger writes there may be anything. The second value is
+-- true where others were left out.
+local function of_hosts(rows)
+  local list = {}
+  for _, row in ipairs(rows) do
+    local host = row.text
+    local odd = host:find "[^%w._-]" or host:find("..", 1, true) or #host > 253
+    if not odd then list[#list + 1] = row end
+  end
+  return list, #list < #rows
+end
+
+-- What `shape` makes of those, in the order in which to try them; {} where all of them say "none"; or nil, err.
+local function in_order(rows, name, shape)
+  local list, good, odd = {}, of_hosts(rows)
+  for _, row in ipairs(dns.order(good)) do list[#list + 1] = shape(row) or nil end
+  if odd and not list[1] then return no_hosts(name) end
+  return list
+end
+
 -- Without an MX the host itself takes the mail (RFC 5321 §5.1), where there is one.
 local function implicit(call, domain)
   local found, err = ask(call, domain)
@@ -181,11 +206,11 @@ function dns.mx(domain, options)
   rows, err = ask(call, ascii, "MX")
   if not rows and err.missing == "record" then return implicit(call, ascii) end
   if not rows then return nil, err end
-  local list = {}
-  for _, row in ipairs(dns.order(rows)) do
-    if row.text ~= "" then list[#list + 1] = { host = row.text, preference = row.priority } end
-  end
-  if list[1] then return list end
+  local list
+  list, err = in_order(rows, ascii, function(row)
+    return row.text ~= "" and { host = row.text, preference = row.priority }
+  end)
+  if not list or list[1] then return list, err end
   return failure("rejected", { enhanced = "5.1.10", temporary = false }, "%s takes no mail (null MX)", ascii)
 end
 
@@ -206,14 +231,25 @@ function dns.srv(service, domain, options)
   local rows
   rows, err = ask(call, ascii, "SRV")
   if not rows then return nil, err end
-  local list = {}
-  for _, row in ipairs(dns.order(rows)) do
-    if row.text ~= "" and row.port > 0 then
-      list[#list + 1] = { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
-    end
-  end
-  if list[1] then return list end
+  local list
+  list, err = in_order(rows, ascii, function(row)
+    return row.text ~= "" and row.port > 0
+      and { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
+  end)
+  if not list or list[1] then return list, err end
   return failure("unsupported", { temporary = false }, "%s: the domain does not offer this service", ascii)
+end
+
+local function texts_of(rows)
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = row.text end
+  return list
+end
+
+-- 1.2.0.192.in-addr.arpa, or the 32 nibbles of an IPv6 address.
+local function reverse_name(octets)
+  if #octets == 16 then return ip.dotted(octets):reverse() .. ".ip6.arpa" end
+  return ("%d.%d.%d.%d.in-addr.arpa"):format(octets[4], octets[3], octets[2], octets[1])
 end
 
 --- The texts of a name, each with its strings joined (RFC 7208 §3.3, RFC 6376 §3.6.2.2).
@@ -229,9 +265,28 @@ function dns.txt(name, options)
   local rows
   rows, err = ask(call, ascii, "TXT")
   if not rows then return nil, err end
-  local list = {}
-  for i, row in ipairs(rows) do list[i] = row.text end
-  return list
+  return texts_of(rows)
+end
+
+--- The names that the DNS gives an address (RFC 1035 §3.5, RFC 3596 §2.5). Whoever holds the address says what
+-- they like there: a name is proved only where one of its own addresses is that one.
+-- @tparam string address
+-- @tparam[opt] table options
+-- @treturn {string,...} names, in the order of the answer; or nil, err
+function dns.ptr(address, options)
+  check_name(address, "ptr")
+  local call, err = begin(options, OPTIONS, "ptr")
+  if not call then return nil, err end
+  local octets = ip.read(literal(address) or "")
+  if not octets then
+    return failure("dns", { temporary = false }, "'%s' is no address", (address:gsub("%c", "?")))
+  end
+  local rows
+  rows, err = ask(call, reverse_name(octets), "PTR")
+  if not rows then return nil, err end
+  local good = of_hosts(rows)
+  if not good[1] then return no_hosts(address) end
+  return texts_of(good)
 end
 
 return dns

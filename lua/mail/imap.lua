@@ -258,21 +258,12 @@ for _, part in ipairs {
   for name, method in pairs(part) do Session[name] = method end
 end
 
-local function of_pump(name)
-  return function(self)
-    local pump = Pump.of(self)
-    return pump and pump[name]
-  end
-end
+local of_pump = class.of_pump
 
 local fields = {
   capabilities = function(self) return self:is_freed() and {} or self:capability_set() end,
   server = of_pump "greeting",
-  tls = function(self)
-    if self:is_freed() then return nil end
-    local pump = Pump.of(self)
-    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
-  end,
+  tls = class.tls,
   mailbox = of_pump "mailbox",
   enabled = function(self) return of_pump "enabled"(self) or {} end,
   alerts = function(self) return of_pump "alerts"(self) or {} end,

@@ -7,7 +7,7 @@ local modules = {
   smtp = true, pop3 = true, imap = true, address = true, message = true, loop = true, pump = true, err = true,
   resty = true, send = true, oauth2 = true, dns = true, discover = true, dkim = true, arc = true, spf = true,
   dmarc = true, authentication_results = true,
-  maildir = true, mbox = true,
+  smime = true, maildir = true, mbox = true,
 }
 
 local mail = { _VERSION = "lua-mail 0.1.0" }

@@ -8,26 +8,16 @@
 
 local Pump = require "mail.pump"
 local auth = require "mail.auth"
+local identity = require "mail.identity"
 local want = require "mail.want"
 
 local keepalive = {}
 
 local OPTIONS = { idle = "number?", size = "number?", timeout = "number|table?" }
--- What belongs to the name, besides the credentials and the host in A-labels.
-local PLACE = { "port", "tls", "tls_by", "helo", "protocol", "proxy_header", "local_address",
-  "resolver", "dns_servers", "login" }
-local LOGIN = { "user", "password", "token", "mechanism", "authzid", "service", "ccache",
-  "allow_plaintext_login" }
-
--- Values one behind another, each behind its type and length, so that no two lists read the same.
-local function joined(options, names)
-  local parts = {}
-  for i, name in ipairs(names) do
-    local text = tostring(options[name])
-    parts[i] = type(options[name]):sub(1, 2) .. #text .. ":" .. text
-  end
-  return table.concat(parts, ",")
-end
+-- What says nothing of a connection: the host stands in the name, in A-labels; the others are the session's,
+-- which is new each time.
+local HARMLESS = { host = true, pool = true, timeout = true, log = true, limits = true, loop = true, chunking = true,
+  downgrade = true }
 
 -- A secret that a function gives is asked for now; where it gives none, the login says so.
 local function settle(o, name)
@@ -45,9 +35,7 @@ end
 function keepalive.pool(o, name, host)
   local poolable = o.tls == "none" or o.tls == "implicit" and o.tls_by == "host"
   if not poolable or not settle(o, "password") or not settle(o, "token") then return nil end
-  local ssl = o.ssl or {}
-  local secrets = joined(o, LOGIN) .. ";" .. joined(ssl, { "verify", "server_name" }) .. ";" .. joined(o, PLACE)
-  local digest = host.digest(secrets)
+  local digest = host.digest(identity.of(o, HARMLESS))
   return digest and ("lua-mail:smtp:%s:%d:%s"):format(name, o.port, digest)
 end
 

@@ -1,17 +1,25 @@
 --- Access tokens by OAuth 2.0 (RFC 6749): `token = mail.oauth2 { … }` wherever a token is asked for.
 --
 -- Grants: a refresh token (§6), the client's own credentials (§4.4), a service account's or a client's key
--- (RFC 7523). A token is kept in memory until shortly before it expires, and asked for anew where a mail server
--- refused it; however many sessions wait for one, one request is under way.
+-- (RFC 7523); and those by which a user gives leave: another device (RFC 8628), a browser (§4.1). A token is kept in
+-- memory until shortly before it expires, and asked for anew where a mail server refused it; however many sessions
+-- wait for one, one request is under way.
 -- Invariant: no secret stands in an error, and none travels without TLS unless that was allowed.
 -- @module mail.oauth2
 
 local Err = require "mail.err"
+local code = require "mail.oauth2.code"
 local core = require "mail.core"
+local device = require "mail.oauth2.device"
+local endpoint = require "mail.oauth2.endpoint"
+local guarded = require "mail.guarded"
 local http = require "mail.http"
 local json = require "mail.json"
 local loop = require "mail.loop"
+local settings = require "mail.oauth2.settings"
 local want = require "mail.want"
+
+local base64url, failure, fail = endpoint.base64url, endpoint.failure, settings.fail
 
 local OPTIONS = {
   provider = "string?", tenant = "string?", token_url = "string?", client_id = "string?", client_secret = "string?",
@@ -22,17 +30,6 @@ local OPTIONS = {
   on_refresh_token = "function?",
 }
 
-local PROVIDERS = {
-  google = { token_url = "https://oauth2.googleapis.com/token", scope = "https://mail.google.com/" },
-  microsoft = {
-    token_url = "https://login.microsoftonline.com/%s/oauth2/v2.0/token",
-    scope = "https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/POP.AccessAsUser.All "
-      .. "https://outlook.office.com/SMTP.Send offline_access",
-    client_scope = "https://outlook.office365.com/.default",
-  },
-}
-
-local ALGORITHMS = { RS256 = true, ES256 = true }
 local BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 local ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -42,47 +39,6 @@ local ASSERTION_SECONDS, TOKEN_SECONDS = 3600, 300
 local Oauth = {}
 Oauth.__index = Oauth
 Oauth.__name = "mail.oauth2"
-
--- PUC Lua 5.1 cannot wait inside pcall.
-local guarded = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  guarded = function(fn, ...)
-    if coroutine.running() then return true, fn(...) end
-    return pcall(fn, ...)
-  end
-end
-
--- --- words ------------------------------------------------------------------------------------------------
-
-local function escape(text)
-  return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
-local function base64url(octets)
-  return (core.base64(octets):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" }))
-end
-
--- What the endpoint said, fit for a log line: bounded, in one line, without our secrets.
-local function clean(self, text)
-  if type(text) ~= "string" then return nil end
-  for _, name in ipairs { "refresh_token", "client_secret" } do
-    local secret = self.options[name]
-    local from, to = nil, nil
-    if secret and secret ~= "" then from, to = text:find(secret, 1, true) end
-    while from do
-      text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
-      from, to = text:find(secret, from + 3, true)
-    end
-  end
-  text = text:gsub("[%w_-]+%.[%w_-]+%.[%w_-]+", function(word) return #word > 60 and "***" or word end)
-  return (text:sub(1, 300):gsub("%c+", " "))
-end
-
-local function failure(kind, message, fields)
-  fields = fields or {}
-  fields.kind, fields.message, fields.protocol = kind, message, "oauth2"
-  return nil, Err.new(fields)
-end
 
 -- --- the request ------------------------------------------------------------------------------------------
 
@@ -104,6 +60,9 @@ local function grant(self)
   if o.refresh_token then
     return { { "grant_type", "refresh_token" }, { "refresh_token", o.refresh_token }, { "scope", o.scope } }
   end
+  if self.granted then
+    return failure("auth", "no token: the leave is over, and there was no refresh token; ask the user again")
+  end
   if o.key and o.issuer then
     local jwt, err = assertion(self, o.issuer, o.subject, o.audience, o.scope)
     if not jwt then return nil, err end
@@ -118,74 +77,28 @@ local function grant(self)
   return list
 end
 
--- The client proves who it is (RFC 6749 §2.3.1): in the body, or by Basic.
-local function prove(self, list, headers)
-  local o = self.options
-  if o.client_id and o.client_secret and o.client_auth == "basic" then
-    headers.Authorization = "Basic " .. core.base64(escape(o.client_id) .. ":" .. escape(o.client_secret))
-    return
+-- What a good answer holds: token, seconds that it holds; or nil, err. A refresh token replaces the one before
+-- it (§6), and is told whoever keeps it.
+local function accept(self, reply)
+  local o, token, fresh = self.options, reply.access_token, reply.refresh_token
+  if type(token) ~= "string" or not token:find "^[!-~]+$" then
+    return failure("protocol", "the token endpoint gives no access_token")
   end
-  list[#list + 1] = { "client_id", o.client_id }
-  list[#list + 1] = { "client_secret", o.client_secret }
-end
-
-local function form(list)
-  local parts = {}
-  for i = 1, #list do
-    if list[i][2] ~= nil then parts[#parts + 1] = list[i][1] .. "=" .. escape(list[i][2]) end
+  if type(fresh) == "string" and fresh ~= "" and fresh ~= o.refresh_token and (o.refresh_token or self.granted) then
+    o.refresh_token = fresh
+    if o.on_refresh_token then o.on_refresh_token(fresh) end
   end
-  return table.concat(parts, "&")
-end
-
--- Sends it by the host's client, or ours: the answer; or nil, err.
-local function post(self, body, headers)
-  local o = self.options
-  if o.http then
-    local answer, err = o.http { url = o.token_url, method = "POST", headers = headers, body = body,
-      timeout = o.timeout }
-    if type(answer) ~= "table" or type(answer.status) ~= "number" or type(answer.body) ~= "string" then
-      return failure("connect", "no answer: " .. tostring(clean(self, tostring(err))), { temporary = true })
-    end
-    return answer
-  end
-  return http.request { url = o.token_url, method = "POST", headers = headers, body = body, timeout = o.timeout,
-    ssl = o.ssl, loop = o.loop, proxy = o.proxy }
-end
-
--- What a refusal says (RFC 6749 §5.2).
-local function refused(self, answer, reply)
-  local code = clean(self, reply and reply.error)
-  local text = clean(self, reply and reply.error_description)
-  local message = code and (code .. (text and ": " .. text or "")) or ("HTTP status %d"):format(answer.status)
-  return failure("auth", "no token: " .. message, {
-    error = code, text = text, temporary = answer.status >= 500 or answer.status == 429
-      or code == "temporarily_unavailable" or code == "slow_down",
-  })
+  return token, tonumber(reply.expires_in) or TOKEN_SECONDS
 end
 
 -- One request: token, seconds that it holds; or nil, err.
 local function fetch(self)
   local list, err = grant(self)
   if not list then return nil, err end
-  local headers = { ["Content-Type"] = "application/x-www-form-urlencoded", Accept = "application/json" }
-  prove(self, list, headers)
-  for name, value in pairs(self.options.extra or {}) do list[#list + 1] = { name, value } end
-  local answer
-  answer, err = post(self, form(list), headers)
-  if not answer then return nil, err end
-  local reply, why = json.decode(answer.body)
-  if answer.status ~= 200 or (reply and reply.error) then return refused(self, answer, reply) end
-  if not reply then return failure("protocol", "the token endpoint answers with " .. why) end
-  local token = reply.access_token
-  if type(token) ~= "string" or not token:find "^[!-~]+$" then
-    return failure("protocol", "the token endpoint gives no access_token")
-  end
-  local fresh = reply.refresh_token
-  if type(fresh) == "string" and self.options.refresh_token and fresh ~= self.options.refresh_token then
-    self.options.refresh_token = fresh -- it replaces the old one (§6)
-    if self.options.on_refresh_token then self.options.on_refresh_token(fresh) end
-  end
-  return token, tonumber(reply.expires_in) or TOKEN_SECONDS
+  local reply
+  reply, err = endpoint.ask(self, self.options.token_url, list)
+  if not reply then return nil, err end
+  return accept(self, reply)
 end
 
 -- --- the cache --------------------------------------------------------------------------------------------
@@ -200,6 +113,11 @@ local function give(self)
   return self.kept
 end
 
+local function keep(self, token, seconds)
+  self.kept, self.generation = token, self.generation + 1
+  self.until_ = os.time() + seconds - math.min(self.options.early, seconds / 2)
+end
+
 -- Asks for a token and wakes those who wait for it.
 local function renew(self)
   local flight = { events = {}, leader = coroutine.running() }
@@ -207,8 +125,7 @@ local function renew(self)
   local ok, token, seconds = guarded(fetch, self)
   self.flight = nil
   if ok and token then
-    self.kept, self.generation = token, self.generation + 1
-    self.until_ = os.time() + seconds - math.min(self.options.early, seconds / 2)
+    keep(self, token, seconds)
   else
     self.kept = nil
     flight.err = ok and seconds or Err.new { kind = "auth", message = "no token: an error was raised",
@@ -261,72 +178,114 @@ function Oauth:__tostring()
   return ("mail.oauth2 (%s)"):format(http.parse_url(self.options.token_url).host)
 end
 
--- --- options ------------------------------------------------------------------------------------------------
+-- --- making one -------------------------------------------------------------------------------------------
 
--- What is wrong with the options; it is raised at the line of whoever gave them.
-local function fail(message, ...)
-  error({ oauth2 = "oauth2: " .. message:format(...) }, 0)
+local function object(o)
+  if o.loop then o.loop = loop.adapter(o.loop, 6) end
+  return setmetatable({ options = o, secrets = {}, generation = 0,
+    given = setmetatable({}, { __mode = "k" }) }, Oauth)
 end
 
--- PEM, or the name of a file that holds it.
-local function read_key(text)
-  if text:find("-----BEGIN ", 1, true) then return text end
-  local file, why = io.open(text, "rb")
-  if not file then fail("the key cannot be read: %s", tostring(why)) end
-  local pem = file:read "*a"
-  file:close()
-  return pem
+local function new(options)
+  want(options, OPTIONS, "oauth2", 4)
+  local o = settings.complete(options, { "token_url" })
+  settings.check_grant(o)
+  return object(o)
 end
 
--- Google's file of a service account, its text, or that as a table.
-local function use_account(o)
-  local account = o.service_account
-  if type(account) == "string" then
-    if not account:find "^%s*{" then
-      local file = io.open(account, "rb")
-      if not file then fail "the file of the service account cannot be read" end
-      account = file:read "*a"
-      file:close()
-    end
-    local why
-    account, why = json.decode(account)
-    if not account then fail("the service account is %s", why) end
-  end
-  o.issuer = o.issuer or account.client_email
-  o.key = o.key or account.private_key
-  o.key_id = o.key_id or account.private_key_id
-  o.token_url = o.token_url or account.token_uri
-  o.service_account = nil
+-- Calls one of those that check options; what is wrong with them is raised at the caller's caller.
+local function blamed(fn, options)
+  local ok, made, more = pcall(fn, options)
+  if ok then return made, more end
+  if type(made) == "table" and made.oauth2 then error(made.oauth2, 3) end
+  error(made, 0)
 end
 
-local function use_provider(o)
-  local known = PROVIDERS[o.provider:lower()]
-  if not known then fail("no provider '%s'; there are google and microsoft, and token_url", o.provider) end
-  local own_grant = not o.refresh_token and not (o.key and o.issuer)
-  o.token_url = o.token_url or known.token_url:format(escape(o.tenant or "common"))
-  o.scope = o.scope or own_grant and known.client_scope or known.scope
+-- --- leave of a user's ------------------------------------------------------------------------------------
+
+-- Those of a client that has no token yet.
+local function user_options(more)
+  local spec = { client_id = "string" }
+  for _, name in ipairs { "provider", "tenant", "token_url", "client_secret", "scope", "extra", "client_auth", "early",
+    "timeout", "ssl", "loop", "proxy", "http", "allow_plaintext", "on_refresh_token" } do
+    spec[name] = OPTIONS[name]
+  end
+  for name, kinds in pairs(more) do spec[name] = kinds end
+  return spec
 end
 
-local function check_grant(o)
-  if not o.token_url then fail "option 'token_url' or 'provider' is missing" end
-  local place = http.parse_url(o.token_url)
-  if not place then fail "option 'token_url' is no URL" end
-  if place.scheme ~= "https" and not o.allow_plaintext then
-    fail "secrets go to https only; allow_plaintext permits http"
-  end
-  if o.key then
-    o.key = read_key(o.key)
-    o.algorithm = o.algorithm or "RS256"
-    if not ALGORITHMS[o.algorithm] then fail "option 'algorithm' must be RS256 or ES256" end
-    o.audience = o.audience or o.token_url
-  end
-  if o.client_auth and o.client_auth ~= "basic" and o.client_auth ~= "body" then
-    fail "option 'client_auth' must be basic or body"
-  end
-  if o.refresh_token or (o.key and o.issuer) then return end
-  if not (o.client_id and (o.client_secret or o.key)) then
-    fail "a refresh_token, a service_account, or client_id and client_secret (or key) is needed"
-  end
+local DEVICE = user_options { device_url = "string?", prompt = "function" }
+local URL = {
+  provider = "string?", tenant = "string?", scope = "string|table?", authorize_url = "string?", client_id = "string",
+  redirect_uri = "string", state = "string?", login_hint = "string?", extra = "table?", allow_plaintext = "boolean?",
+}
+local EXCHANGE = user_options { code = "string?", redirected = "string?", state = "string?", verifier = "string",
+  redirect_uri = "string" }
+
+local function new_device(options)
+  want(options, DEVICE, "oauth2.device", 4)
+  return object((settings.complete(options, { "device_url", "token_url" }, true)))
+end
+
+local function new_exchange(options)
+  want(options, EXCHANGE, "oauth2.exchange", 4)
+  if (options.code ~= nil) == (options.redirected ~= nil) then fail "one of 'code' and 'redirected' is needed" end
+  if options.redirected and not options.state then fail "option 'redirected' needs the 'state' that was sent" end
+  return object((settings.complete(options, { "token_url" }, true)))
+end
+
+local function new_url(options)
+  want(options, URL, "oauth2.authorization_url", 4)
+  local o, known = settings.complete(options, { "authorize_url" }, true)
+  if o.authorize_url:find("#", 1, true) then fail "option 'authorize_url' has a fragment" end
+  o.extra = o.extra or known.offline
+  return o
+end
+
+-- The object whose first token is in that answer; or nil, err.
+local function granted(self, reply, err)
+  if not reply then return nil, err end
+  self.granted = true
+  local token, seconds = accept(self, reply)
+  if not token then return nil, seconds end
+  keep(self, token, seconds)
+  return self
+end
+
+local oauth2 = {}
+
+--- Leave by another device (RFC 8628): for programs without a browser. Waits until the user has given it.
+-- @tparam table options `provider` = "microsoft" (or "google", which does not give out its mail scope this way), or
+--   `device_url` and `token_url`; `client_id`, `client_secret`, `scope`; `prompt`: function(shown), which shows the
+--   user `shown.verification_uri` and `shown.user_code`, or `shown.verification_uri_complete` (as a QR code, where
+--   there is one), good for `shown.expires_in` seconds; `shown.message`: the provider's words, where it has some;
+--   `on_refresh_token`: function(token), told the first refresh token and each that replaces it: keep it, and the
+--   next start is `mail.oauth2 { refresh_token = … }`; and what `mail.oauth2` takes besides
+-- @treturn table an object as of `mail.oauth2`; or nil, err: kind "auth" with `err.error` "access_denied" or
+--   "expired_token", or what the connection failed with
+function oauth2.device(options)
+  local self = blamed(new_device, options)
+  return granted(self, device(self))
+end
+
+--- The address at which a user gives leave by a browser (RFC 6749 §4.1, with PKCE).
+-- @tparam table options `provider`, or `authorize_url`; `client_id`, `redirect_uri`, `scope`, `login_hint` (the user's
+--   address), `state` (default: a random one), `extra`: further parameters
+-- @treturn string url
+-- @treturn string verifier, for `exchange`: a secret
+-- @treturn string state, which must come back with the code
+function oauth2.authorization_url(options)
+  return code.url(blamed(new_url, options))
+end
+
+--- The code that came back from there, exchanged for tokens.
+-- @tparam table options `provider`, or `token_url`; `client_id`, `client_secret`, `redirect_uri` and `verifier` as
+--   before; `redirected`, the whole address to which the browser was sent back, and `state`, which is compared with the
+--   one in it; or `code`, where the program has compared them; `on_refresh_token`, and the rest, as of `device`
+-- @treturn table an object as of `mail.oauth2`; or nil, err: kind "auth" with `err.error` as the endpoint said it
+function oauth2.exchange(options)
+  local self = blamed(new_exchange, options)
+  return granted(self, code.exchange(self))
 end
 
 --- Tokens of one account: an object that can be called where a token function is taken.
@@ -339,22 +298,8 @@ end
 --   `http`: function{url=, method=, headers=, body=, timeout=} → {status=, body=}, the host's own client;
 --   `on_refresh_token`: function(token), where the endpoint gives a new one; `allow_plaintext`: http will do
 -- @treturn table object: call it, or `object:token(stale)`; `object:forget()`
-local function new(options)
-  want(options, OPTIONS, "oauth2", 3)
-  local o = {}
-  for name, value in pairs(options) do o[name] = value end
-  if o.service_account then use_account(o) end
-  if o.provider then use_provider(o) end
-  if type(o.scope) == "table" then o.scope = table.concat(o.scope, " ") end
-  check_grant(o)
-  if o.loop then o.loop = loop.adapter(o.loop, 4) end
-  o.timeout, o.early = o.timeout or 30, o.early or 60
-  return setmetatable({ options = o, generation = 0, given = setmetatable({}, { __mode = "k" }) }, Oauth)
-end
-
-return setmetatable({}, { __call = function(_, options)
-  local ok, made = pcall(new, options)
-  if ok then return made end
-  if type(made) == "table" and made.oauth2 then error(made.oauth2, 2) end
-  error(made, 0)
+-- @function oauth2
+return setmetatable(oauth2, { __call = function(_, options)
+  local made = blamed(new, options)
+  return made
 end })

@@ -57,21 +57,11 @@ end
 
 -- --- the class --------------------------------------------------------------------------------------
 
-local function pump_field(name)
-  return function(self)
-    local pump = Pump.of(self)
-    return pump and pump[name]
-  end
-end
+local of_pump = class.of_pump
 
 local fields = {
-  capabilities = pump_field "capabilities", server = pump_field "server", secure = pump_field "secure",
-  timestamp = pump_field "timestamp",
-  tls = function(self)
-    local pump = Pump.of(self)
-    if pump and pump.failure then return nil end
-    return run.native.tls_info(self)
-  end,
+  capabilities = of_pump "capabilities", server = of_pump "server", secure = of_pump "secure",
+  timestamp = of_pump "timestamp", tls = class.tls,
 }
 for name, fn in pairs(commands.fields) do fields[name] = fn end
 

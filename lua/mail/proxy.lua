@@ -10,6 +10,7 @@
 local core = require "mail.core"
 local Err = require "mail.err"
 local fd = require "mail.io.fd"
+local mask = require "mail.mask"
 
 local proxy = {}
 
@@ -92,13 +93,7 @@ Handshake.__index = Handshake
 local function refuse(self, kind, message, temporary)
   local hop = self.hop
   if hop.password and hop.password ~= "" then
-    for _, secret in ipairs { hop.password, core.base64((hop.user or "") .. ":" .. hop.password) } do
-      local from, to = message:find(secret, 1, true)
-      while from do
-        message = message:sub(1, from - 1) .. "***" .. message:sub(to + 1)
-        from, to = message:find(secret, from + 3, true)
-      end
-    end
+    message = mask(mask(message, hop.password), core.base64((hop.user or "") .. ":" .. hop.password))
   end
   return nil, Err.new { kind = kind, message = hop.words .. ": " .. message, temporary = temporary or false }
 end

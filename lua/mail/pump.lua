@@ -11,6 +11,7 @@
 local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
+local mask = require "mail.mask"
 local tls = require "mail.tls"
 
 local Pump = {}
@@ -81,13 +82,7 @@ end
 
 --- `text` with every secret of this session replaced by ***: a server may echo them.
 function Pump:masked(text)
-  for _, secret in ipairs(self.secrets or {}) do
-    local from, to = text:find(secret, 1, true)
-    while from do
-      text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
-      from, to = text:find(secret, from + 3, true)
-    end
-  end
+  for _, secret in ipairs(self.secrets or {}) do text = mask(text, secret) end
   return text
 end
 

@@ -42,7 +42,8 @@ resty.waiting = later.waiting
 --   that returns something with `close`); `queue`: calls that may wait (default 64); `parallel`: calls
 --   at a time (default 4); `timeout`: seconds for a call (default 30); `back_off`: { first, most }
 --   seconds (default { 1, 60 }); `noop`: seconds without use after which the server is asked (default
---   120). Without options the owner must be there already
+--   120). Without options the owner must be there already; with others than its own the call is refused (kind
+--   "invalid"), so that nobody gets another's session
 -- @tparam[opt] function fn fn(session, owner): runs in the timer for as long as it likes (IDLE …);
 --   an error that it raises means a new session
 -- @treturn table owner; or nil, err

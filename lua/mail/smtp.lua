@@ -138,22 +138,8 @@ function Session:has(name)
   return known ~= nil and known[name:upper()] ~= nil
 end
 
--- Nil for a session without a transport.
-local function of_pump(name)
-  return function(self)
-    local pump = Pump.of(self)
-    return pump and pump[name]
-  end
-end
-
 local fields = {
-  capabilities = of_pump "capabilities",
-  server = of_pump "greeting",
-  tls = function(self)
-    if self:is_freed() then return nil end
-    local pump = Pump.of(self)
-    return self:tls_info() or (pump and pump:is_secure() and { by = "host" }) or nil
-  end,
+  capabilities = class.of_pump "capabilities", server = class.of_pump "greeting", tls = class.tls,
   -- How many more messages the server takes on this connection (RFC 9422); nil where it names no number.
   mails_left = function(self)
     local pump = Pump.of(self)

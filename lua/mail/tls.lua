@@ -7,11 +7,10 @@
 -- @module mail.tls
 
 local core = require "mail.core"
+local identity = require "mail.identity"
 local want = require "mail.want"
 
 local tls = {}
-
-local unpack = table.unpack or unpack -- luacheck: ignore
 
 local OPTIONS = {
   verify = "boolean?", ca_file = "string?", ca_path = "string?", server_name = "string?", cert = "string?",
@@ -71,26 +70,6 @@ local keys = setmetatable({}, { __mode = "k" })
 
 -- --- contexts -------------------------------------------------------------------------------------
 
--- Values one behind another, each behind its type and length, so that no two lists read the same.
-local function joined(...)
-  local parts = {}
-  for i = 1, select("#", ...) do
-    local value = (select(i, ...))
-    local text = tostring(value)
-    parts[i] = type(value):sub(1, 2) .. #text .. ":" .. text
-  end
-  return table.concat(parts, ",")
-end
-
-local function pins_key(pins)
-  return type(pins) == "table" and joined(unpack(pins)) or pins
-end
-
-local function context_key(c)
-  return joined(c.server, c.verify, c.ca_file, c.ca_path, c.cert, c.key, c.min_version, c.ciphers, c.alpn,
-    pins_key(c.pin_sha256))
-end
-
 -- Reads the trusted certificates of a kept context one by one; tasks that wait for the same one take
 -- turns at it.
 local function read_trusted(kept, key, rest)
@@ -109,7 +88,7 @@ end
 -- A context of the core for these options: userdata, key; or nil, message. `rest` is called between two
 -- certificates.
 local function context(c, rest)
-  local key = context_key(c)
+  local key = identity.of(c)
   local kept = contexts.get(key)
   if not (kept and os.time() - kept.made < CONTEXT_SECONDS and os.time() >= kept.made) then
     local made, why = core.tls_context(c)
@@ -180,12 +159,19 @@ end
 
 -- --- resumption -----------------------------------------------------------------------------------
 
--- Everything that tells two connections apart: whom we trust and how (the context's key), whom we
--- expect, where, and as whom we will log in.
-local function session_key(o, protocol, name, context_options)
-  return joined(protocol, o.host, o.port, name, o.tls, o.user, o.mechanism, o.authzid, o.ccache, o.proxy,
-    o.path, o.command and joined(unpack(o.command)), o.transport and tostring(o.transport), o.local_address,
-    context_options)
+-- What says nothing of whom one talks to, or as whom. `ssl` is in the context's key; a secret changes without
+-- making somebody else of its user.
+local HARMLESS = { ssl = true, password = true, token = true, timeout = true, log = true, limits = true, loop = true,
+  login = true }
+
+--- The key under which the session of a connection is kept: everything that tells two connections apart. Whom we
+-- trust and how (the context's key), whom we expect, where, and as whom we will log in.
+-- @tparam table o options of the connection, those of `mail.connect`
+-- @tparam string protocol
+-- @tparam string name the server's, which it must prove
+-- @tparam string context_options as from `tls.context`
+function tls.session_key(o, protocol, name, context_options)
+  return identity.of({ protocol, name, context_options, identity.of(o, HARMLESS) })
 end
 
 --- Keeps what a later connection can be resumed with. To be called when a session ends in good order:
@@ -235,7 +221,7 @@ function tls.start(session, o, protocol, rest)
   if not name then return nil, why end
   local resume
   if ssl.session_cache ~= false then
-    local key = session_key(o, protocol, name, options_key)
+    local key = tls.session_key(o, protocol, name, options_key)
     resume = sessions.take(key)
     keys[session] = key
   end

@@ -34,12 +34,13 @@ static size_t put_record(unsigned char *p, int type, const void *data, size_t n)
   return sizeof head + n;
 }
 
-enum { TYPE_MX = 15, TYPE_TXT = 16, TYPE_SRV = 33, MANY = LM_RECORDS + 50 };
+enum { TYPE_PTR = 12, TYPE_MX = 15, TYPE_TXT = 16, TYPE_SRV = 33, MANY = LM_RECORDS + 50 };
 
 /* The host of a row: "m" and the number, below the root. */
 static const unsigned char mx[] = {0, 10, 1, 'm', 0};
 static const unsigned char srv[] = {0, 1, 0, 2, 3, 0xe1, 1, 's', 0};
 static const unsigned char no_host[] = {0, 0, 0};
+static const unsigned char ptr[] = {1, 'p', 0};
 static const unsigned char txt[] = {3, 'a', 0, 'b', 0, 2, 'c', 'd'};
 /* What no record of the type may hold: a name that never ends, one that points to itself, a string
 ** that is longer than its record, nothing at all. */
@@ -53,6 +54,7 @@ static size_t put_rows(unsigned char *p, const char *name, int type, int *count)
   int i, rows = strncmp(name, "many", 4) == 0 ? MANY : 1;
   const unsigned char *data = type == TYPE_MX ? mx : type == TYPE_SRV ? srv : txt;
   size_t size = type == TYPE_MX ? sizeof mx : type == TYPE_SRV ? sizeof srv : sizeof txt;
+  if (type == TYPE_PTR) data = ptr, size = sizeof ptr;
   if (strncmp(name, "null", 4) == 0) data = no_host, size = sizeof no_host;
   if (strncmp(name, "endless", 7) == 0) data = endless, size = sizeof endless;
   if (strncmp(name, "around", 6) == 0) data = around, size = sizeof around;
@@ -82,7 +84,7 @@ static size_t answer(unsigned char *q, size_t n) {
   if (strncmp(name, "mute", 4) == 0) return 0;
   if (strncmp(name, "nowhere", 7) == 0) q[3] = 0x83;
   if (strncmp(name, "broken", 6) == 0) q[3] = 0x82;
-  if (type == TYPE_MX || type == TYPE_SRV || type == TYPE_TXT) {
+  if (type == TYPE_MX || type == TYPE_SRV || type == TYPE_TXT || type == TYPE_PTR) {
     int rows = 0;
     if (strncmp(name, "plain", 5) == 0) return end;
     end += put_rows(q + end, name, type, &rows);
@@ -132,17 +134,29 @@ static void serve_stream(void) {
   if (out) CHECK(write(stream, q, out + 2) == (ssize_t)out + 2);
 }
 
+/* One port by UDP and by TCP: the second may be another program's, then both are chosen anew. */
+static bool open_both(struct sockaddr_in *a) {
+  socklen_t n = sizeof *a;
+  memset(a, 0, sizeof *a);
+  a->sin_family = AF_INET;
+  a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  server = socket(AF_INET, SOCK_DGRAM, 0);
+  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  if (bind(server, (struct sockaddr *)a, n) == 0 &&
+      getsockname(server, (struct sockaddr *)a, &n) == 0 &&
+      bind(listener, (struct sockaddr *)a, n) == 0 && listen(listener, 5) == 0) {
+    return true;
+  }
+  close(server);
+  close(listener);
+  return false;
+}
+
 static void set_up(void) {
   struct sockaddr_in a;
-  socklen_t n = sizeof a;
-  server = socket(AF_INET, SOCK_DGRAM, 0);
-  memset(&a, 0, sizeof a);
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK(bind(server, (struct sockaddr *)&a, sizeof a) == 0);
-  getsockname(server, (struct sockaddr *)&a, &n);
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  CHECK(bind(listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(listener, 5) == 0);
+  int tries = 100;
+  while (!open_both(&a) && tries > 0) tries--;
+  CHECK(tries > 0);
   snprintf(servers, sizeof servers, "127.0.0.1:%u", ntohs(a.sin_port));
 }
 
@@ -246,18 +260,24 @@ static void lacks(const char *name, enum lm_record_type type, const char *missin
 }
 
 static void records(void) {
-  static char m[] = "m", s[] = "s", text[] = "a\0bcd", none[] = "";
+  static char m[] = "m", p[] = "p", s[] = "s", text[] = "a\0bcd", none[] = "";
   struct lm_record want_mx = {m, 1, 10, 0, 0}, want_srv = {s, 1, 1, 2, 993};
+  struct lm_record want_ptr = {p, 1, 0, 0, 0};
   struct lm_record want_txt = {text, 5, 0, 0, 0}, want_null = {none, 0, 0, 0, 0};
   lists("one.example.", LM_RECORD_MX, 1, &want_mx);
   lists("one.example.", LM_RECORD_SRV, 1, &want_srv);
   lists("one.example.", LM_RECORD_TXT, 1, &want_txt);
   lists("short.example.", LM_RECORD_TXT, 1, &want_txt);
+  lists("one.example.", LM_RECORD_PTR, 1, &want_ptr);
   lists("null.example.", LM_RECORD_MX, 1, &want_null);
   lists("many.example.", LM_RECORD_MX, LM_RECORDS, &want_mx);
   lists("many.example.", LM_RECORD_SRV, LM_RECORDS, &want_srv);
   lists("many.example.", LM_RECORD_TXT, LM_RECORDS, &want_txt);
+  lists("many.example.", LM_RECORD_PTR, LM_RECORDS, &want_ptr);
   lacks("plain.example.", LM_RECORD_MX, "record");
+  lacks("plain.example.", LM_RECORD_PTR, "record");
+  lacks("nowhere.example.", LM_RECORD_PTR, "name");
+  lacks("broken.example.", LM_RECORD_PTR, NULL);
   lacks("nowhere.example.", LM_RECORD_TXT, "name");
   lacks("broken.example.", LM_RECORD_SRV, NULL);
   lacks("mute.example.", LM_RECORD_MX, NULL);
@@ -265,10 +285,13 @@ static void records(void) {
   lacks("around.example.", LM_RECORD_MX, NULL);
   lacks("hollow.example.", LM_RECORD_MX, NULL);
   lacks("hollow.example.", LM_RECORD_SRV, NULL);
+  lacks("hollow.example.", LM_RECORD_PTR, NULL);
+  lacks("beyond.example.", LM_RECORD_PTR, NULL);
   lacks("beyond.example.", LM_RECORD_TXT, NULL);
   lacks("cut.example.", LM_RECORD_MX, NULL);
   lacks("cut.example.", LM_RECORD_SRV, NULL);
   lacks("cut.example.", LM_RECORD_TXT, NULL);
+  lacks("cut.example.", LM_RECORD_PTR, NULL);
   lacks("fewer.example.", LM_RECORD_MX, NULL);
 }
 

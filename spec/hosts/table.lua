@@ -5,6 +5,7 @@
 
 local child = require "spec.support.child"
 local conformance = require "spec.io_conformance"
+local files = require "spec.support.files"
 
 local table_ = {}
 
@@ -15,19 +16,7 @@ local FROM, TO = "<!-- hosts: made by `make hosts-table` -->\n", "<!-- end of ho
 local LUAS = { "Lua 5.1", "Lua 5.2", "Lua 5.3", "Lua 5.4", "LuaJIT" }
 local LUA = rawget(_G, "jit") and "LuaJIT" or _VERSION
 
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
+local read, write = files.read, files.write
 
 --- What a runner printed: { version=, missing=, passed=, failed=, results = { NAME = { verdict, why } },
 -- bad = { line } }.

@@ -42,11 +42,16 @@ leaf not_yet ca localhost "$server$here" -startdate 20400101000000Z -enddate 204
 leaf wrong_host ca elsewhere.example.test "${server}DNS:elsewhere.example.test"
 leaf name_only ca localhost "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth"
 leaf wildcard ca '*.example.test' "${server}DNS:*.example.test"
+leaf cn_only_right ca localhost "${server}DNS:elsewhere.example.test"
+leaf star ca localhost "${server}DNS:*,DNS:*.*.test,DNS:mx.*.test,DNS:m*.example.test"
+leaf idn ca localhost "${server}DNS:xn--bcher-kva.test"
 leaf wrong_purpose ca localhost "$client\nsubjectAltName=$here"
 leaf foreign foreign_ca localhost "$server$here"
 leaf chain intermediate localhost "$server$here"
 leaf client ca user1 "$client"
 leaf client_foreign foreign_ca user1 "$client"
+leaf by_leaf good localhost "$server$here"
+cat good.crt >> by_leaf.crt
 cp chain.crt chain_incomplete.crt; cp chain.key chain_incomplete.key
 cat intermediate.crt >> chain.crt
 key self_signed

@@ -29,6 +29,7 @@ LOGGEROPTS=""
 -- One shell for all its daemons; the keeper ends whatever comes of it.
 local START = [[
 bin=/usr/lib/courier/courier
+export LM_AWAKE=1
 $bin-authlib/authdaemond &
 export TLS_CERTFILE=@FOLDER/both.pem TLS_VERIFYPEER=NONE COURIERTLS=/usr/bin/couriertls
 export POP3AUTH="@MECHANISMS" POP3AUTH_TLS="@MECHANISMS" POP3_PROXY=0 POP3_STARTTLS=YES POP3_TLS_REQUIRED=0
@@ -60,8 +61,11 @@ function Courier:write_base(name, lines)
 end
 
 function Courier:hashed(password, kind)
+  local known = self.hashes[kind .. password]
+  if known then return known end
   local ok, text = self.keeper:run("/usr/sbin/userdbpw", { kind }, password .. "\n" .. password .. "\n")
   if not ok then error("userdbpw: " .. text) end
+  self.hashes[kind .. password] = text:match "%S+"
   return text:match "%S+"
 end
 
@@ -83,8 +87,8 @@ end
 function Courier:admit(user)
   user.home = self.folder .. "/home/" .. user.name
   user.maildir = user.home .. "/Maildir"
-  Keeper.shell(("d=%s && mkdir -p $d/cur $d/new $d/tmp"):format(Keeper.quote(user.maildir)))
-  Keeper.shell(("chown -R %d:%d %s"):format(self.keeper.uid, self.keeper.gid, Keeper.quote(user.home)))
+  Keeper.shell(("d=%s && mkdir -p $d/cur $d/new $d/tmp && chown -R %d:%d %s"):format(Keeper.quote(user.maildir),
+    self.keeper.uid, self.keeper.gid, Keeper.quote(user.home)))
   self:write_users()
 end
 
@@ -103,7 +107,7 @@ function M.new(servers, options)
   if not found.root then return nil, "courier is installed, and its configuration is the machine's" end
   found.shell = true
   local self = setmetatable({ name = "Courier", options = options, host = "127.0.0.1", domain = servers.domain,
-    password = servers.password, logs = { "output", "syslog" } }, Courier)
+    password = servers.password, logs = { "output", "syslog" }, hashes = {} }, Courier)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
   local kept

@@ -5,7 +5,8 @@
 --     example.test MX 10 mail.example.test     nomail.example.test MX 0 .
 --     _imaps._tcp.example.test SRV 0 1 993 mail.example.test
 --     example.test TXT "v=spf1 " "-all"        mute.example.test MUTE         (its questions get no answer)
---   The names of a record lie below .test or .example; all other names are refused.
+--     1.2.0.192.in-addr.arpa PTR mail.example.test     odd.example.test RR 15 000a03612062 00   (type and octets)
+--   The names of a record lie below .test, .example or .arpa; all other names are refused.
 -- Fields: servers, what the option `dns_servers` takes; host, ports.dns.
 local Keeper = require "spec.servers.keeper"
 local Server = require "spec.servers.server"
@@ -25,10 +26,19 @@ log-facility=-
 local=/test/
 local=/example/
 local=/localhost/
+local=/arpa/
 ]]
 
 -- There is no directive for it: the data in hexadecimal.
 local function null_mx(name, preference) return ("dns-rr=%s,15,%04x00"):format(name, preference) end
+
+-- One of many: there is a directive for the first alone.
+local function ptr(name, host)
+  local hex = host:gsub("([^.]+)%.?", function(label)
+    return ("%02x"):format(#label) .. label:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  end)
+  return ("dns-rr=%s,12,%s00"):format(name, hex)
+end
 
 local TYPES = {
   A = function(name, data) return ("host-record=%s,%s"):format(name, data) end,
@@ -48,7 +58,12 @@ local TYPES = {
     return ("txt-record=%s,%s"):format(name, table.concat(strings, ","))
   end,
 }
-TYPES.AAAA = TYPES.A
+TYPES.AAAA, TYPES.PTR = TYPES.A, ptr
+
+function TYPES.RR(name, data)
+  local number, octets = data:match "^(%d+) ([%x ]+)$"
+  return ("dns-rr=%s,%s,%s"):format(name, number, (octets:gsub(" ", "")))
+end
 
 function Dns:configuration()
   local lines = { CONFIGURATION:format(self.ports.dns) }

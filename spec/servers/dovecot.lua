@@ -184,7 +184,7 @@ function Dovecot:admit(user)
   local k = self.keeper
   user.home = k.folder .. "/mail/" .. user.name
   user.maildir = self.store == "maildir" and user.home .. "/Maildir" or nil
-  k:write("users/" .. user.name, string.format("%s:{PLAIN}%s:%d:%d::%s::\n",
+  k:write("users/" .. user.name, string.format("%s:{PLAIN}%s:%d:%d::%s::nodelay=y\n",
     user.name, user.password, k.uid, k.gid, user.home))
 end
 

@@ -50,13 +50,35 @@ end
 local names = { "good", "good2", "expired", "not_yet", "wrong_host", "name_only", "wildcard", "wrong_purpose",
   "foreign", "self_signed", "chain", "chain_incomplete", "client", "client_foreign" }
 
+-- Every program of the suite wants the same: they are made once a day for a tree, and copied.
+local MAKE = [[
+set -e
+kept=@ROOT/build/servers/certificates
+fresh() { [ -n "$(find "$kept/complete" -newer @ROOT/spec/servers/certificates.sh -mmin -1000 2>/dev/null)" ]; }
+make() {
+  fresh && return
+  rm -rf "$kept" "$kept.new" # what was left by a run that was ended
+  mkdir "$kept.new"
+  sh @ROOT/spec/servers/certificates.sh "$kept.new"
+  : > "$kept.new/complete"
+  mv "$kept.new" "$kept"
+}
+if ! command -v flock >/dev/null || ! [ -w @ROOT/build/servers ]; then
+  exec sh @ROOT/spec/servers/certificates.sh @FOLDER
+fi
+exec 9> "$kept.lock"
+flock 9
+make
+cp "$kept"/* @FOLDER
+]]
+
 local function make_certificates()
   local openssl = Keeper.shell "command -v openssl"
   if not openssl then return nil, "no openssl program" end
   local keeper, why = Keeper.new({ program = "/bin/true" }, {})
   if not keeper then return nil, why end
-  local ok, out = Keeper.shell("sh " .. Keeper.quote(Keeper.root .. "/spec/servers/certificates.sh") .. " " ..
-    keeper.folder)
+  local values = { ROOT = Keeper.quote(Keeper.root), FOLDER = keeper.folder }
+  local ok, out = Keeper.shell("sh " .. keeper:write("make.sh", (MAKE:gsub("@(%u+)", values))))
   if not ok then
     keeper:close()
     return nil, out

@@ -86,22 +86,34 @@ static struct sockaddr_in loopback(int port) {
   return a;
 }
 
-/* All are held until the last is known, so no port is named twice. */
+/*
+** A free port, held until this process ends: bound, never listened at, so that the system gives it to nobody who
+** asks for any, nor to a connection's own end, while the server, which says SO_REUSEADDR, may listen there. Free by
+** UDP, too, as it is now.
+*/
+static int hold_port(void) {
+  struct sockaddr_in a = loopback(0);
+  socklen_t size = sizeof a;
+  int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  bool fine = fd >= 0 && udp >= 0 && bind(fd, (struct sockaddr *)&a, size) == 0 &&
+              getsockname(fd, (struct sockaddr *)&a, &size) == 0;
+  bool both = fine && bind(udp, (struct sockaddr *)&a, size) == 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0;
+  if (udp >= 0) close(udp);
+  if (both) return ntohs(a.sin_port);
+  if (fd >= 0) close(fd);
+  return fine ? 0 : -1;
+}
+
 static bool do_ports(int n) {
-  int fd[MAX_PORTS], i, port[MAX_PORTS];
+  int i, port;
   char line[MAX_PORTS * 6 + 1] = "";
   if (n < 1 || n > MAX_PORTS) return answer(false, "between 1 and %d ports", MAX_PORTS);
   for (i = 0; i < n; i++) {
-    struct sockaddr_in a = loopback(0);
-    socklen_t size = sizeof a;
-    fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd[i], (struct sockaddr *)&a, size) != 0) return answer(false, "bind: %m");
-    getsockname(fd[i], (struct sockaddr *)&a, &size);
-    port[i] = ntohs(a.sin_port);
-  }
-  for (i = 0; i < n; i++) {
-    close(fd[i]);
-    sprintf(line + strlen(line), "%s%d", i ? " " : "", port[i]);
+    while ((port = hold_port()) == 0) continue;
+    if (port < 0) return answer(false, "bind: %m");
+    sprintf(line + strlen(line), "%s%d", i ? " " : "", port);
   }
   return answer(true, "%s", line);
 }

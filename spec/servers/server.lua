@@ -115,11 +115,12 @@ end
 function Server:messages(user, n)
   user = user or self.users[1]
   local folder = assert(user.maildir, "this server keeps no Maildir for " .. user.name)
-  local list = string.format("cd %s 2>/dev/null && find new cur -type f | sort -t/ -k2", Keeper.quote(folder))
-  if n then
-    Keeper.shell(string.format("i=0; while [ $i -lt 2000 ] && [ $( (%s) | wc -l) -lt %d ]; do sleep 0.01; "
-      .. "i=$((i+1)); done", list, n))
+  if n then -- by the shell's own means: a program for each look would keep the server from its work
+    Keeper.shell(string.format("i=0; while [ $i -lt 2000 ]; do n=0; for f in %s/new/* %s/cur/*; do "
+      .. "[ ! -e \"$f\" ] || n=$((n+1)); done; [ $n -lt %d ] || break; sleep 0.01; i=$((i+1)); done",
+      Keeper.quote(folder), Keeper.quote(folder), n))
   end
+  local list = string.format("cd %s 2>/dev/null && find new cur -type f | sort -t/ -k2", Keeper.quote(folder))
   local _, names = Keeper.shell(list)
   local texts = {}
   for name in names:gmatch "[^\n]+" do

@@ -28,11 +28,11 @@ local function send(conn, path, options)
       options.type or "application/x-www-form-urlencoded", #body) or "", body or "")))
 end
 
---- A request whose client goes away after that many seconds.
-function http.abandon(port, path, seconds, options)
+--- A request whose client goes away when `wait` returns.
+function http.abandon(port, path, wait, options)
   local conn = assert(host.connect("127.0.0.1", port, {}, loop.now() + 20))
   send(conn, path, options or {})
-  loop.sleep(seconds)
+  wait()
   host.close(conn)
 end
 

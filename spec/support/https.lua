@@ -9,22 +9,11 @@
 local Pump = require "mail.pump"
 local core = require "mail.core"
 local loop = require "mail.loop"
+local scripted = require "spec.support.scripted"
 local tls = require "mail.tls"
 
 local native = require "mail.io.native"
 local https = {}
-
-local Server = {}
-Server.__index = Server
-
---- Takes no further connection.
-function Server:close()
-  local fd = self.listener:fd()
-  if fd then
-    native.forget(fd)
-    self.listener:close()
-  end
-end
 
 -- The next octets, or nil where the client is gone.
 local function more(pump)
@@ -78,7 +67,7 @@ function https.serve(ssl, respond)
   local listener = assert(core.listen("127.0.0.1", "0"))
   local _, port = listener:name()
   native.forget(listener:fd())
-  local self = setmetatable({ listener = listener, port = port, served = 0 }, Server)
+  local self = setmetatable({ listener = listener, port = port, served = 0 }, scripted.Server)
   self.context = ssl and assert(tls.server_context({ cert = ssl.cert, key = ssl.key }, "http"))
   self.url = ("%s://localhost:%d"):format(ssl and "https" or "http", port)
   loop.spawn(function()

@@ -138,4 +138,17 @@ function mailbox.raises(file, fn, pattern)
   if pattern then assert.matches(pattern, tostring(err)) end
 end
 
+--- Runs `client(session)` against a script that begins behind the login; `words` are capabilities.
+function mailbox.admitted(words, script, client)
+  return scripted.run(function(peer)
+    mailbox.admit(peer, words)
+    script(peer)
+    peer:rest()
+  end, function(port)
+    local session = assert(mailbox.dial(port))
+    client(session)
+    session:close()
+  end)
+end
+
 return mailbox

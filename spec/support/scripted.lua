@@ -143,6 +143,7 @@ end
 
 local Server = {}
 Server.__index = Server
+scripted.Server = Server -- what stands on a listener, and nothing else
 
 --- Takes no further connection.
 function Server:close()

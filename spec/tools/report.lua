@@ -1,10 +1,12 @@
--- An output handler for busted: a line for each spec file, each failure in full, each reason for a skip once,
--- and the counts in the file that LM_REPORT names. The counts are the machine's side: busted's exit status is
--- the number of failures modulo 256, and a run that dies halfway leaves no counts at all.
+-- An output handler for busted: each failure in full; the counts, and each reason for a skip once, in the file that
+-- LM_REPORT names: three numbers, then lines "N REASON". Without LM_REPORT the reader gets them, file by file. The
+-- report is the machine's side: busted's exit status is the number of failures modulo 256, and a run that dies
+-- halfway leaves no counts at all.
 
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()
+  local report = os.getenv "LM_REPORT"
   local per_file, reasons, reason_order = nil, {}, {}
 
   local function say(...) io.write(string.format(...), "\n") io.flush() end
@@ -43,6 +45,7 @@ return function(options)
 
   local function file_end()
     local f = per_file
+    if report then return nil, true end
     say("  %-44s %4d passed%s%s", f.name, f.success,
       f.failure + f.error > 0 and string.format(", %d failed", f.failure + f.error) or "",
       f.pending > 0 and string.format(", %d skipped", f.pending) or "")
@@ -55,12 +58,15 @@ return function(options)
   end
 
   local function suite_end()
-    for _, reason in ipairs(reason_order) do say("  skipped %d: %s", reasons[reason], reason) end
-    local path = os.getenv "LM_REPORT"
-    if path then
-      local out = assert(io.open(path, "w"))
-      out:write(string.format("%d %d %d\n", handler.successesCount,
-        handler.failuresCount + handler.errorsCount, handler.pendingsCount))
+    local lines = { ("%d %d %d\n"):format(handler.successesCount, handler.failuresCount + handler.errorsCount,
+      handler.pendingsCount) }
+    for _, reason in ipairs(reason_order) do
+      if not report then say("  skipped %d: %s", reasons[reason], reason) end
+      lines[#lines + 1] = ("%d %s\n"):format(reasons[reason], (reason:gsub("%s+", " ")))
+    end
+    if report then
+      local out = assert(io.open(report, "w"))
+      out:write(table.concat(lines))
       out:close()
     end
     return nil, true

@@ -1,44 +1,39 @@
 -- run.lua test LUA...   C tests, then the busted specs under each Lua
 -- run.lua check LUA     the same under ASan and UBSan, and what tools can prove about the sources
--- Prints failures as they happen and, as its last line, `N passed, N failed, N skipped` summed from what really
--- ran. The exit status is 1 when anything failed, when nothing ran, or when a run died without its counts.
+-- What was built is tried by many jobs at once (jobs.lua); what each said is printed whole when it ends. The last
+-- line is `N passed, N failed, N skipped`, summed from what really ran. The exit status is 1 when anything failed,
+-- when nothing ran, or when a run died without its counts.
 
+package.path = "./?.lua;" .. package.path
+local jobs = require "spec.tools.jobs"
+local shell = require "spec.tools.shell"
+local specs = require "spec.tools.specs"
+
+local capture, have, lines, say = shell.capture, shell.have, shell.lines, shell.say
 local total = { passed = 0, failed = 0, skipped = 0 }
-
-local function say(...) io.write(string.format(...), "\n") io.flush() end
+local HERE = lines "pwd"[1]
 
 local function count(passed, failed, skipped)
   total.passed, total.failed, total.skipped =
     total.passed + passed, total.failed + failed, total.skipped + (skipped or 0)
 end
 
--- The exit status by the shell's word: os.execute answers differently on 5.1 and on later Luas.
-local function capture(command)
-  local pipe = assert(io.popen("( " .. command .. " ) 2>&1; echo \"status=$?\"", "r"))
-  local out = pipe:read "*a"
-  pipe:close()
-  local text, status = out:match "^(.*)status=(%d+)\n$"
-  return tonumber(status) == 0, (text:gsub("\n$", ""))
-end
-
-local function lines(command)
-  local list = {}
-  local _, out = capture(command)
-  for line in out:gmatch "[^\n]+" do list[#list + 1] = line end
-  return list
-end
-
-local function have(program)
-  return (capture("command -v " .. program .. " >/dev/null"))
-end
-
 -- A step that is one yes or no: silent when it passes, everything it said when it does not.
-local function step(name, command)
-  local ok, out = capture(command)
+local function verdict(name, ok, out)
   say("%s  %s", ok and "ok    " or "FAILED", name)
-  if not ok then say("%s", (out:gsub("^", "        "):gsub("\n", "\n        "))) end
+  if not ok then say("%s", shell.indented(out)) end
   count(ok and 1 or 0, ok and 0 or 1)
   return ok, out
+end
+
+local function step(name, command) return verdict(name, capture(command)) end
+
+-- The same as a job beside others.
+local function later(list, name, seconds, command)
+  local function done(job, status, out) job.ok = verdict(name, status == 0, out) end
+  local job = { seconds = seconds, command = command:gsub("\n", " "), done = done }
+  list[#list + 1] = job
+  return job
 end
 
 local function skip(name, reason)
@@ -46,12 +41,9 @@ local function skip(name, reason)
   count(0, 0, 1)
 end
 
-local JOBS = lines "nproc 2>/dev/null || echo 2"[1]
-local HERE = lines "pwd"[1]
-
-local function make(target, variables)
-  return string.format("env -u MAKEFLAGS -u MAKELEVEL make -s --no-print-directory -j%s %s %s",
-    JOBS, variables, target)
+local function make(target, variables, at_once)
+  return string.format("env -u MAKEFLAGS -u MAKELEVEL make -s --no-print-directory -j%d %s %s",
+    at_once or jobs.cores, variables, target)
 end
 
 local function built(name, target, variables)
@@ -65,90 +57,111 @@ local function built(name, target, variables)
   return false
 end
 
-local function c_tests(build, environment)
-  local sources = lines "ls spec/c/*_test.c 2>/dev/null"
-  local passed, failed = 0, 0
-  for _, source in ipairs(sources) do
-    local program = build .. "/" .. source:gsub("%.c$", "")
-    local ok, out = capture(environment .. " " .. program)
-    local n = out:match "ok (%d+)%s*$"
-    if ok and n then
-      passed = passed + tonumber(n)
+-- Each program of C tests is a job; what they came to is in the table that is returned, when all have ended.
+local function c_tests(list, build, environment)
+  local sum = { programs = 0, passed = 0, failed = 0 }
+  local function done(job, status, out)
+    local n = status == 0 and out:match "ok (%d+)$"
+    sum.programs = sum.programs + 1
+    if n then
+      sum.passed = sum.passed + tonumber(n)
     else
-      failed = failed + 1
-      say("FAILED  %s\n%s", program, out)
+      sum.failed = sum.failed + 1
+      say("FAILED  %s\n%s", job.program, out)
     end
   end
-  say("C tests: %d programs, %d cases passed, %d programs failed", #sources, passed, failed)
-  count(passed, failed)
+  for _, source in ipairs(lines "ls spec/c/*_test.c 2>/dev/null") do
+    local program = build .. "/" .. source:gsub("%.c$", "")
+    list[#list + 1] = { program = program, seconds = 2, command = environment .. " " .. program, done = done }
+  end
+  return sum
 end
 
--- The fuzz targets over their corpora: each input, and seeded changes of it, the same on every run.
-local function fuzz_smoke(build, environment)
-  local sources, inputs, failed = lines "ls spec/fuzz/*_fuzz.c 2>/dev/null", 0, 0
-  for _, source in ipairs(sources) do
+-- The fuzz targets over their corpora: each input, and seeded changes of it, the same on every run. Jobs, too.
+local function fuzz_smoke(list, sum, build, environment)
+  sum.targets, sum.inputs, sum.broken = 0, 0, 0
+  local function done(job, status, out)
+    local n = status == 0 and out:match "ok (%d+)$"
+    sum.targets = sum.targets + 1
+    if n then
+      sum.inputs = sum.inputs + tonumber(n)
+    else
+      sum.broken = sum.broken + 1
+      say("FAILED  %s\n%s", job.program, out)
+    end
+  end
+  for _, source in ipairs(lines "ls spec/fuzz/*_fuzz.c 2>/dev/null") do
     local name = source:match "([^/]+)_fuzz%.c$"
     local program = ("%s/spec/fuzz/%s_replay spec/fuzz/%s"):format(build, name, name)
-    local ok, out = capture(environment .. " " .. program)
-    local n = out:match "ok (%d+)%s*$"
-    if ok and n then
-      inputs = inputs + tonumber(n)
-    else
-      failed = failed + 1
-      say("FAILED  %s\n%s", program, out)
-    end
+    list[#list + 1] = { program = program, seconds = 1, command = environment .. " " .. program, done = done }
   end
-  say("fuzz targets: %d over their corpora, %d inputs, %d failed", #sources, inputs, failed)
-  count(#sources - failed, failed)
 end
 
-local function paths(build)
-  local path = HERE .. "/lua/?.lua;" .. HERE .. "/lua/?/init.lua;" .. HERE .. "/?.lua;" .. HERE .. "/?/init.lua;;"
-  return "LUA_PATH='" .. path .. "' LUA_CPATH='" .. HERE .. "/" .. build .. "/?.so;;'"
+local function spec_run(list, run)
+  if #lines "find spec -name '*_spec.lua'" == 0 then return skip("specs under " .. run.name, "there is none") end
+  if not capture(run.lua .. " -e 'require \"busted\"'") then
+    return skip("specs under " .. run.name, "no busted for this Lua")
+  end
+  run.here = HERE
+  specs.add(list, run)
+  return run
 end
 
-local function specs(lua, build, environment)
-  if #lines "find spec -name '*_spec.lua'" == 0 then return skip("specs under " .. lua, "there is none") end
-  if not capture(lua .. " -e 'require \"busted\"'") then
-    return skip("specs under " .. lua, "no busted for this Lua")
+-- The ten files that took longest, for whoever wants the suite to be faster.
+local function slowest(list)
+  local files, words = {}, {}
+  for _, job in ipairs(list) do
+    if job.file then files[#files + 1] = job end
   end
-  local report = build .. "/report"
-  os.remove(report)
-  say("specs under %s%s", lua, environment ~= "" and " (sanitized)" or "")
-  os.execute(string.format("env %s LM_REPORT=%s LM_LUA=%s %s %s spec/tools/busted.lua -o spec/tools/report.lua",
-    paths(build), report, lua, environment, lua))
-  local file = io.open(report)
-  local passed, failed, skipped
-  if file then
-    passed, failed, skipped = file:read("*n", "*n", "*n")
-    file:close()
+  table.sort(files, function(a, b) return a.seconds > b.seconds end)
+  for i = 1, math.min(10, #files) do
+    words[i] = ("%s %.0f s (%s)"):format(files[i].file:match "([^/]*)_spec%.lua$", files[i].seconds, files[i].run.name)
   end
-  if not skipped then
-    say("FAILED  specs under %s: the run died", lua)
-    return count(0, 1)
+  if #words > 0 then say("slowest: %s", table.concat(words, ", ")) end
+end
+
+-- Runs the jobs; `runs` of specs and `sum` of C tests are counted when they are done.
+local function all(list, runs, sum)
+  jobs.run(list)
+  if sum then
+    say("C tests: %d programs, %d cases passed, %d programs failed", sum.programs, sum.passed, sum.failed)
+    count(sum.passed, sum.failed)
+    say("fuzz targets: %d over their corpora, %d inputs, %d failed", sum.targets, sum.inputs, sum.broken)
+    count(sum.targets - sum.broken, sum.broken)
   end
-  say("specs under %s: %d passed, %d failed, %d skipped", lua, passed, failed, skipped)
-  count(passed, failed, skipped)
+  for _, run in ipairs(runs) do
+    specs.sum(run)
+    count(run.passed, run.failed, run.skipped)
+  end
+  slowest(list)
 end
 
 local function test(luas)
+  local list, runs, sum, luajit = {}, {}, nil, false
   for i, lua in ipairs(luas) do
     local build = "build/" .. lua
     if not have(lua) then
       skip("specs under " .. lua, "not on this machine")
     elseif built("build for " .. lua, i == 1 and "test-build" or "embed", "LUA=" .. lua) then
       if i == 1 then
-        c_tests(build, "")
-        fuzz_smoke(build, "")
+        sum = c_tests(list, build, "")
+        fuzz_smoke(list, sum, build, "")
       end
-      specs(lua, build, "")
+      runs[#runs + 1] = { lua = lua, name = lua, build = build }
+      luajit = luajit or lua == "luajit"
     end
   end
+  local ran = {}
+  for i, run in ipairs(runs) do
+    run.first, run.luajit = i == 1, run.lua == "luajit" or (i == 1 and not luajit)
+    ran[#ran + 1] = spec_run(list, run)
+  end
+  all(list, ran, sum)
 end
 
 -- The interpreter is not built with ASan: the runtime goes in first, and unpreload.so takes both out of the
 -- environment again so that no shell or server that a spec starts runs under it.
-local function sanitized(lua)
+local function sanitized(list, lua)
   local preload = lines "${CC:-cc} -print-file-name=libasan.so"[1]
   if not preload or not preload:find "^/" then return skip("sanitizers", "no libasan beside this compiler") end
   local build = "build/asan"
@@ -156,38 +169,51 @@ local function sanitized(lua)
     "LUA=" .. lua .. " BUILD=" .. build .. " CFLAGS='-O1 -g' SANITIZE='$(SANITIZERS)'") then return end
   local options = "ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 "
     .. "LSAN_OPTIONS=print_suppressions=0:suppressions=" .. HERE .. "/spec/tools/leaks.supp"
-  c_tests(build, options)
-  fuzz_smoke(build, options)
-  specs(lua, build, options .. " LD_PRELOAD=" .. preload .. ":" .. HERE .. "/" .. build .. "/unpreload.so")
+  local sum = c_tests(list, build, options)
+  fuzz_smoke(list, sum, build, options)
+  local preloaded = options .. " LD_PRELOAD=" .. preload .. ":" .. HERE .. "/" .. build .. "/unpreload.so"
+  return sum, spec_run(list, { lua = lua, name = lua .. ", sanitized", build = build, environment = preloaded })
 end
 
 local function tool(lua, name, arguments)
   return string.format("%s spec/tools/%s %s", lua, name, arguments or "")
 end
 
-local function sources(lua)
-  local strict = "LUA=" .. lua .. " BUILD=build/strict WERROR=-Werror"
-  if step("warnings are errors", make("test-build", strict)) then
-    step("layers, symbols and static data", tool(lua, "layers.lua", "build/strict/obj"))
-  end
+-- What tools say of the sources. Returns the job after which the layers can be proved.
+local function sources(list, lua)
+  local strict = later(list, "warnings are errors", 60,
+    make("test-build", "LUA=" .. lua .. " BUILD=build/strict WERROR=-Werror", 1))
   if have "luajit" then
-    step("warnings are errors, LuaJIT", make("all", "LUA=luajit BUILD=build/strict-luajit WERROR=-Werror"))
+    later(list, "warnings are errors, LuaJIT", 10,
+      make("bindings", "LUA=luajit BUILD=build/strict-luajit WERROR=-Werror", 1))
   end
-  step("the layer check can fail", tool(lua, "layers.lua", "--selftest"))
-  step("each header alone", make("headers", "LUA=" .. lua))
-  step("the header check can fail", "! " .. make("headers", "LUA=" .. lua .. " HEADERS=spec/tools/not_alone.h"))
-  if have "luacheck" then step("luacheck", "luacheck -q .") else skip("luacheck", "not on this machine") end
-  if not have "clang-format" then return skip("clang-format", "not on this machine") end
-  step("clang-format", "find csrc spec -name '*.[ch]' | xargs -r clang-format --dry-run -Werror 2>&1 "
-    .. "| sed -n 's/:.*error:.*//p' | sort | uniq -c | grep . && exit 1 || :")
+  later(list, "the layer check can fail", 1, tool(lua, "layers.lua", "--selftest"))
+  later(list, "the statistics can fail", 1, tool(lua, "stats.lua", "--selftest"))
+  later(list, "each header alone", 20, make("headers", "LUA=" .. lua, 1))
+  later(list, "the header check can fail", 1,
+    "! " .. make("headers", "LUA=" .. lua .. " HEADERS=spec/tools/not_alone.h", 1))
+  if have "luacheck" then
+    later(list, "luacheck", 10, "luacheck -q .")
+  else
+    skip("luacheck", "not on this machine")
+  end
+  if have "clang-format" then
+    later(list, "clang-format", 10, "find csrc spec -name '*.[ch]' | xargs -r clang-format --dry-run -Werror 2>&1 "
+      .. "| sed -n 's/:.*error:.*//p' | sort | uniq -c | grep . && exit 1 || :")
+  else
+    skip("clang-format", "not on this machine")
+  end
+  return strict
 end
 
 local function check(lua)
-  sources(lua)
-  step("the statistics can fail", tool(lua, "stats.lua", "--selftest"))
+  local list = {}
+  local sum, run = sanitized(list, lua)
+  local strict = sources(list, lua)
+  all(list, { run }, sum)
+  if strict.ok then step("layers, symbols and static data", tool(lua, "layers.lua", "build/strict/obj")) end
   local _, out = step("function sizes", tool(lua, "stats.lua"))
   say("%s", out)
-  sanitized(lua)
 end
 
 local mode = table.remove(arg, 1)

@@ -9,6 +9,7 @@
 
 local Links = require "mail.imap.account.links"
 local Mailbox = require "mail.imap.account.mailbox"
+local guarded = require "mail.guarded"
 local limits = require "mail.imap.account.limits"
 local methods = require "mail.imap.account.methods"
 local want = require "mail.want"
@@ -30,16 +31,6 @@ local REPEATS = 2
 
 local Account = {}
 local class = { __index = Account, __name = "mail.imap.account" }
-
--- PUC Lua 5.1 cannot wait inside pcall: there, in a coroutine, an error ends that, and its link is found to be free
--- by those who need one.
-local guarded = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  guarded = function(fn, ...)
-    if coroutine.running() then return true, fn(...) end
-    return pcall(fn, ...)
-  end
-end
 
 --- What a call returned, as values; raises what it raised.
 function Account.results(results)

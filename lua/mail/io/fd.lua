@@ -83,7 +83,7 @@ end
 -- looked at now and then.
 -- @tparam table host `now`, and `wait` with `forget`, or `event`, or `sleep` of an adapter
 -- @tparam string name host name or address literal; a domain name in A-labels for other types
--- @tparam table options dns_servers, type ("MX", "SRV", "TXT"; nil: addresses), family (4 or 6; nil: both)
+-- @tparam table options dns_servers, type ("MX", "SRV", "TXT", "PTR"; nil: addresses), family (4 or 6; nil: both)
 -- @tparam number deadline
 -- @treturn table addresses, or rows { text=, priority=, weight=, port= }; or nil, err: kind "dns", `missing`
 --   is "name" where there is no such name, "record" where it has none of that type

@@ -9,6 +9,7 @@
 local Err = require "mail.err"
 local compose = require "mail.compose"
 local connect = require "mail.connect"
+local identity = require "mail.identity"
 local openresty = require "mail.io.openresty"
 local smtp = require "mail.smtp"
 local want = require "mail.want"
@@ -82,18 +83,9 @@ local function report(job, err)
   tell(job.options.on_error, err, job.options)
 end
 
--- Whether two tables of connect options say the same.
+-- Whether two tables of connect options say the same: all of them, for it is the session that is shared.
 local function same(a, b)
-  for name, value in pairs(a) do
-    local other = b[name]
-    if value ~= other and not (type(value) == "table" and type(other) == "table" and same(value, other)) then
-      return false
-    end
-  end
-  for name in pairs(b) do
-    if a[name] == nil then return false end
-  end
-  return true
+  return a == b or identity.of(a) == identity.of(b)
 end
 
 -- To the worker's pool where that is possible.

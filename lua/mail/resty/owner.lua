@@ -11,6 +11,7 @@ local Err = require "mail.err"
 local Pump = require "mail.pump"
 local connect = require "mail.connect"
 local core = require "mail.core"
+local identity = require "mail.identity"
 local openresty = require "mail.io.openresty"
 local want = require "mail.want"
 
@@ -245,15 +246,28 @@ local function opener(options, level)
   return function() return protocol.connect(options[found]) end
 end
 
+-- Where the session leads and as whom. Functions are made anew by each request, so they tell nothing.
+local function place_of(options)
+  return identity.of(identity.copy({ options.imap, options.smtp, options.pop3 }, true))
+end
+
+-- The owner that is there already, where it is the caller's; nil, err.
+local function known(self, options)
+  if not options or self.place == place_of(options) then return self end
+  local err = failure(self, "invalid", "it was made with other options")
+  err.temporary = false
+  return nil, err
+end
+
 --- See `mail.resty.owner`.
 function M.owner(name, options, fn)
   if type(name) ~= "string" then error("resty.owner: a name expected, got " .. type(name), 2) end
-  if owners[name] and not owners[name].stopped then return owners[name] end
+  if options ~= nil then want(options, OPTIONS, "resty.owner", 1) end
+  if owners[name] and not owners[name].stopped then return known(owners[name], options) end
   local self = setmetatable({ name = name, fn = fn, queue = {}, running = {}, state = "waiting", restarts = 0 }, Owner)
   if options == nil then return nil, failure(self, "closed", "there is none") end
-  want(options, OPTIONS, "resty.owner", 1)
   if fn ~= nil and type(fn) ~= "function" then error("resty.owner: a function expected, got " .. type(fn), 2) end
-  self.open = opener(options, 2)
+  self.open, self.place = opener(options, 2), place_of(options)
   if not ngx or ngx.get_phase() == "init" then
     return nil, Err.new { kind = "unsupported", message = "an owner needs a timer: begin it in init_worker_by_lua" }
   end

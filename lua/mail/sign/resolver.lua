@@ -2,10 +2,10 @@
 -- table of functions that the caller gives (fixed data in tests, a host's own resolver, a cache).
 --
 -- `resolver = { txt = fn, mx = fn, addresses = fn, ptr = fn, dns_servers =, timeout =, loop = }`: what is
--- not there is `mail.dns`'s (which has no `ptr`: without one no name is validated by it). `txt(name)` → array
--- of texts, `mx(name)` → array of `{host=, preference=}` or of names, `addresses(name,
--- {family=})` → array of addresses, `ptr(address)` → array of names. A function returns nil (or nil and an
--- error with `missing`) where there is no such record, and nil and any other error where nobody could say.
+-- not there is `mail.dns`'s. `txt(name)` → array of texts, `mx(name)` → array of `{host=, preference=}` or of
+-- names, `addresses(name, {family=})` → array of addresses, `ptr(address)` → array of names. A function returns
+-- nil (or nil and an error with `missing`) where there is no such record, and nil and any other error where
+-- nobody could say.
 -- @module mail.sign.resolver
 
 local core = require "mail.core"
@@ -26,7 +26,7 @@ function resolver.of(given)
   return setmetatable(self, Resolver)
 end
 
--- Those that mail.dns has, which only a caller without functions of their own needs.
+-- The one of mail.dns, which only a caller without functions of their own needs.
 local function builtin(name)
   return require "mail.dns"[name]
 end
@@ -53,7 +53,6 @@ end
 -- Asks: array (may be empty: nothing there), or nil, why: nobody could say.
 function Resolver:ask(kind, name, extra)
   local fn = self.given[kind] or builtin(kind)
-  if not fn then return {} end
   local options = {}
   for key, value in pairs(self.options) do options[key] = value end
   for key, value in pairs(extra or {}) do options[key] = value end

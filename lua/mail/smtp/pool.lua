@@ -11,13 +11,14 @@
 -- @module mail.smtp.pool
 
 local auth = require "mail.auth"
+local batch = require "mail.smtp.pool.batch"
+local check = require "mail.smtp.send".check
 local connect = require "mail.connect"
 local connections = require "mail.smtp.pool.connections"
 local opening = require "mail.smtp.pool.opening"
 local queue = require "mail.smtp.pool.queue"
 local rate = require "mail.smtp.pool.rate"
-local replay = require "mail.smtp.pool.replay"
-local sending = require "mail.smtp.send"
+local sending = require "mail.smtp.pool.sending"
 local smtp = require "mail.smtp"
 local want = require "mail.want"
 
@@ -33,18 +34,6 @@ local CLOSE = { now = "boolean?", timeout = "number?" }
 -- How long an unanswered NOOP, or the answers to QUIT, are waited for.
 local PATIENCE = 5
 
-local check, transact, acquire, release = sending.check, sending.transact, opening.acquire, queue.release
-
--- PUC Lua 5.1 cannot wait inside pcall: there, in a coroutine, an error ends that, and its place is found to
--- be free by those who need one.
-local guarded = pcall
-if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  guarded = function(fn, ...)
-    if coroutine.running() then return true, fn(...) end
-    return pcall(fn, ...)
-  end
-end
-
 local Pool = {}
 Pool.__index = Pool
 Pool.__name = "mail.smtp.pool"
@@ -55,142 +44,37 @@ end
 
 -- --- sending --------------------------------------------------------------------------------------------
 
--- Seconds for a call, waiting for a connection and all.
-local function patience(self, options)
-  local seconds = options.timeout
-  if seconds == nil then return self.patience end
-  if type(seconds) == "table" then return seconds.answer or self.patience end
-  return seconds
-end
-
--- Waits for the rate of a connection; asks one that was not used for long whether it stands. True; or nil,
--- err, and true where another connection may do.
-local function prepare(self, record, deadline)
-  local host = self.host
-  if record.rate then
-    local now = host.now()
-    local at = record.rate:when(now)
-    if at < deadline then record.rate:take(now) end
-    if at > now then
-      local ok, err = queue.pause(self, at, deadline)
-      if not ok then return nil, err end
-    end
-  end
-  if not record.stale then return true end
-  record.stale = false
-  local left = deadline - host.now()
-  local ok, err = record.session:noop { timeout = left < PATIENCE and left or PATIENCE }
-  if ok then return true end
-  record.bad = true
-  return nil, err, host.now() < deadline and err.kind ~= "cancelled"
-end
-
--- Kinds after which the connection is as it was.
-local HARMLESS = { rejected = true, unsupported = true, invalid = true, io = true }
-
--- Whether a message that met this end may be sent by another connection. 421 announces the end of this one
--- (RFC 5321 §3.8).
-local function may_repeat(err, untouched)
-  if err.kind == "closed" then return untouched end
-  return err.code == 421 and (err.command == "MAIL" or err.command == "RCPT")
-end
-
--- A misuse, with the caller's line in place of ours; any other error as it is.
-local function raise(why, level)
-  local misuse = type(why) == "string" and (":1: " .. why):match "^[^\n]-:%d+: smtp:send: (.*)$"
-  if misuse then error("pool:send: " .. misuse, level + 1) end
-  error(why, 0)
-end
-
--- One attempt on that connection: receipt; or nil, err, and true where another connection may do.
-local function attempt(self, record, options, deadline)
-  if record.rate or record.stale then
-    local ready, err, again = prepare(self, record, deadline)
-    if not ready then
-      release(self, record)
-      return nil, err, again
-    end
-  end
-  local ok, receipt, err, untouched = guarded(transact, record.pump, options, deadline)
-  if ok and receipt then
-    self.sent, self.failures, record.proved = self.sent + 1, 0, true
-    release(self, record)
-    return receipt
-  end
-  if not ok then
-    release(self, record)
-    raise(receipt, 4)
-  end
-  if not HARMLESS[err.kind] or err.code == 421 then record.bad = true end
-  local again = may_repeat(err, untouched)
-  if again and not record.proved then opening.set_back(self, err) end
-  release(self, record)
-  return nil, err, again
-end
-
--- Everything but the checks.
-local function send(self, options, now, deadline)
-  local tries, again_first, rewind = 0, false, nil
-  if type(options.message) ~= "string" then options, rewind = replay.options(options) end
-  while true do
-    local record, receipt, why, again
-    record, why = acquire(self, now, deadline, again_first)
-    if record then
-      receipt, why, again = attempt(self, record, options, deadline)
-      if receipt then return receipt end
-    end
-    -- One that has served others may have died of age, and so may the next: that is no try.
-    if again and not record.proved then tries = tries + 1 end
-    if not again or tries > self.limits.retry or (rewind and not rewind()) then
-      self.failed = self.failed + 1
-      return nil, why
-    end
-    again_first = true
-    self.retried = self.retried + 1
-    now = self.host.now()
-  end
-end
-
--- Waits until the rate of the whole pool allows a message: true; or nil, err.
-local function wait_turn(self, now, deadline)
-  local bucket = self.bucket
-  local at = bucket:when(now)
-  if at <= now then
-    bucket:take(now)
-    return true
-  end
-  if self.paused >= self.limits.queue then
-    return queue.failure("limit", ("%d calls wait already"):format(self.paused), true)
-  end
-  if at < deadline then bucket:take(now) end
-  self.paused = self.paused + 1
-  local ok, err = queue.pause(self, at, deadline)
-  self.paused = self.paused - 1
-  if not ok then queue.told(self) end
-  return ok, err
-end
-
---- Sends one message by one of the connections: takes what `smtp:send` takes, and `timeout` bounds the wait
--- for a connection, too. Where the connection dies before a recipient was accepted another one is tried;
--- never afterwards.
--- @tparam table options as of `smtp:send`
--- @treturn table receipt; or nil, err: besides what `smtp:send` says, kind "limit" where too many calls wait,
---   "timeout" where no connection came free in time, "closed" where the pool is closed
-function Pool:send(options)
-  check(options, 2, "pool:send")
+-- True where the pool can be used here and now; or nil, err.
+local function ready(self)
   if self.closing then return closed() end
-  if not self.host then
-    local host, err = opening.bind(self)
-    if not host then return nil, err end
+  if self.host then return true end
+  local host, err = opening.bind(self)
+  if not host then return nil, err end
+  return true
+end
+
+--- Sends one message by one of the connections, or several: takes what `smtp:send` takes, and `timeout` bounds
+-- the wait for a connection, too. Where the connection dies before a recipient was accepted another one is tried;
+-- never afterwards.
+--
+-- An array is divided among the connections, where the loop can run tasks, and on each of them its messages leave
+-- behind one another without waiting for answers in between, where the server pipelines.
+-- @tparam table options as of `smtp:send`, or an array of such
+-- @treturn table receipt; or nil, err: besides what `smtp:send` says, kind "limit" where too many calls wait,
+--   "timeout" where no connection came free in time, "closed" where the pool is closed. For an array: an array of
+--   receipts and errors (tell them by `mail.err.is`)
+function Pool:send(options)
+  if type(options) == "table" and options[1] ~= nil then
+    for i = 1, #options do check(options[i], 2, "pool:send") end
+    local _, why = ready(self)
+    local results = batch.send(self, options, why)
+    return results
   end
-  local now = self.host.now()
-  local deadline = now + patience(self, options)
-  if self.bucket then
-    local ok, err = wait_turn(self, now, deadline)
-    if not ok then return nil, err end
-    now = self.host.now()
-  end
-  local receipt, err = send(self, options, now, deadline)
+  check(options, 2, "pool:send")
+  local ok, err = ready(self)
+  if not ok then return nil, err end
+  local receipt
+  receipt, err = sending.one(self, options)
   return receipt, err
 end
 
@@ -332,6 +216,7 @@ function pool.new(options)
     error("smtp.pool: option 'protocol' must be smtp or lmtp", 2)
   end
   auth.check(o.mechanism, {}, "smtp.pool", 2)
+  if o.transport then error("smtp.pool: option 'transport' is one connection, and a pool opens several", 2) end
   local limits = bounds(o)
   local age, t = o.check or 15, o.timeout or 30
   for name in pairs(OPTIONS) do o[name] = nil end

@@ -11,6 +11,7 @@ local burl = require "mail.smtp.burl"
 local content = require "mail.content"
 local envelope = require "mail.envelope"
 local extensions = require "mail.smtp.extensions"
+local guarded = require "mail.guarded"
 local limits = require "mail.smtp.limits"
 local reply = require "mail.smtp.reply"
 local want = require "mail.want"
@@ -404,6 +405,39 @@ function send.transact(pump, options, deadline)
   local id, source, job = begin(pump, options, 2)
   if not id then return nil, source, source.kind == "closed" end
   return finish(pump, id, source, options, job, 2, deadline)
+end
+
+-- Queues one of many: {id=, job=}, {err=} or {misuse=}.
+local function queued(pump, options)
+  local ok, id, source, job = guarded(begin, pump, options, 2)
+  if not ok then return { misuse = id } end
+  return { id = id, err = not id and source or nil, job = job }
+end
+
+--- Several messages, each a string, whose options were checked, for mail.smtp.pool: queued together, then their
+-- answers are gathered, so that on a pipelining server they leave in one flight.
+-- @tparam Pump pump the session's
+-- @tparam table list array of options
+-- @tparam function deadline_of deadline_of(options) → absolute: asked when the wait for that one begins
+-- @tparam function answered answered(k, receipt, err, untouched) for each in order, as `transact` returns; with
+--   `false` for a receipt and what was raised in place of an error where that one was misuse
+function send.pipeline(pump, list, deadline_of, answered)
+  local started, gone = {}, nil
+  for k, options in ipairs(list) do started[k] = queued(pump, options) end
+  for k, one in ipairs(started) do
+    if one.misuse then
+      answered(k, false, one.misuse)
+    elseif one.err then
+      answered(k, nil, one.err, one.err.kind == "closed")
+    elseif gone then
+      pump:abandon(one.id)
+      answered(k, nil, gone)
+    else
+      local receipt, err, untouched = finish(pump, one.id, nil, list[k], one.job, 2, deadline_of(list[k]))
+      if err and err.kind == "cancelled" then gone = err end
+      answered(k, receipt, err, untouched)
+    end
+  end
 end
 
 send.OPTIONS, send.check = SEND, check
