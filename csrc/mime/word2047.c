@@ -227,8 +227,7 @@ bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *ut
   bool ok;
   *utf8_out = raw;
   if (raw.n == 0 || is_plain(raw)) return true;
-  memset(kept.cd, 0, sizeof kept.cd);
-  kept.next = 0;
+  memset(&kept, 0, sizeof kept);
   ok = decode(&d, raw) && (*utf8_out = lm_arena_copy(a, lm_buf_str(&d.out))).p != NULL;
   lm_converters_free(&kept);
   lm_buf_free(&d.out);

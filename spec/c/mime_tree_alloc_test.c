@@ -82,13 +82,15 @@ static bool params(void) {
 
 static bool content(void) {
   struct lm_arena a = {NULL, 0};
-  struct lm_converters kept = {{NULL}, {{0}}, 0};
+  struct lm_converters kept;
   struct lm_buf room = {NULL, 0, 0, 0};
   struct lm_text_kind kind = {LM_STR("gb2312"), false, &kept};
   struct lm_str out, utf8;
   size_t defects;
-  bool ok = lm_content_decode(LM_TRANSFER_BASE64, LM_STR("xOO6w6Ox\r\n"), &room, &out, &defects) &&
-            lm_content_text(&a, &kind, out, &utf8);
+  bool ok;
+  memset(&kept, 0, sizeof kept);
+  ok = lm_content_decode(LM_TRANSFER_BASE64, LM_STR("xOO6w6Ox\r\n"), &room, &out, &defects) &&
+       lm_content_text(&a, &kind, out, &utf8);
   if (ok) EXPECT(utf8.n == 9);
   kind = (struct lm_text_kind){LM_STR("iso-8859-2"), true, NULL};
   ok = ok && lm_content_text(&a, &kind, LM_STR("\xB1"), &utf8);
