@@ -1,6 +1,7 @@
 -- SMTP against servers that misbehave, in every phase: `nil, err` of the right kind, in time, and
 -- nothing left behind. The servers are scripts (spec/support/scripted.lua).
 local mail = require "mail"
+local core = require "mail.core"
 local Err = require "mail.err"
 local loop = require "mail.loop"
 local descriptors = require "spec.support.descriptors"

@@ -467,6 +467,15 @@ describe("A pool whose server dies", function()
     end)
   end)
 
+  it("under many messages at once is one failure: the pause does not grow with each", function()
+    local options = { size = 1, back_off = { 0.01, 1000 } }
+    with({ stage = "mail", act = close, ehlo = PIPELINING }, options, function(pool, state)
+      local sent = 0
+      join_all(spawn_all(16, function() if pool:send(MESSAGE) then sent = sent + 1 end end))
+      assert.same({ 16, 2 }, { sent, state.connections })
+    end)
+  end)
+
   it("again and again: gives up after its tries, with the pauses between them", function()
     with({ stage = "mail", act = close, times = math.huge }, { retry = 2 }, function(pool, state)
       local none, err = pool:send(MESSAGE)

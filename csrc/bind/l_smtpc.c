@@ -57,11 +57,23 @@ static struct lm_str word_behind(struct lm_str text, struct lm_str before) {
   return LM_STR("");
 }
 
-/* The name under which the server keeps the message, as Postfix, Exim and others tell it. */
+/* The word in front of `after` in `text`, or empty. */
+static struct lm_str word_before(struct lm_str text, struct lm_str after) {
+  size_t i, n = 0;
+  for (i = 0; i + after.n <= text.n; i++) {
+    if (memcmp(text.p + i, after.p, after.n) != 0) continue;
+    while (n < i && text.p[i - n - 1] > ' ') n++;
+    return (struct lm_str){text.p + i - n, n};
+  }
+  return LM_STR("");
+}
+
+/* The name under which the server keeps the message, as Postfix, Exim, OpenSMTPD and others tell it. */
 static struct lm_str queue_id(struct lm_str text) {
   struct lm_str id = word_behind(text, LM_STR("queued as "));
   if (id.n == 0) id = word_behind(text, LM_STR("id="));
   if (id.n == 0) id = word_behind(text, LM_STR("queued mail "));
+  if (id.n == 0) id = word_before(text, LM_STR(" Message accepted for delivery"));
   return id;
 }
 

@@ -369,7 +369,7 @@ static struct lm_smtp_txn *find_txn(const struct lm_smtpc *s, uint32_t id) {
 
 bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id) {
   const struct lm_smtp_txn *t = find_txn(s, id);
-  if (t == NULL || !t->dotted || s->wire.gone < t->dot_at) return false;
+  if (t == NULL || s->leaving || !t->dotted || s->wire.gone < t->dot_at) return false;
   return t->chunked ? !lm_smtp_txn_hopeless(t)
                     : t->accepted > 0; /* chunks leave before the replies */
 }

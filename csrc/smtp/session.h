@@ -69,7 +69,8 @@ struct lm_smtpc {
   bool cut;      /* STARTTLS was granted and TLS is not in place */
   bool may_give; /* GO was told */
   bool lmtp;
-  bool quit; /* QUIT was answered: what comes now is noise, and no end of stream a failure */
+  bool leaving; /* the last reply was 421: what stands behind it in line will not be done */
+  bool quit;    /* QUIT was answered: what comes now is noise, and no end of stream a failure */
 };
 
 /* --- client.c --------------------------------------------------------------------------------- */

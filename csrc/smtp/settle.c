@@ -190,6 +190,7 @@ bool lm_smtp_settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
                     struct lm_smtpc_event *ev) {
   struct lm_smtp_slot slot;
   bool ended;
+  s->leaving = reply->code == 421;
   if (!is_due(s, reply)) {
     if (reply->code == 421) return bye(reply, ev);
     lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply before its command", reply->text);
@@ -203,7 +204,7 @@ bool lm_smtp_settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
   case LM_SLOT_DOT: return settle_dot(s, &slot, reply, ev);
   case LM_SLOT_BDAT: ended = settle_bdat(s, &slot, reply, ev); break;
   case LM_SLOT_AUTH: return settle_auth(s, &slot, reply, ev);
-  default: return settle_line(s, &slot, reply, ev);
+  default: ended = settle_line(s, &slot, reply, ev); break;
   }
   return ended || (reply->code == 421 && !lm_wire_failed(&s->wire) && bye(reply, ev));
 }

@@ -120,6 +120,21 @@ function servers.courier(options)
   return share("courier", function(o) return require "spec.servers.courier".new(servers, o) end, options)
 end
 
+--- Postfix alone: see `spec/servers/postfix.lua` for its options and fields.
+function servers.postfix(options)
+  return share("postfix", function(o) return require "spec.servers.postfix".new(servers, o) end, options)
+end
+
+--- Postfix's smtp-sink: see `spec/servers/sink.lua` for its options.
+function servers.sink(options)
+  return share("sink", function(o) return require "spec.servers.sink".new(servers, o) end, options)
+end
+
+--- OpenSMTPD alone: see `spec/servers/opensmtpd.lua` for its options and fields.
+function servers.opensmtpd(options)
+  return share("opensmtpd", function(o) return require "spec.servers.opensmtpd".new(servers, o) end, options)
+end
+
 --- nginx with its Lua module and this library: see `spec/servers/nginx.lua` for its options and fields.
 function servers.nginx(options)
   return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)

@@ -38,7 +38,8 @@ end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
 -- With `shell = true` in it what the keeper runs is /bin/sh, and the arguments name a script; `environment` is
--- "NAME=value …" for the server and its programs, where "@" is the folder.
+-- "NAME=value …" for the server and its programs, where "@" is the folder; `as_root = true` is for a server that
+-- insists on root rights (asroot.c).
 local function find(name, program)
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
@@ -58,16 +59,17 @@ end
 
 -- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
 local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
-  .. "usr/lib/dovecot/modules "
+  .. "usr/lib/dovecot/modules usr/lib/postfix "
   .. "usr/lib/dovecot/modules/old-stats"
 
-local function surroundings(unpacked, folder, preload)
-  local _, found = shell("cd " .. quote(unpacked) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+local function surroundings(found_server, folder, preload)
+  local _, found = shell("cd " .. quote(found_server.root) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
-  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s/reroot.so "
-    .. "LD_LIBRARY_PATH=%s",
-    folder, folder, folder, preload, folder, table.concat(list, ":"))
+  local helpers = folder .. "/reroot.so"
+  if found_server.as_root then helpers = folder .. "/asroot.so:" .. helpers end
+  return string.format("LM_REROOT=%s/tree LM_OVERLAY=%s/overlay LM_SYSLOG=%s/syslog %s=%s LD_LIBRARY_PATH=%s",
+    folder, folder, folder, preload, helpers, table.concat(list, ":"))
 end
 
 -- The command line of popen; "@" stands for the folder, which the keeper makes.
@@ -76,7 +78,7 @@ local function command_line(found, arguments)
   local program = found.program
   if found.root then
     program = "@/tree" .. program:sub(#found.root + 1)
-    words[#words + 1] = surroundings(found.root, "@", "KEEPER_PRELOAD")
+    words[#words + 1] = surroundings(found, "@", "KEEPER_PRELOAD")
   end
   if found.shell then program = "/bin/sh" end
   words[#words + 1] = quote(packages .. "/bin/keeper") .. " " .. program
@@ -110,7 +112,7 @@ end
 
 -- A server without rights must reach its own programs: a tree below a private home is copied, any other linked.
 function Keeper:enter_root()
-  local ok, why = shell("cp " .. quote(packages .. "/bin/reroot.so") .. " " .. self.folder)
+  local ok, why = shell("cp " .. quote(packages .. "/bin") .. "/*root.so " .. self.folder)
   if not ok then return nil, why end
   local way = self:ask("reach " .. self.found.program) and "ln -s " or "cp -a "
   ok, why = shell(way .. quote(self.found.root) .. " " .. self.folder .. "/tree")
@@ -166,12 +168,25 @@ function Keeper:signal(number) return self:ask("signal " .. number) end
 --- "NAME=value …": what the server and its programs find in their environment, besides where they are.
 function Keeper:environment() return ((self.found.environment or ""):gsub("@", self.folder)) end
 
+--- One of the package's own programs in the server's surroundings, as the server's user, as a list of words: for a
+-- client that starts it itself.
+function Keeper:command(program, arguments)
+  local line = ("exec %s/tree%s"):format(self.folder, program)
+  for _, argument in ipairs(arguments) do line = line .. " " .. quote(argument) end
+  line = ("export %s %s; %s"):format(self:environment(), surroundings(self.found, self.folder, "LD_PRELOAD"), line)
+  local words = { "/bin/sh", "-c", line }
+  local _, who = shell "id -u"
+  if who ~= "0" then return words end
+  return { "setpriv", "--reuid", tostring(self.uid), "--regid", tostring(self.gid), "--clear-groups", "/bin/sh", "-c",
+    line }
+end
+
 --- Runs one of the package's own programs in the server's surroundings; input is optional text.
 -- Returns whether its status was 0, and what it wrote.
 function Keeper:run(program, arguments, input)
   local words, feed = { "env -u LD_PRELOAD", (self:environment()) }, ""
   if self.found.root then
-    words[#words + 1] = surroundings(self.found.root, self.folder, "LD_PRELOAD")
+    words[#words + 1] = surroundings(self.found, self.folder, "LD_PRELOAD")
     program = self.folder .. "/tree" .. program
   end
   words[#words + 1] = program

@@ -132,6 +132,25 @@ describe("servers of the suite", function()
     assert.matches("b OK", out)
   end)
 
+  it("run under one user without rights, also where one is shown root's, and leave no process", function()
+    for _, name in ipairs { "postfix", "opensmtpd" } do
+      local s = need(servers[name] { private = true })
+      if not s then return end
+      local ours = "for p in /proc/[0-9]*; do ! grep -qs " .. s.folder .. " $p/maps || "
+        .. "sed -n 's/^Uid:\t//p' $p/status; done"
+      local _, users = Keeper.shell(ours)
+      local n, uid = 0, tostring(s.keeper.uid)
+      for real, effective, saved in users:gmatch "(%d+)\t(%d+)\t(%d+)" do
+        n = n + 1
+        assert.same({ uid, uid, uid }, { real, effective, saved })
+      end
+      assert.is_true(n >= 5, name .. " has " .. n .. " processes")
+      s:close()
+      _, users = Keeper.shell(ours)
+      assert.equal("", users)
+    end
+  end)
+
   it("stop and come back on the same ports with the same mail", function()
     local s = need(servers.dovecot { private = true })
     if not s then return end

@@ -1,8 +1,8 @@
 #!/bin/sh
-# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, nginx ...) under build/servers/NAME
+# unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, postfix ...) under build/servers/NAME
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
 # machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
-# the two helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
+# the helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD/build/servers
@@ -15,6 +15,8 @@ packages() {
   cyrus) echo cyrus-common cyrus-imapd cyrus-pop3d libsasl2-2 libsasl2-modules libsasl2-modules-db \
     libsasl2-modules-gssapi-mit sasl2-bin ;;
   courier) echo courier-base courier-pop courier-imap courier-authlib courier-authdaemon courier-authlib-userdb ;;
+  postfix) echo postfix ;;
+  opensmtpd) echo opensmtpd ;;
   nginx) echo nginx libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core lua-resty-lrucache libluajit2-5.1-2 \
     libluajit2-5.1-common ;;
   kerberos) echo krb5-kdc krb5-admin-server krb5-user ;;
@@ -91,6 +93,7 @@ fi
 if command -v flock >/dev/null; then exec 9>"$root/lock"; flock 9; fi
 compile keeper keeper.c || exit 1
 compile reroot.so reroot.c -fPIC -shared || exit 1
+compile asroot.so asroot.c -fPIC -shared || exit 1
 if [ "${1:-}" = --local ]; then exit 0; fi
 for name in "$@"; do
   unpack "$name" && continue

@@ -8,22 +8,15 @@
 -- For each, one line of Lua text comes out: { ok=, kind=, temporary=, message=, sent= (lines with AUTH), done= }.
 
 local core = require "mail.core"
+local fd = require "mail.io.fd"
 local loop = require "mail.loop"
 local mail = require "mail"
 local scripted = require "spec.support.scripted"
 
 local function upstream(peer, port)
-  local dial = core.dial({ "127.0.0.1" }, port)
-  while true do
-    local answer, a, what = dial:step(loop.native.now())
-    if answer == "done" then
-      local conn = core.conn(a)
-      loop.native.forget(conn:fd())
-      return setmetatable({ conn = conn, input = "", server = peer.server }, getmetatable(peer))
-    end
-    assert(answer == "wait", a)
-    loop.native.wait(a, what)
-  end
+  local native = loop.native
+  local conn = fd.adopt(native, assert(fd.dial(native, "127.0.0.1", port, {}, native.now() + 20)))
+  return setmetatable({ conn = conn, input = "", server = peer.server }, getmetatable(peer))
 end
 
 local SUCCESS = { imap = "%s OK in", pop3 = "+OK in", smtp = "235 2.7.0 in" }

@@ -80,7 +80,7 @@ others() {
 }
 
 for purpose in "$@"; do
-  if [ "$purpose" = servers ]; then sh spec/servers/unpack.sh dovecot exim cyrus courier nginx dnsmasq proxies kerberos cqueues hosts
+  if [ "$purpose" = servers ]; then sh spec/servers/unpack.sh dovecot exim cyrus courier postfix opensmtpd nginx dnsmasq proxies kerberos cqueues hosts
   elif command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then debian "$purpose"
   else others "$purpose"; fi
 done

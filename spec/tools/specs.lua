@@ -10,7 +10,8 @@ local LONG = {
   hosts = 60, imap_watch_model = 30, pop3_servers = 26, wire = 20, smtp_content = 19, openresty = 18, examples = 17,
   budget = 16, smtp = 16, servers = 14, smtp_faults = 13, embed = 10, imap_append = 9, imap_account = 8, sasl = 8,
   imap_watch_history = 8, imap_list = 8, maildir = 8, imap_compress = 7, imap_connect = 6, imap_about = 6,
-  imap_watch = 6, imap_idle = 6, smtp_pool = 6, imap_window = 5, imap_mailbox = 4,
+  imap_watch = 6, imap_idle = 6, smtp_pool = 6, imap_window = 5, imap_mailbox = 4, smtp_postfix = 9,
+  smtp_opensmtpd = 6,
 }
 
 -- What these try is the same program whatever Lua runs the spec: nginx with the library's build for LuaJIT, and the

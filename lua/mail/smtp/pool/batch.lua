@@ -100,13 +100,13 @@ local function send_run(job, record, run)
       self.sent, self.failures, record.proved = self.sent + 1, 0, true
       job.results[run[k]] = receipt
     else
-      local again = sending.learn(record, err, untouched)
-      if again and not record.proved then useless = err end
+      local again = sending.learn(self, record, err, untouched)
+      if again then useless = err end
       unsent(job, record, run[k], err, again)
     end
   end)
   if not ok then job.raised = job.raised or { why } end
-  if useless then opening.set_back(self, useless) end
+  if useless then opening.lost(self, record, useless) end
 end
 
 -- A place on a connection for message `i`: record; or nil, err.

@@ -2,8 +2,8 @@
 --
 -- A record: `session`, `pump`; `busy`: messages under way on it; `count`: those that it was given, of `most`;
 -- `users`: the coroutines that have a place on it, where such may end without a word; `used`: when it became
--- idle; `proved`: it has taken a message; `spent`: it gets no further one; `bad`: nor a QUIT. All of them are in
--- `pool.records`, those without a message in `pool.idle`, too.
+-- idle; `proved`: it has taken or refused a message; `failed`: it ended before that; `spent`: it gets no further
+-- one; `bad`: nor a QUIT. All of them are in `pool.records`, those without a message in `pool.idle`, too.
 -- Nothing here waits, save for the QUIT of a program without a loop.
 -- @module mail.smtp.pool.connections
 

@@ -25,6 +25,14 @@ function opening.set_back(self, err)
   self.retry_at = self.host.now() + math.min(b[1] * 2 ^ (self.failures - 1), b[2])
 end
 
+--- A connection has ended with messages that another one may send: a failure where it was of no use before, and one
+-- of however many messages.
+function opening.lost(self, record, err)
+  if record.proved or record.failed then return end
+  record.failed = true
+  opening.set_back(self, err)
+end
+
 -- The options of one connection, which must stand by `deadline`.
 local function settings(self, deadline)
   local o = {}

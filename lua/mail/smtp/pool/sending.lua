@@ -53,9 +53,13 @@ sending.prepare = prepare
 local HARMLESS = { rejected = true, unsupported = true, invalid = true, io = true }
 
 --- What an error means for the connection that it was met on; true where another one may send the message. 421
--- announces the end of this one (RFC 5321 §3.8).
-local function learn(record, err, untouched)
-  if not HARMLESS[err.kind] or err.code == 421 then record.bad = true end
+-- announces the end of this one (RFC 5321 §3.8); a server that refuses with care is well.
+local function learn(self, record, err, untouched)
+  if not HARMLESS[err.kind] or err.code == 421 then
+    record.bad = true
+  elseif err.kind == "rejected" then
+    self.failures, record.proved = 0, true
+  end
   if err.kind == "closed" then return untouched end
   return err.code == 421 and (err.command == "MAIL" or err.command == "RCPT")
 end
@@ -88,8 +92,8 @@ local function attempt(self, record, options, deadline)
     release(self, record)
     raise(receipt, 5)
   end
-  local again = learn(record, err, untouched)
-  if again and not record.proved then opening.set_back(self, err) end
+  local again = learn(self, record, err, untouched)
+  if again then opening.lost(self, record, err) end
   release(self, record)
   return nil, err, again
 end
