@@ -13,7 +13,6 @@
 #include "bind/push_mime.h"
 #include "mime/content.h"
 #include "mime/flowed.h"
-#include "mime/tnef.h"
 
 enum {
   BUF_KEPT = 1048576, /* octets of scratch memory that stay from call to call */
@@ -72,6 +71,7 @@ static const struct {
                    {"parts", offsetof(struct lm_mime_limits, parts)},
                    {"header", offsetof(struct lm_mime_limits, header)},
                    {"headers", offsetof(struct lm_mime_limits, headers)},
+                   {"line", offsetof(struct lm_mime_limits, line)},
                    {"parameters", offsetof(struct lm_mime_limits, parameters)}};
 
 static size_t *find_limit(struct lm_mime_limits *l, const char *name) {
@@ -189,6 +189,18 @@ static int finish(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   lua_settop(L, 1);
   return m->ready ? 1 : read_own(L, m, lm_buf_str(&m->own->pieces));
+}
+
+/* limits() -> the table of limits that it was read with: for what lies in it encoded */
+static int limits(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  size_t i;
+  lua_createtable(L, 0, sizeof limit_names / sizeof *limit_names);
+  for (i = 0; i < sizeof limit_names / sizeof *limit_names; i++) {
+    lm_push_u64(L, *find_limit(&m->limits, limit_names[i].name));
+    lua_setfield(L, -2, limit_names[i].name);
+  }
+  return 1;
 }
 
 /* --- structure -------------------------------------------------------------------------------------- */
@@ -351,8 +363,8 @@ static struct lm_str content_of(const struct lm_message *m, const struct lm_part
 }
 
 /* The octets of a part without transfer encoding; what holds other parts is as it stands. */
-static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
-                             size_t *defects_out) {
+struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
+                                 size_t *defects_out) {
   struct lm_str out;
   struct lm_str raw = content_of(m, part);
   *defects_out = 0;
@@ -365,7 +377,7 @@ static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm
 static int body(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_pushstr(L, decoded(L, m, lm_checkpart(L, m), &defects));
+  lm_pushstr(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects));
   return 1;
 }
 
@@ -373,7 +385,7 @@ static int body(lua_State *L) {
 static int size(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_push_u64(L, decoded(L, m, lm_checkpart(L, m), &defects).n);
+  lm_push_u64(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects).n);
   return 1;
 }
 
@@ -415,7 +427,7 @@ static int text(lua_State *L) {
   kind.charset = lm_params_get(&params, LM_STR("charset"));
   kind.html = lm_media_is(&media, "text", "html");
   kind.kept = &m->scratch->converters;
-  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
+  if (!lm_content_text(&m->scratch->arena, &kind, lm_message_decoded(L, m, part, &defects), &utf8))
     return lm_no_memory(L);
   if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
   return push_lines(L, m, utf8);
@@ -493,43 +505,6 @@ static int count(lua_State *L) {
   return 2;
 }
 
-/* --- winmail.dat ------------------------------------------------------------------------------------ */
-
-static void set_text(lua_State *L, const char *field, struct lm_str s) {
-  if (s.n == 0) return;
-  lm_pushstr(L, s);
-  lua_setfield(L, -2, field);
-}
-
-/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
-static int tnef(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  const struct lm_part *part = lm_checkpart(L, m);
-  const struct lm_tnef_file *f;
-  struct lm_tnef t;
-  size_t defects;
-  struct lm_str bytes = decoded(L, m, part, &defects);
-  int n = 0;
-  if (!lm_tnef_is(bytes)) return 0;
-  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
-  lua_newtable(L);
-  set_text(L, "subject", t.subject);
-  set_text(L, "body", t.body);
-  set_text(L, "html", t.html);
-  lua_pushboolean(L, t.broken);
-  lua_setfield(L, -2, "broken");
-  for (f = t.first; f; f = f->next) {
-    lua_createtable(L, 0, 4);
-    set_text(L, "name", f->name);
-    set_text(L, "type", f->type);
-    set_text(L, "cid", f->cid);
-    lm_pushstr(L, f->data);
-    lua_setfield(L, -2, "data");
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
 /* --- files ------------------------------------------------------------------------------------------ */
 
 /* is_folder(path) */
@@ -562,6 +537,7 @@ static const luaL_Reg message_meta[] = {{NULL, NULL}};
 
 static const luaL_Reg message_methods[] = {{"put", put},
                                            {"finish", finish},
+                                           {"limits", limits},
                                            {"children", children},
                                            {"parent", parent},
                                            {"wrapped", wrapped},
@@ -583,7 +559,6 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"sub", sub},
                                            {"span", span},
                                            {"check", lm_message_check},
-                                           {"tnef", tnef},
                                            {"count", count},
 
                                            {NULL, NULL}};
@@ -601,6 +576,7 @@ void lm_open_message(lua_State *L) {
   lm_newclass(L, "message_holding_class", "mail.holding", no_methods, holding_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
   lm_addmethods(L, "message_class", lm_field_methods);
+  lm_addmethods(L, "message_class", lm_inside_methods);
   luaL_setfuncs(L, functions, 0);
   lua_getfield(L, -1, "message_class");
   lua_getfield(L, -2, "message_scratch_class");

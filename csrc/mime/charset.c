@@ -375,6 +375,21 @@ bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct l
   return by_name(a, kept, name, bytes, utf8_out);
 }
 
+bool lm_charset_known(struct lm_str charset) {
+  char key[NAME_MAX_LEN + 1];
+  char name[NAME_MAX_LEN + 16];
+  iconv_t cd;
+  if (!key_of(charset, key)) return false;
+  if (find_alias(key)) return true;
+  iconv_name(charset, key, name);
+  if (name[0] == '\0') return false;
+  if (lm_charset_table(name)) return true;
+  cd = iconv_open("UTF-8", name);
+  if (cd == (iconv_t)-1) return false;
+  iconv_close(cd);
+  return true;
+}
+
 /* --- the other way ----------------------------------------------------------------------------- */
 
 /* One call of iconv; false where it stopped for any reason but a full window. */

@@ -38,6 +38,10 @@ void lm_converters_free(struct lm_converters *kept);
 bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct lm_str charset,
                         struct lm_str bytes, struct lm_str *utf8_out);
 
+/* True where a charset of that name is there, under any of its names; what is said to be unknown or ASCII
+** is, too. */
+bool lm_charset_known(struct lm_str charset);
+
 /* The same for text of which nobody says the charset: valid UTF-8 is kept, anything else is read
 ** as windows-1252. */
 bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out);

@@ -82,6 +82,51 @@ bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct
   return ok;
 }
 
+/* --- what is wrong -------------------------------------------------------------------------------- */
+
+/* Octets that ISO-8859-1 has no characters for: windows-1252 under its name. */
+static bool has_c1(struct lm_str s) {
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    if ((unsigned char)s.p[i] >= 0x80 && (unsigned char)s.p[i] < 0xA0) return true;
+  }
+  return false;
+}
+
+static bool holds(struct lm_str s, struct lm_str what) {
+  const char *p = s.p;
+  const char *end = s.p + s.n;
+  while (p < end && (p = memchr(p, what.p[0], (size_t)(end - p))) != NULL) {
+    if ((size_t)(end - p) >= what.n && memcmp(p, what.p, what.n) == 0) return true;
+    p++;
+  }
+  return false;
+}
+
+static bool lies(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes) {
+  struct lm_str charset = kind->charset;
+  struct lm_str utf8;
+  if (LM_IS(charset, "us-ascii") || LM_IS(charset, "ascii")) return !lm_str_is_ascii(bytes);
+  if (LM_IS(charset, "utf-8") || LM_IS(charset, "utf8")) return !lm_utf8_valid(bytes);
+  if (LM_IS(charset, "iso-8859-1") || LM_IS(charset, "latin1")) return has_c1(bytes);
+  if (!lm_charset_convert(a, kind->kept, charset, bytes, &utf8)) return false;
+  return holds(utf8, LM_STR("\xEF\xBF\xBD"));
+}
+
+const char *lm_content_trouble(struct lm_arena *a, const struct lm_text_kind *kind,
+                               struct lm_str bytes) {
+  bool wide = lm_str_istarts(kind->charset, LM_STR("utf-16")) ||
+              lm_str_istarts(kind->charset, LM_STR("utf-32"));
+  if (kind->charset.n && !lm_charset_known(kind->charset)) return "a charset that is not known";
+  if (kind->charset.n == 0) {
+    if (!lm_str_is_ascii(bytes) && !(kind->html && meta_charset(bytes).n))
+      return "8-bit text without a charset";
+  } else if (lies(a, kind, bytes)) {
+    return "text that is not in its charset";
+  }
+  return !wide && bytes.n && memchr(bytes.p, '\0', bytes.n) ? "a NUL in text" : NULL;
+}
+
 /* --- lines ---------------------------------------------------------------------------------------- */
 
 /* Blocks are copied whole; where a CR stands in one, what is behind it is copied again in its place. */
