@@ -40,6 +40,8 @@ EMBED    := $(if $(strip $(lua_libs)),$(BUILD)/spec/embed/states)
 PURE     := $(filter-out $(BUILD)/obj/csrc/bind/%,$(OBJECTS))
 CTESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
+# The same targets over their corpora alone, without libFuzzer.
+REPLAYS  := $(FUZZERS:%_fuzz=%_replay)
 LUAFILES  = $(shell find lua -name '*.lua')
 WARN     := -std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wwrite-strings -Wcast-qual -Wvla
@@ -86,6 +88,9 @@ $(BUILD)/spec/embed/%: spec/embed/%.c
 $(BUILD)/spec/fuzz/%: spec/fuzz/%.c $(PURE)
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -MF $@.d $< $(PURE) -o $@ -fsanitize=fuzzer $(LDFLAGS) $(LIBS)
+$(BUILD)/spec/fuzz/%_replay: spec/fuzz/%_fuzz.c spec/fuzz/replay.c $(PURE)
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -MF $@.d $< spec/fuzz/replay.c $(PURE) -o $@ $(LDFLAGS) $(LIBS)
 fuzzers: $(FUZZERS)
 
 help:
@@ -107,7 +112,7 @@ deps:
 
 bindings: $(filter-out $(PURE),$(OBJECTS))
 embed: all $(EMBED)
-test-build: embed $(CTESTS)
+test-build: embed $(CTESTS) $(REPLAYS)
 test:
 	$(DEPS) build test servers
 	@$(TOOL)/run.lua test $(LUA) $(filter-out $(LUA),luajit)
@@ -168,4 +173,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(CTESTS:=.d) $(EMBED:=.d)
+-include $(OBJECTS:.o=.d) $(CTESTS:=.d) $(REPLAYS:=.d) $(EMBED:=.d)

@@ -313,6 +313,10 @@ describe("composing refuses", function()
     end
   end)
 
+  it("attachments that would be parts", function()
+    invalid { attachments = { { data = "--b\r\n\r\nx\r\n--b--\r\n", type = "Multipart/mixed; boundary=b" } } }
+  end)
+
   it("names of fields that are none", function()
     for _, name in ipairs { "", "A B", "A:", "Ä", "A\r\nB" } do invalid { headers = { [name] = "x" } } end
   end)

@@ -1,7 +1,7 @@
 /*
 ** arena.c: memory for one answer, given back all at once.
 **
-** Blocks grow twofold from 1 KiB, so a large tree costs few allocations and an idle session holds
+** Blocks grow twofold from nearly 1 KiB, so a large tree costs few allocations and an idle session holds
 ** little.
 */
 #include "base/arena.h"
@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_MIN = 1024, BLOCK_MAX = 65536, ALIGN = 16 };
+/* The first block and its header are what malloc still keeps at hand for each thread. */
+enum { BLOCK_MIN = 1008, BLOCK_MAX = 65536, ALIGN = 16 };
 
 struct lm_arena_block {
   struct lm_arena_block *older;
@@ -68,6 +69,13 @@ void lm_arena_reset(struct lm_arena *a) {
     a->block->older = NULL;
   }
   a->used = 0;
+}
+
+void lm_arena_trim(struct lm_arena *a, size_t most) {
+  if (a->block && a->block->size > most)
+    lm_arena_free(a);
+  else
+    lm_arena_reset(a);
 }
 
 void lm_arena_free(struct lm_arena *a) {

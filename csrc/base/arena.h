@@ -29,6 +29,9 @@ struct lm_str lm_arena_copy(struct lm_arena *a, struct lm_str s);
 /* Forgets all objects; keeps the newest block. */
 void lm_arena_reset(struct lm_arena *a);
 
+/* The same, and gives that memory back, too, where it is more than `most`. */
+void lm_arena_trim(struct lm_arena *a, size_t most);
+
 /* Gives all memory back. */
 void lm_arena_free(struct lm_arena *a);
 

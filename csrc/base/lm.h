@@ -99,16 +99,21 @@ struct lm_mime_limits {
   size_t parts;      /* of one message: a million empty ones */
   size_t header;     /* octets of one part's header */
   size_t headers;    /* ... and of all together */
+  size_t line;       /* octets of one header field, its folds included: what is held at a time */
   size_t parameters; /* of one header field: "a=b;" costs 20 times its size in memory */
 };
 
 #define LM_MIME_LIMITS_DEFAULT                                                                     \
-  { .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .parameters = 1000 }
+  {                                                                                                \
+    .depth = 100, .parts = 10000, .header = 10485760, .headers = 52428800, .line = 10485760,       \
+    .parameters = 1000                                                                             \
+  }
 
 enum {
   LM_BOUNDARY = 512, /* octets; RFC 2046 §5.1.1 allows 70: what is compared with each "--" line */
   LM_DELIMITER = 1024,  /* ... of the whole line: what is held back until it ends */
   LM_TNEF_FILES = 1000, /* of one winmail.dat */
+  LM_UU_FILES = 1000,   /* of one text */
   LM_DEFECTS = 1000     /* that are listed; others are counted */
 };
 

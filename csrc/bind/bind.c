@@ -39,6 +39,17 @@ void *lm_newobject(lua_State *L, size_t size, int mt) {
   return p;
 }
 
+void lm_keepvalue(lua_State *L, int i) {
+#if LUA_VERSION_NUM >= 503
+  lua_pushvalue(L, i);
+#else
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, i);
+  lua_rawseti(L, -2, 1);
+#endif
+  lua_setuservalue(L, -2);
+}
+
 static int wrong_self(lua_State *L) {
   lua_getfield(L, lua_upvalueindex(1), "__name");
   return luaL_error(L, "bad self: %s expected, got %s (use a colon)", lua_tostring(L, -1),

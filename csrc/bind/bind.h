@@ -21,6 +21,9 @@ void lm_newclass(lua_State *L, const char *field, const char *name, const luaL_R
 /* Adds more methods to the class under core[field] (core on the top of the stack). */
 void lm_addmethods(lua_State *L, const char *field, const luaL_Reg *methods);
 
+/* The userdata on the top of the stack keeps the value at `i` (not a relative index) from being collected. */
+void lm_keepvalue(lua_State *L, int i);
+
 /* A new userdata of the class whose metatable lies at `mt`: cleared, collectable at once. */
 void *lm_newobject(lua_State *L, size_t size, int mt);
 

@@ -62,20 +62,43 @@ static int header_all(lua_State *L) {
   return 1;
 }
 
+enum { FIELDS_AHEAD = 1000 }; /* that an array is made for at once */
+
+/* Where the keys of the tables of an array stand in the stack: two strings that are not looked up again for
+** each field. */
+enum { FIRST_KEY = 3, SECOND_KEY };
+
+/* The keys, and on top of them the array, with room for all fields of the part. */
+static void push_list(lua_State *L, const struct lm_part *part, const char *first,
+                      const char *second) {
+  lua_settop(L, FIRST_KEY - 1);
+  lua_pushstring(L, first);
+  lua_pushstring(L, second);
+  lua_createtable(L, part->fields < FIELDS_AHEAD ? (int)part->fields : FIELDS_AHEAD, 0);
+}
+
+/* {name=}, with room for one more. */
+static void push_name(lua_State *L, struct lm_str name) {
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, FIRST_KEY);
+  lm_pushstr(L, name);
+  lua_rawset(L, -3);
+}
+
 /* headers(i) -> array of {name=, value=} in order; stray lines are left out */
 static int headers(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
-  struct lm_header_walk w = walk(m, lm_checkpart(L, m));
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
   int n = 0;
-  lua_newtable(L);
+  push_list(L, part, "name", "value");
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
-    lua_createtable(L, 0, 2);
-    lm_pushstr(L, f.name);
-    lua_setfield(L, -2, "name");
+    push_name(L, f.name);
+    lua_pushvalue(L, SECOND_KEY);
     lm_push_decoded(L, &m->scratch->arena, f.value);
-    lua_setfield(L, -2, "value");
+    lua_rawset(L, -3);
     lua_rawseti(L, -2, ++n);
   }
   return 1;
@@ -88,14 +111,13 @@ static int raw_headers(lua_State *L) {
   struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
   int n = 0;
-  lua_newtable(L);
+  push_list(L, part, "name", "raw");
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
-    lua_createtable(L, 0, 2);
-    lm_pushstr(L, f.name);
-    lua_setfield(L, -2, "name");
+    push_name(L, f.name);
+    lua_pushvalue(L, SECOND_KEY);
     lm_pushstr(L, lm_message_sub(m, part->start + f.start, part->start + f.end));
-    lua_setfield(L, -2, "raw");
+    lua_rawset(L, -3);
     lua_rawseti(L, -2, ++n);
   }
   return 1;

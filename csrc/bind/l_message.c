@@ -13,14 +13,19 @@
 #include "bind/push_mime.h"
 #include "mime/content.h"
 #include "mime/flowed.h"
-#include "mime/tnef.h"
 
-enum { BUF_KEPT = 1048576 }; /* octets of scratch memory that stay from call to call */
+enum {
+  BUF_KEPT = 1048576, /* octets of scratch memory that stay from call to call */
+  PARTS_KEPT = 1000   /* ... and parts */
+};
 
 /* --- memory ----------------------------------------------------------------------------------------- */
 
 static int scratch_gc(lua_State *L) {
   struct lm_scratch *s = lm_checkself(L);
+  lm_parser_free(s->parser);
+  s->parser = NULL;
+  lm_tree_free(&s->tree);
   lm_arena_free(&s->arena);
   lm_buf_free(&s->buf);
   lm_buf_free(&s->flowed);
@@ -28,17 +33,17 @@ static int scratch_gc(lua_State *L) {
   return 0;
 }
 
-static int message_gc(lua_State *L) {
-  struct lm_message *m = lm_checkself(L);
-  lm_tree_free(&m->tree);
-  lm_whole_free(&m->file);
-  lm_buf_free(&m->pieces);
-  m->ready = false;
+static int holding_gc(lua_State *L) {
+  struct lm_holding *h = lm_checkself(L);
+  lm_tree_free(&h->tree);
+  lm_whole_free(&h->file);
+  lm_buf_free(&h->pieces);
+  h->gone = true;
   return 0;
 }
 
 static void tidy(struct lm_scratch *s) {
-  lm_arena_reset(&s->arena);
+  lm_arena_trim(&s->arena, BUF_KEPT);
   if (s->buf.cap > BUF_KEPT) lm_buf_free(&s->buf);
   if (s->flowed.cap > BUF_KEPT) lm_buf_free(&s->flowed);
 }
@@ -46,6 +51,7 @@ static void tidy(struct lm_scratch *s) {
 struct lm_message *lm_checkmessage(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   if (!m->ready) luaL_error(L, "the message is not there yet");
+  if (m->own && m->own->gone) luaL_error(L, "the message is gone");
   tidy(m->scratch);
   return m;
 }
@@ -65,6 +71,7 @@ static const struct {
                    {"parts", offsetof(struct lm_mime_limits, parts)},
                    {"header", offsetof(struct lm_mime_limits, header)},
                    {"headers", offsetof(struct lm_mime_limits, headers)},
+                   {"line", offsetof(struct lm_mime_limits, line)},
                    {"parameters", offsetof(struct lm_mime_limits, parameters)}};
 
 static size_t *find_limit(struct lm_mime_limits *l, const char *name) {
@@ -91,32 +98,59 @@ void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
   }
 }
 
-/* An empty message; upvalue 1 is its class, 2 the scratch memory. */
+/* A message that is to hold its own text, empty, on the top of the stack. Upvalue 1 is its class, 2 the scratch
+** memory, 3 the class of what it holds. */
 static struct lm_message *fresh(lua_State *L) {
+  struct lm_holding *own = lm_newobject(L, sizeof *own, lua_upvalueindex(3));
   struct lm_message *m = lm_newobject(L, sizeof *m, lua_upvalueindex(1));
   m->scratch = lua_touserdata(L, lua_upvalueindex(2));
+  m->own = own;
+  lm_keepvalue(L, lua_gettop(L) - 1);
   return m;
 }
 
-static int read_tree(lua_State *L, struct lm_message *m, struct lm_str text) {
-  if (!lm_tree_read(&m->tree, text, &m->limits)) return lm_no_memory(L);
+static void read_tree(lua_State *L, struct lm_scratch *s, const struct lm_mime_limits *limits,
+                      struct lm_str text, struct lm_tree *out) {
+  if (s->parser == NULL && (s->parser = lm_parser_new(NULL)) == NULL) lm_no_memory(L);
+  lm_parser_reset(s->parser, limits);
+  if (!lm_tree_read_by(s->parser, out, text)) lm_no_memory(L);
+}
+
+static int read_own(lua_State *L, struct lm_message *m, struct lm_str text) {
+  read_tree(L, m->scratch, &m->limits, text, &m->own->tree);
+  m->tree = m->own->tree;
   m->ready = true;
   return 1;
+}
+
+/* A message with a copy of the tree behind it. */
+static struct lm_message *with_tree(lua_State *L, struct lm_scratch *s) {
+  size_t parts = s->tree.count * sizeof *s->tree.parts;
+  size_t defects = s->tree.defects_n * sizeof *s->tree.defects;
+  struct lm_message *m = lm_newobject(L, sizeof *m + parts + defects, lua_upvalueindex(1));
+  m->scratch = s;
+  m->tree = s->tree;
+  m->tree.parts = (struct lm_part *)(void *)(m + 1);
+  m->tree.defects = (struct lm_mime_defect *)(void *)(m->tree.parts + s->tree.count);
+  memcpy(m->tree.parts, s->tree.parts, parts);
+  if (defects) memcpy(m->tree.defects, s->tree.defects, defects);
+  if (s->tree.room > PARTS_KEPT) lm_tree_free(&s->tree);
+  return m;
 }
 
 /* message_parse(text, limits or nil) -> message */
 static int message_parse(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
+  struct lm_scratch *s = lua_touserdata(L, lua_upvalueindex(2));
   struct lm_mime_limits limits;
   struct lm_message *m;
   lm_checkmimelimits(L, 2, &limits);
-  m = fresh(L);
+  read_tree(L, s, &limits, text, &s->tree);
+  m = with_tree(L, s);
   m->limits = limits;
-  lua_createtable(L, 1, 0);
-  lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, 1);
-  lua_setuservalue(L, -2);
-  return read_tree(L, m, text);
+  m->ready = true;
+  lm_keepvalue(L, 1);
+  return 1;
 }
 
 /* message_file(path, limits or nil) -> message; or nil, why */
@@ -127,9 +161,9 @@ static int message_file(lua_State *L) {
   lm_checkmimelimits(L, 2, &limits);
   m = fresh(L);
   m->limits = limits;
-  if (lm_whole_read(&m->file, path)) return read_tree(L, m, m->file.text);
+  if (lm_whole_read(&m->own->file, path)) return read_own(L, m, m->own->file.text);
   lua_pushnil(L);
-  lua_pushstring(L, strerror(m->file.error));
+  lua_pushstring(L, strerror(m->own->file.error));
   return 2;
 }
 
@@ -146,7 +180,7 @@ static int put(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   struct lm_str text = lm_checkstr(L, 2);
   luaL_argcheck(L, !m->ready, 1, "the message is whole");
-  if (!lm_buf_put(&m->pieces, text.p, text.n)) return lm_no_memory(L);
+  if (m->own->gone || !lm_buf_put(&m->own->pieces, text.p, text.n)) return lm_no_memory(L);
   return 0;
 }
 
@@ -154,7 +188,19 @@ static int put(lua_State *L) {
 static int finish(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   lua_settop(L, 1);
-  return m->ready ? 1 : read_tree(L, m, lm_buf_str(&m->pieces));
+  return m->ready ? 1 : read_own(L, m, lm_buf_str(&m->own->pieces));
+}
+
+/* limits() -> the table of limits that it was read with: for what lies in it encoded */
+static int limits(lua_State *L) {
+  struct lm_message *m = lm_checkself(L);
+  size_t i;
+  lua_createtable(L, 0, sizeof limit_names / sizeof *limit_names);
+  for (i = 0; i < sizeof limit_names / sizeof *limit_names; i++) {
+    lm_push_u64(L, *find_limit(&m->limits, limit_names[i].name));
+    lua_setfield(L, -2, limit_names[i].name);
+  }
+  return 1;
 }
 
 /* --- structure -------------------------------------------------------------------------------------- */
@@ -317,8 +363,8 @@ static struct lm_str content_of(const struct lm_message *m, const struct lm_part
 }
 
 /* The octets of a part without transfer encoding; what holds other parts is as it stands. */
-static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
-                             size_t *defects_out) {
+struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
+                                 size_t *defects_out) {
   struct lm_str out;
   struct lm_str raw = content_of(m, part);
   *defects_out = 0;
@@ -331,7 +377,7 @@ static struct lm_str decoded(lua_State *L, struct lm_message *m, const struct lm
 static int body(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_pushstr(L, decoded(L, m, lm_checkpart(L, m), &defects));
+  lm_pushstr(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects));
   return 1;
 }
 
@@ -339,7 +385,7 @@ static int body(lua_State *L) {
 static int size(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   size_t defects;
-  lm_push_u64(L, decoded(L, m, lm_checkpart(L, m), &defects).n);
+  lm_push_u64(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects).n);
   return 1;
 }
 
@@ -361,7 +407,8 @@ static int push_lines(lua_State *L, struct lm_message *m, struct lm_str utf8) {
     lm_pushstr(L, utf8);
     return 1;
   }
-  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n)) == NULL) return lm_no_memory(L);
+  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n + LM_LINES_SLACK)) == NULL)
+    return lm_no_memory(L);
   lua_pushlstring(L, p, lm_content_lines(utf8, p));
   return 1;
 }
@@ -380,7 +427,7 @@ static int text(lua_State *L) {
   kind.charset = lm_params_get(&params, LM_STR("charset"));
   kind.html = lm_media_is(&media, "text", "html");
   kind.kept = &m->scratch->converters;
-  if (!lm_content_text(&m->scratch->arena, &kind, decoded(L, m, part, &defects), &utf8))
+  if (!lm_content_text(&m->scratch->arena, &kind, lm_message_decoded(L, m, part, &defects), &utf8))
     return lm_no_memory(L);
   if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
   return push_lines(L, m, utf8);
@@ -458,43 +505,6 @@ static int count(lua_State *L) {
   return 2;
 }
 
-/* --- winmail.dat ------------------------------------------------------------------------------------ */
-
-static void set_text(lua_State *L, const char *field, struct lm_str s) {
-  if (s.n == 0) return;
-  lm_pushstr(L, s);
-  lua_setfield(L, -2, field);
-}
-
-/* tnef(i) -> {subject=, body=, html=, broken=, {name=, type=, cid=, data=}...}; nil where it is none */
-static int tnef(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  const struct lm_part *part = lm_checkpart(L, m);
-  const struct lm_tnef_file *f;
-  struct lm_tnef t;
-  size_t defects;
-  struct lm_str bytes = decoded(L, m, part, &defects);
-  int n = 0;
-  if (!lm_tnef_is(bytes)) return 0;
-  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
-  lua_newtable(L);
-  set_text(L, "subject", t.subject);
-  set_text(L, "body", t.body);
-  set_text(L, "html", t.html);
-  lua_pushboolean(L, t.broken);
-  lua_setfield(L, -2, "broken");
-  for (f = t.first; f; f = f->next) {
-    lua_createtable(L, 0, 4);
-    set_text(L, "name", f->name);
-    set_text(L, "type", f->type);
-    set_text(L, "cid", f->cid);
-    lm_pushstr(L, f->data);
-    lua_setfield(L, -2, "data");
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
 /* --- files ------------------------------------------------------------------------------------------ */
 
 /* is_folder(path) */
@@ -522,10 +532,12 @@ static int write_file(lua_State *L) {
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
-static const luaL_Reg message_meta[] = {{"__gc", message_gc}, {NULL, NULL}};
+static const luaL_Reg holding_meta[] = {{"__gc", holding_gc}, {NULL, NULL}};
+static const luaL_Reg message_meta[] = {{NULL, NULL}};
 
 static const luaL_Reg message_methods[] = {{"put", put},
                                            {"finish", finish},
+                                           {"limits", limits},
                                            {"children", children},
                                            {"parent", parent},
                                            {"wrapped", wrapped},
@@ -547,7 +559,6 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"sub", sub},
                                            {"span", span},
                                            {"check", lm_message_check},
-                                           {"tnef", tnef},
                                            {"count", count},
 
                                            {NULL, NULL}};
@@ -560,13 +571,18 @@ static const luaL_Reg functions[] = {
     {"is_folder", is_folder}, {"write_file", write_file}, {NULL, NULL}};
 
 void lm_open_message(lua_State *L) {
+  struct lm_scratch *scratch;
   lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
+  lm_newclass(L, "message_holding_class", "mail.holding", no_methods, holding_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
   lm_addmethods(L, "message_class", lm_field_methods);
+  lm_addmethods(L, "message_class", lm_inside_methods);
   luaL_setfuncs(L, functions, 0);
   lua_getfield(L, -1, "message_class");
   lua_getfield(L, -2, "message_scratch_class");
-  lm_newobject(L, sizeof(struct lm_scratch), -1);
+  scratch = lm_newobject(L, sizeof *scratch, -1);
+  scratch->converters.lasting = true;
   lua_remove(L, -2);
-  luaL_setfuncs(L, makers, 2);
+  lua_getfield(L, -3, "message_holding_class");
+  luaL_setfuncs(L, makers, 3);
 }

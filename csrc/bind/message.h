@@ -1,6 +1,6 @@
 /*
-** message.h: a message in memory as the files of the binding share it: l_message.c (structure, content)
-** and l_fields.c (header fields).
+** message.h: a message in memory as the files of the binding share it: l_message.c (structure, content),
+** l_fields.c (header fields), l_inside.c (files in contents) and l_check.c (what is wrong).
 */
 #ifndef LM_BIND_MESSAGE_H
 #define LM_BIND_MESSAGE_H
@@ -14,17 +14,27 @@
 
 /* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
 struct lm_scratch {
+  struct lm_parser *parser;
+  struct lm_tree tree; /* before it is copied behind its message */
   struct lm_arena arena;
   struct lm_buf buf;
   struct lm_buf flowed;
   struct lm_converters converters;
 };
 
-struct lm_message {
-  struct lm_tree tree;
-  struct lm_mime_limits limits;
+/* What a message needs that is no Lua string: an object of its own, since those with a finalizer cost more. */
+struct lm_holding {
   struct lm_whole file; /* where the text lies, or ... */
-  struct lm_buf pieces; /* ... here, or in a string that the user value keeps */
+  struct lm_buf pieces; /* ... here */
+  struct lm_tree tree;
+  bool gone; /* its finalizer ran: the state is being closed */
+};
+
+/* The user value keeps the string that is the text, or `own`. */
+struct lm_message {
+  struct lm_tree tree; /* its arrays lie behind this, or in `own` */
+  struct lm_mime_limits limits;
+  struct lm_holding *own; /* NULL: the text is a string */
   struct lm_scratch *scratch;
   bool ready; /* the tree was read */
 };
@@ -42,8 +52,14 @@ static inline struct lm_str lm_message_sub(const struct lm_message *m, size_t fr
 /* A table of limits at `i` (nil: the defaults); an unknown name is an argument error. */
 void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out);
 
-/* Methods over header fields. */
+/* The octets of a part without transfer encoding, in the scratch memory or where they stand; what holds other
+** parts is as it stands. */
+struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
+                                 size_t *defects_out);
+
+/* Methods over header fields; over files that lie in contents. */
 extern const luaL_Reg lm_field_methods[];
+extern const luaL_Reg lm_inside_methods[];
 
 /* check() -> array of {what=, offset= from 1 on, field=} of all that is wrong, how many there were */
 int lm_message_check(lua_State *L);

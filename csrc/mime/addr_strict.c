@@ -56,12 +56,16 @@ static bool quoted_string(struct lm_cursor *c, struct lm_str *out) {
   return true;
 }
 
+/* What addresses of networks are written in. dcontent has more (RFC 5321 §4.1.3), ">" among it, which ends
+** a path for some readers. */
+static bool is_literal(char c) {
+  return lm_is(c, LM_ALPHA | LM_DIGIT) || c == '.' || c == ':' || c == '-';
+}
+
 /* address-literal, loosely: "[" 1*dcontent "]" */
 static bool literal(struct lm_cursor *c, struct lm_str *out) {
   const char *from = c->p++;
-  while (c->p < c->end && lm_is(*c->p, LM_PRINT) && *c->p != '[' && *c->p != ']' && *c->p != '\\') {
-    c->p++;
-  }
+  while (c->p < c->end && is_literal(*c->p)) c->p++;
   if (c->p == from + 1 || !lm_accept(c, ']')) return no(c, "a bad address literal");
   *out = (struct lm_str){from, (size_t)(c->p - from)};
   return true;

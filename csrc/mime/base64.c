@@ -1,5 +1,5 @@
 /*
-** base64.c: base64 for transfer.h: the machine that forgives, and the inner loops in plain C.
+** base64.c: base64 for transfer.h: the machine that forgives, and encoding in plain C.
 **
 ** Whole quanta go through lm_base64_decode_run. Where it stops, single characters are looked at until
 ** a quantum begins again, so garbage costs time but never more than a step for each octet.
@@ -31,21 +31,6 @@ static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 
 /* --- plain C ------------------------------------------------------------------------------------ */
 
-/* Decodes quanta up to the first character that is none of the alphabet. */
-static size_t decode_plain(const char *p, size_t n, char *out) {
-  const unsigned char *s = (const unsigned char *)p;
-  size_t i;
-  for (i = 0; i + 4 <= n; i += 4) {
-    unsigned a = lm_base64_values[s[i]], b = lm_base64_values[s[i + 1]];
-    unsigned c = lm_base64_values[s[i + 2]], d = lm_base64_values[s[i + 3]];
-    if ((a | b | c | d) > 63) break;
-    *out++ = (char)(a << 2 | b >> 4);
-    *out++ = (char)(b << 4 | c >> 2);
-    *out++ = (char)(c << 6 | d);
-  }
-  return i;
-}
-
 static void encode_plain(const char *p, size_t n, char *out) {
   const unsigned char *s = (const unsigned char *)p;
   size_t i;
@@ -76,19 +61,9 @@ static size_t decode_vectors(enum lm_vector level, struct lm_str s, char *out,
 }
 
 size_t lm_base64_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out) {
-  size_t written, i = decode_vectors(level, s, out, &written);
-  for (;;) {
-    size_t n = decode_plain(s.p + i, s.n - i, out + written);
-    i += n;
-    written += n / 4 * 3;
-    if (s.n - i >= 2 && s.p[i] == '\r' && s.p[i + 1] == '\n')
-      i += 2;
-    else if (i < s.n && s.p[i] == '\n')
-      i++;
-    else
-      break;
-  }
-  *written_out = written;
+  size_t more, written, i = decode_vectors(level, s, out, &written);
+  i += lm_base64_decode_plain(s.p + i, s.n - i, out + written, &more);
+  *written_out = written + more;
   return i;
 }
 

@@ -29,6 +29,9 @@ void lm_base64_encode_lines(enum lm_vector level, const char *p, size_t lines, c
 /* The value of a character, or 64 and more where it is none of the alphabet. */
 extern const unsigned char lm_base64_values[256];
 
+/* The same as lm_base64_decode_run without vectors. */
+size_t lm_base64_decode_plain(const char *p, size_t n, char *out, size_t *written_out);
+
 /* The vector loops, as far as they come: characters used, octets used, lines done. */
 #if LM_X86
 size_t lm_base64_decode_ssse3(const char *p, size_t n, char *out, size_t *written_out);

@@ -20,179 +20,52 @@
 
 enum { NAME_MAX_LEN = 40, ICONV_WINDOW = 1024, ICONV_ROOM = 4096 };
 
-static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
+/* --- one octet a character --------------------------------------------------------------------- */
 
-/* --- UTF-8 ----------------------------------------------------------------------------------- */
+#define EIGHT(c) (c), (c) + 1, (c) + 2, (c) + 3, (c) + 4, (c) + 5, (c) + 6, (c) + 7
+#define UPPER                                                                                      \
+  EIGHT(0xC0), EIGHT(0xC8), EIGHT(0xD0), EIGHT(0xD8), EIGHT(0xE0), EIGHT(0xE8), EIGHT(0xF0),       \
+      EIGHT(0xF8)
 
-static const char *skip_ascii(const char *p, const char *end) {
-  uint64_t w[2];
-  while (end - p >= 16) {
-    memcpy(w, p, 16);
-    if ((w[0] | w[1]) & UINT64_C(0x8080808080808080)) break;
-    p += 16;
-  }
-  while (p < end && !(*p & 0x80)) p++;
-  return p;
-}
+/* From 0x80 on; the five unassigned ones stay C1 controls, as browsers have it. */
+static const uint16_t windows_1252[128] = {
+    0x20AC,      0x0081,      0x201A,      0x0192,      0x201E, 0x2026, 0x2020, 0x2021,
+    0x02C6,      0x2030,      0x0160,      0x2039,      0x0152, 0x008D, 0x017D, 0x008F,
+    0x0090,      0x2018,      0x2019,      0x201C,      0x201D, 0x2022, 0x2013, 0x2014,
+    0x02DC,      0x2122,      0x0161,      0x203A,      0x0153, 0x009D, 0x017E, 0x0178,
+    EIGHT(0xA0), EIGHT(0xA8), EIGHT(0xB0), EIGHT(0xB8), UPPER};
 
-static bool is_tail(const char *p, const char *end) {
-  return p < end && (*p & 0xC0) == 0x80;
-}
-
-/*
-** UTF8-2 = %xC2-DF UTF8-tail
-** UTF8-3 = %xE0 %xA0-BF tail / %xE1-EC 2tail / %xED %x80-9F tail / %xEE-EF 2tail
-** UTF8-4 = %xF0 %x90-BF 2tail / %xF1-F3 3tail / %xF4 %x80-8F 2tail
-** The length of the character at `p`, to *n_out that of its well-formed beginning; 0 where it is
-** broken.
-*/
-static size_t utf8_char(const char *p, const char *end, size_t *n_out) {
-  unsigned lead = (unsigned char)p[0];
-  unsigned second = p + 1 < end ? (unsigned char)p[1] : 0;
-  size_t need = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-  size_t n = 2;
-  *n_out = 1;
-  if (need == 0 || (second & 0xC0) != 0x80) return 0;
-  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F)) return 0;
-  if ((lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) return 0;
-  while (n < need && is_tail(p + n, end)) n++;
-  *n_out = n;
-  return n == need ? n : 0;
-}
-
-size_t lm_utf8_span(struct lm_str s) {
-  const char *p = s.p;
-  const char *end;
-  size_t n = 0;
-  if (s.n == 0) return 0;
-  end = p + s.n;
-  while (p < end) {
-    if (*p & 0x80) {
-      if (!utf8_char(p, end, &n)) break;
-      p += n;
-    } else {
-      p = skip_ascii(p, end);
-    }
-  }
-  return (size_t)(p - s.p);
-}
-
-bool lm_utf8_valid(struct lm_str s) {
-  return lm_utf8_span(s) == s.n;
-}
-
-/* Each longest beginning of a character that breaks off becomes one U+FFFD (Unicode §3.9). */
-static bool utf8_repair(struct lm_arena *a, struct lm_str s, struct lm_str *utf8_out) {
-  const char *p = s.p;
-  const char *end = s.p + s.n;
-  size_t good = lm_utf8_span(s);
-  size_t broken = 0;
-  char *out;
-  char *o;
-  *utf8_out = s;
-  if (good == s.n) return true;
-  if (s.n > SIZE_MAX / 3 || (out = lm_arena_alloc(a, s.n * 3)) == NULL) return false;
-  o = out;
-  while (p < end) {
-    memcpy(o, p, good);
-    o += good;
-    p += good;
-    if (p == end) break;
-    utf8_char(p, end, &broken);
-    memcpy(o, REPLACEMENT, 3);
-    o += 3;
-    p += broken;
-    good = lm_utf8_span((struct lm_str){p, (size_t)(end - p)});
-  }
-  *utf8_out = (struct lm_str){out, (size_t)(o - out)};
-  return true;
-}
-
-/* --- Latin ----------------------------------------------------------------------------------- */
-
-/* windows-1252, 0x80 to 0x9F; the five unassigned ones stay C1 controls, as browsers have it. */
-static const uint16_t cp1252[32] = {0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
-                                    0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x008D, 0x017D, 0x008F,
-                                    0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
-                                    0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178};
-
-enum latin { LATIN_1252, LATIN_9 };
-
-static unsigned latin_char(enum latin set, unsigned c) {
-  if (c < 0xA0) return c < 0x80 || set == LATIN_9 ? c : cp1252[c - 0x80];
-  if (set == LATIN_1252) return c;
-  switch (c) { /* where ISO-8859-15 departs from ISO-8859-1 */
-  case 0xA4: return 0x20AC;
-  case 0xA6: return 0x0160;
-  case 0xA8: return 0x0161;
-  case 0xB4: return 0x017D;
-  case 0xB8: return 0x017E;
-  case 0xBC: return 0x0152;
-  case 0xBD: return 0x0153;
-  case 0xBE: return 0x0178;
-  default: return c;
-  }
-}
-
-static char *put_char(char *o, unsigned c) {
-  if (c < 0x80) {
-    *o++ = (char)c;
-  } else if (c < 0x800) {
-    *o++ = (char)(0xC0 | c >> 6);
-    *o++ = (char)(0x80 | (c & 0x3F));
-  } else {
-    *o++ = (char)(0xE0 | c >> 12);
-    *o++ = (char)(0x80 | (c >> 6 & 0x3F));
-    *o++ = (char)(0x80 | (c & 0x3F));
-  }
-  return o;
-}
-
-/* Copies ASCII; returns where it ends. There is room for whole words. */
-static const char *copy_ascii(const char *p, const char *end, char **out) {
-  uint64_t w;
-  char *o = *out;
-  for (; end - p >= 8; p += 8, o += 8) {
-    memcpy(&w, p, 8);
-    if (w & UINT64_C(0x8080808080808080)) break;
-    memcpy(o, &w, 8);
-  }
-  while (p < end && !(*p & 0x80)) *o++ = *p++;
-  *out = o;
-  return p;
-}
+static const uint16_t iso_8859_15[128] = {
+    EIGHT(0x80), EIGHT(0x88), EIGHT(0x90), EIGHT(0x98), 0xA0,   0xA1, 0xA2, 0xA3, 0x20AC, 0xA5,
+    0x0160,      0xA7,        0x0161,      0xA9,        0xAA,   0xAB, 0xAC, 0xAD, 0xAE,   0xAF,
+    0xB0,        0xB1,        0xB2,        0xB3,        0x017D, 0xB5, 0xB6, 0xB7, 0x017E, 0xB9,
+    0xBA,        0xBB,        0x0152,      0x0153,      0x0178, 0xBF, UPPER};
 
 /* Octets of which each is a character: those from 0x80 on by the table, the others ASCII. */
 static bool from_table(struct lm_arena *a, const uint16_t *upper, struct lm_str s,
                        struct lm_str *utf8_out) {
   const char *end = s.p + s.n;
-  const char *p = skip_ascii(s.p, end);
+  const char *p = s.p + lm_ascii_span(s);
   char *out;
   char *o;
   *utf8_out = s;
   if (p == end) return true;
-  if (s.n > SIZE_MAX / 4 || (out = lm_arena_alloc(a, s.n * 3)) == NULL) return false;
+  if (s.n > SIZE_MAX / 4 || (out = lm_arena_alloc(a, s.n * 3 + LM_ASCII_SLACK)) == NULL)
+    return false;
   memcpy(out, s.p, (size_t)(p - s.p));
   o = out + (p - s.p);
-  while (p < end) {
-    o = put_char(o, upper[(unsigned char)*p++ - 0x80]);
-    if (p < end && !(*p & 0x80)) p = copy_ascii(p, end, &o);
+  for (;;) {
+    while (p < end && (*p & 0x80)) o = lm_utf8_put(o, upper[(unsigned char)*p++ - 0x80]);
+    if (p == end) break;
+    p = lm_ascii_copy(p, end, &o);
   }
   *utf8_out = (struct lm_str){out, (size_t)(o - out)};
   return true;
 }
 
-static bool from_latin(struct lm_arena *a, enum latin set, struct lm_str s,
-                       struct lm_str *utf8_out) {
-  uint16_t upper[128];
-  unsigned i;
-  for (i = 0; i < 128; i++) upper[i] = (uint16_t)latin_char(set, i + 0x80);
-  return from_table(a, upper, s, utf8_out);
-}
-
 bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out) {
   *utf8_out = bytes;
-  return lm_utf8_valid(bytes) || from_latin(a, LATIN_1252, bytes, utf8_out);
+  return lm_utf8_valid(bytes) || from_table(a, windows_1252, bytes, utf8_out);
 }
 
 /* --- iconv ----------------------------------------------------------------------------------- */
@@ -226,7 +99,7 @@ static bool iconv_step(iconv_t cd, struct lm_str *in, size_t unit, struct lm_buf
   used = errno == EINVAL || in->n < unit ? left : unit;
   in->p += used;
   in->n -= used;
-  return lm_buf_put(out, REPLACEMENT, 3);
+  return lm_buf_put(out, LM_UTF8_REPLACEMENT, 3);
 }
 
 /* Brings a stateful charset to its end: some hold back a last character. */
@@ -265,21 +138,42 @@ void lm_converters_free(struct lm_converters *kept) {
     if (kept->cd[i]) iconv_close(kept->cd[i]);
     kept->cd[i] = NULL;
   }
+  for (i = 0; i < LM_PAIRS; i++) {
+    lm_pairs_free(kept->pairs[i]);
+    kept->pairs[i] = NULL;
+  }
+}
+
+/* By tables of the characters; NOT_KNOWN where the charset or the text is not of that kind. */
+static enum opened from_pairs(struct lm_arena *a, struct lm_converters *kept, const char *name,
+                              iconv_t cd, struct lm_str s, struct lm_str *utf8_out) {
+  unsigned which = kept && kept->lasting ? lm_pairs_find(name) : LM_PAIRS;
+  char *out;
+  size_t n;
+  if (which == LM_PAIRS) return NOT_KNOWN;
+  if (s.n > SIZE_MAX / 4) return NO_MEMORY;
+  if ((out = lm_arena_alloc(a, s.n * 3 + LM_ASCII_SLACK)) == NULL) return NO_MEMORY;
+  if (!lm_pairs_convert(&kept->pairs[which], cd, s, out, &n)) return NOT_KNOWN;
+  *utf8_out = (struct lm_str){out, n};
+  return OPENED;
 }
 
 static enum opened from_iconv(struct lm_arena *a, struct lm_converters *kept, const char *name,
                               struct lm_str s, struct lm_str *utf8_out) {
   struct lm_buf out = {NULL, 0, 0, 0};
   iconv_t cd = open_kept(kept, name);
+  enum opened paired;
   bool ok = true;
   if (cd == (iconv_t)-1) return errno == ENOMEM ? NO_MEMORY : NOT_KNOWN;
+  paired = from_pairs(a, kept, name, cd, s, utf8_out);
+  if (paired != NOT_KNOWN) return paired;
   while (ok && s.n > 0) ok = iconv_step(cd, &s, unit_of(name), &out);
   ok = ok && iconv_finish(cd, &out);
   if (kept == NULL) iconv_close(cd);
   /* glibc passes surrogates and the like through in a few charsets: the result is checked. */
   ok = ok && (*utf8_out = lm_arena_copy(a, lm_buf_str(&out))).p != NULL;
   lm_buf_free(&out);
-  return ok && utf8_repair(a, *utf8_out, utf8_out) ? OPENED : NO_MEMORY;
+  return ok && lm_utf8_repair(a, *utf8_out, utf8_out) ? OPENED : NO_MEMORY;
 }
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -401,7 +295,7 @@ static bool key_of(struct lm_str charset, char *key) {
 static const struct alias *find_alias(const char *key) {
   size_t i;
   for (i = 0; i < sizeof aliases / sizeof *aliases; i++) {
-    if (strcmp(key, aliases[i].key) == 0) return &aliases[i];
+    if (*key == *aliases[i].key && strcmp(key, aliases[i].key) == 0) return &aliases[i];
   }
   return NULL;
 }
@@ -420,7 +314,9 @@ static void iconv_name(struct lm_str charset, const char *key, char *name) {
     size_t len = strlen(families[i].prefix);
     if (strncmp(key, families[i].prefix, len) != 0 || key[len] == '\0') continue;
     strcpy(name, families[i].iconv);
-    strcat(name, key + len);
+    n = strlen(name);
+    for (key += len; *key; key++) name[n++] = lm_upper(*key);
+    name[n] = '\0';
     return;
   }
   for (i = 0; i < charset.n && n < NAME_MAX_LEN; i++) {
@@ -467,9 +363,9 @@ bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct l
   if (bytes.n == 0 || !key_of(charset, key)) return lm_charset_guess(a, bytes, utf8_out);
   found = find_alias(key);
   switch (found ? found->way : BY_ICONV) {
-  case BY_UTF8: return utf8_repair(a, bytes, utf8_out);
-  case BY_LATIN_1252: return from_latin(a, LATIN_1252, bytes, utf8_out);
-  case BY_LATIN_9: return from_latin(a, LATIN_9, bytes, utf8_out);
+  case BY_UTF8: return lm_utf8_repair(a, bytes, utf8_out);
+  case BY_LATIN_1252: return from_table(a, windows_1252, bytes, utf8_out);
+  case BY_LATIN_9: return from_table(a, iso_8859_15, bytes, utf8_out);
   case BY_GUESS: return lm_charset_guess(a, bytes, utf8_out);
   case BY_UTF16: return by_name(a, kept, utf16_order(&bytes), bytes, utf8_out);
   default: break;
@@ -477,6 +373,21 @@ bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct l
   if (found) return by_name(a, kept, found->name, bytes, utf8_out);
   iconv_name(charset, key, name);
   return by_name(a, kept, name, bytes, utf8_out);
+}
+
+bool lm_charset_known(struct lm_str charset) {
+  char key[NAME_MAX_LEN + 1];
+  char name[NAME_MAX_LEN + 16];
+  iconv_t cd;
+  if (!key_of(charset, key)) return false;
+  if (find_alias(key)) return true;
+  iconv_name(charset, key, name);
+  if (name[0] == '\0') return false;
+  if (lm_charset_table(name)) return true;
+  cd = iconv_open("UTF-8", name);
+  if (cd == (iconv_t)-1) return false;
+  iconv_close(cd);
+  return true;
 }
 
 /* --- the other way ----------------------------------------------------------------------------- */

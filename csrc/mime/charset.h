@@ -11,26 +11,25 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-
-/* True where `s` is well-formed UTF-8 (RFC 3629 §4): no surrogates, no overlong forms. */
-bool lm_utf8_valid(struct lm_str s);
-
-/* How many bytes at the front of `s` are well-formed UTF-8. */
-size_t lm_utf8_span(struct lm_str s);
+#include "mime/charset_pairs.h"
+#include "mime/utf8.h"
 
 /* `bytes` in `charset` as UTF-8. Where nothing is to be changed the result is `bytes` itself, else
 ** it lies in the arena. An unknown charset is guessed. False only when memory is short. */
 bool lm_charset_to_utf8(struct lm_arena *a, struct lm_str charset, struct lm_str bytes,
                         struct lm_str *utf8_out);
 
-/* Converters of the C library that are kept open: opening one costs more than most texts. All zero at
-** first. */
+/* Converters of the C library that are kept open (opening one costs more than most texts), and tables of what
+** they say. All zero at first. */
 enum { LM_CONVERTERS = 8, LM_CONVERTER_NAME = 64 };
 
 struct lm_converters {
   void *cd[LM_CONVERTERS]; /* iconv_t */
   char name[LM_CONVERTERS][LM_CONVERTER_NAME];
   unsigned next;
+  bool
+      lasting; /* set by an owner that keeps it for many texts: then tables are worth their making */
+  struct lm_pairs *pairs[LM_PAIRS];
 };
 
 void lm_converters_free(struct lm_converters *kept);
@@ -38,6 +37,10 @@ void lm_converters_free(struct lm_converters *kept);
 /* lm_charset_to_utf8 with converters that are kept; NULL: none is. */
 bool lm_charset_convert(struct lm_arena *a, struct lm_converters *kept, struct lm_str charset,
                         struct lm_str bytes, struct lm_str *utf8_out);
+
+/* True where a charset of that name is there, under any of its names; what is said to be unknown or ASCII
+** is, too. */
+bool lm_charset_known(struct lm_str charset);
 
 /* The same for text of which nobody says the charset: valid UTF-8 is kept, anything else is read
 ** as windows-1252. */

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#include "base/chars.h"
-
 /* clang-format off */
 static const struct {
   const char *name;
@@ -357,11 +355,9 @@ static const struct {
 /* clang-format on */
 
 const uint16_t *lm_charset_table(const char *name) {
-  struct lm_str wanted = {name, strlen(name)};
   size_t i;
   for (i = 0; i < sizeof tables / sizeof *tables; i++) {
-    if (lm_str_ieq((struct lm_str){tables[i].name, strlen(tables[i].name)}, wanted))
-      return tables[i].upper;
+    if (*name == *tables[i].name && strcmp(name, tables[i].name) == 0) return tables[i].upper;
   }
   return NULL;
 }

@@ -8,8 +8,8 @@
 
 #include "base/lm.h"
 
-/* The characters of octets 0x80 to 0xFF, by the name under which iconv knows the charset; NULL where there
-** is no table of it. */
+/* The characters of octets 0x80 to 0xFF, by the name under which iconv knows the charset, in upper case; NULL
+** where there is no table of it. */
 const uint16_t *lm_charset_table(const char *name);
 
 #endif

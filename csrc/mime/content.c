@@ -82,12 +82,75 @@ bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct
   return ok;
 }
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- what is wrong -------------------------------------------------------------------------------- */
 
-size_t lm_content_lines(struct lm_str s, char *out) {
+/* Octets that ISO-8859-1 has no characters for: windows-1252 under its name. */
+static bool has_c1(struct lm_str s) {
+  size_t i;
+  for (i = 0; i < s.n; i++) {
+    if ((unsigned char)s.p[i] >= 0x80 && (unsigned char)s.p[i] < 0xA0) return true;
+  }
+  return false;
+}
+
+static bool holds(struct lm_str s, struct lm_str what) {
   const char *p = s.p;
   const char *end = s.p + s.n;
-  char *o = out;
+  while (p < end && (p = memchr(p, what.p[0], (size_t)(end - p))) != NULL) {
+    if ((size_t)(end - p) >= what.n && memcmp(p, what.p, what.n) == 0) return true;
+    p++;
+  }
+  return false;
+}
+
+static bool lies(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes) {
+  struct lm_str charset = kind->charset;
+  struct lm_str utf8;
+  if (LM_IS(charset, "us-ascii") || LM_IS(charset, "ascii")) return !lm_str_is_ascii(bytes);
+  if (LM_IS(charset, "utf-8") || LM_IS(charset, "utf8")) return !lm_utf8_valid(bytes);
+  if (LM_IS(charset, "iso-8859-1") || LM_IS(charset, "latin1")) return has_c1(bytes);
+  if (!lm_charset_convert(a, kind->kept, charset, bytes, &utf8)) return false;
+  return holds(utf8, LM_STR("\xEF\xBF\xBD"));
+}
+
+const char *lm_content_trouble(struct lm_arena *a, const struct lm_text_kind *kind,
+                               struct lm_str bytes) {
+  bool wide = lm_str_istarts(kind->charset, LM_STR("utf-16")) ||
+              lm_str_istarts(kind->charset, LM_STR("utf-32"));
+  if (kind->charset.n && !lm_charset_known(kind->charset)) return "a charset that is not known";
+  if (kind->charset.n == 0) {
+    if (!lm_str_is_ascii(bytes) && !(kind->html && meta_charset(bytes).n))
+      return "8-bit text without a charset";
+  } else if (lies(a, kind, bytes)) {
+    return "text that is not in its charset";
+  }
+  return !wide && bytes.n && memchr(bytes.p, '\0', bytes.n) ? "a NUL in text" : NULL;
+}
+
+/* --- lines ---------------------------------------------------------------------------------------- */
+
+/* Blocks are copied whole; where a CR stands in one, what is behind it is copied again in its place. */
+#if LM_X86
+LM_AVX2 static const char *lines_avx2(const char *p, const char *end, char **out) {
+  const __m256i cr = _mm256_set1_epi8('\r');
+  char *o = *out;
+  while (end - p > 32) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    unsigned found = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, cr));
+    unsigned n = found ? (unsigned)__builtin_ctz(found) : 32;
+    _mm256_storeu_si256((__m256i *)(void *)o, v);
+    o += n;
+    p += n;
+    if (found == 0) continue;
+    *o++ = '\n';
+    p += p[1] == '\n' ? 2 : 1;
+  }
+  *out = o;
+  return p;
+}
+#endif
+
+static char *lines_plain(const char *p, const char *end, char *o) {
   while (p < end) {
     const char *cr = memchr(p, '\r', (size_t)(end - p));
     size_t n = (size_t)((cr ? cr : end) - p);
@@ -98,5 +161,19 @@ size_t lm_content_lines(struct lm_str s, char *out) {
     p = cr + 1;
     if (p < end && *p == '\n') p++;
   }
-  return (size_t)(o - out);
+  return o;
+}
+
+size_t lm_content_lines_with(enum lm_vector level, struct lm_str s, char *out) {
+  const char *p = s.p;
+  char *o = out;
+#if LM_X86
+  if (level == LM_VECTOR_AVX2) p = lines_avx2(p, s.p + s.n, &o);
+#endif
+  (void)level;
+  return (size_t)(lines_plain(p, s.p + s.n, o) - out);
+}
+
+size_t lm_content_lines(struct lm_str s, char *out) {
+  return lm_content_lines_with(lm_vector_best(), s, out);
 }

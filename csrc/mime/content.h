@@ -26,8 +26,18 @@ struct lm_text_kind {
 bool lm_content_text(struct lm_arena *a, const struct lm_text_kind *kind, struct lm_str bytes,
                      struct lm_str *utf8_out);
 
-/* Copies `s` with LF in place of CRLF and CR; `out` has room for s.n octets. Returns how many were
-** written. */
+/* What is wrong with `bytes` as a text part, in static words: a charset that nobody knows, or that is not the
+** text's; 8-bit text of none; a NUL. NULL where nothing is, or memory is short. */
+const char *lm_content_trouble(struct lm_arena *a, const struct lm_text_kind *kind,
+                               struct lm_str bytes);
+
+enum { LM_LINES_SLACK = 32 }; /* octets that may be written behind the result */
+
+/* Copies `s` with LF in place of CRLF and CR; `out` has room for s.n octets and the slack. Returns how many
+** were written. */
 size_t lm_content_lines(struct lm_str s, char *out);
+
+/* The same at one level of vector code; for tests. */
+size_t lm_content_lines_with(enum lm_vector level, struct lm_str s, char *out);
 
 #endif

@@ -328,11 +328,12 @@ static struct lm_str take_charset(struct lm_str *value) {
 }
 
 /* A line end or NUL would end a line elsewhere: it becomes a space. */
-static bool on_one_line(struct lm_arena *a, struct lm_str *s) {
+static bool on_one_line(struct reader *r, struct lm_str *s) {
   size_t i;
   char *copy;
   if (!lm_str_breaks_line(*s)) return true;
-  *s = lm_arena_copy(a, *s);
+  defect(r, r->begin, "a line end or NUL in a parameter");
+  *s = lm_arena_copy(r->arena, *s);
   if ((copy = (char *)(uintptr_t)s->p) == NULL) return false;
   for (i = 0; i < s->n; i++) {
     if (copy[i] == '\r' || copy[i] == '\n' || copy[i] == '\0') copy[i] = ' ';
@@ -386,7 +387,7 @@ static bool settle(struct reader *r, struct piece **pieces, size_t n, struct lm_
   } else if (!join(r, pieces, pieces[0]->kind == CONTINUED ? kept : 1, &param->value)) {
     return false;
   }
-  return on_one_line(r->arena, &param->value);
+  return on_one_line(r, &param->value);
 }
 
 static bool settle_all(struct reader *r) {

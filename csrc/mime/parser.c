@@ -33,7 +33,7 @@ enum state { OPEN, HEADER, BODY, PREAMBLE, EPILOGUE, POP, END, DONE };
 
 enum step { STEP_EVENT, STEP_AGAIN, STEP_WAIT, STEP_FAIL };
 
-enum { DEFECTS_HELD = 8, GUESS_MAX = 70 };
+enum { DEFECTS_HELD = 8, GUESS_MAX = 70, ARENA_KEPT = 65536 };
 
 /* What the header that is being read says of its part. */
 struct reading {
@@ -82,12 +82,24 @@ struct lm_parser {
 
 /* --- life ------------------------------------------------------------------------------------------- */
 
-struct lm_parser *lm_parser_new(const struct lm_mime_limits *limits) {
-  struct lm_parser *p = calloc(1, sizeof *p);
-  if (p == NULL) return NULL;
+void lm_parser_reset(struct lm_parser *p, const struct lm_mime_limits *limits) {
+  struct lm_parser kept = *p;
+  lm_buf_clear(&kept.held);
+  lm_buf_clear(&kept.boundaries);
+  lm_arena_trim(&kept.arena, ARENA_KEPT);
+  *p = (struct lm_parser){.held = kept.held,
+                          .boundaries = kept.boundaries,
+                          .arena = kept.arena,
+                          .frames = kept.frames,
+                          .room = kept.room};
   p->limits = limits ? *limits : (struct lm_mime_limits)LM_MIME_LIMITS_DEFAULT;
   p->window.p = "";
   p->state = OPEN;
+}
+
+struct lm_parser *lm_parser_new(const struct lm_mime_limits *limits) {
+  struct lm_parser *p = calloc(1, sizeof *p);
+  if (p) lm_parser_reset(p, limits);
   return p;
 }
 
@@ -165,12 +177,13 @@ static void defect(struct lm_parser *p, const char *at, const char *why) {
   p->defects[p->defects_n++].offset = offset(p, at);
 }
 
-enum limit { LIMIT_DEPTH, LIMIT_PARTS, LIMIT_HEADER, LIMIT_HEADERS };
+enum limit { LIMIT_DEPTH, LIMIT_PARTS, LIMIT_HEADER, LIMIT_HEADERS, LIMIT_LINE };
 
 /* Each limit is told once. */
 static void limit_passed(struct lm_parser *p, enum limit which, const char *at) {
   static const char *const words[] = {"limit passed: depth", "limit passed: parts",
-                                      "limit passed: header", "limit passed: headers"};
+                                      "limit passed: header", "limit passed: headers",
+                                      "limit passed: line"};
   if (!(p->told & 1u << which)) defect(p, at, words[which]);
   p->told |= 1u << which;
 }
@@ -374,7 +387,8 @@ static enum step cross(struct lm_parser *p, const struct delimiter *d) {
 /* Where a header field, and the line behind it, surely are in the window: a stray line is one of the
 ** header where a field follows. */
 static size_t header_window(const struct lm_parser *p) {
-  size_t want = p->limits.header < SIZE_MAX / 4 ? 2 * p->limits.header + 4 : SIZE_MAX / 2;
+  size_t line = p->limits.line < p->limits.header ? p->limits.line : p->limits.header;
+  size_t want = line < SIZE_MAX / 4 ? 2 * line + 4 : SIZE_MAX / 2;
   size_t there = p->window.n - p->at;
   return there < want ? there : want;
 }
@@ -446,6 +460,16 @@ static bool note_field(struct lm_parser *p, const struct lm_header_field *f) {
   return true;
 }
 
+/* True where a multipart around this one has the same boundary: programs differ in whose it is. */
+static bool is_taken(const struct lm_parser *p, struct lm_str boundary) {
+  uint32_t hash = hash_of(boundary.p, boundary.n);
+  size_t i;
+  for (i = p->depth - 1; i-- > 0;) {
+    if (!p->frames[i].closed && is_boundary(p, &p->frames[i], boundary, hash)) return true;
+  }
+  return false;
+}
+
 /* A boundary ends in no white space (RFC 2046 §5.1.1), and in a delimiter none can be told. */
 static bool take_boundary(struct lm_parser *p, struct frame *f) {
   struct lm_str b = p->r.boundary;
@@ -453,6 +477,7 @@ static bool take_boundary(struct lm_parser *p, struct frame *f) {
   f->digest = p->r.digest;
   f->guess = b.n == 0 || b.n > LM_BOUNDARY;
   if (f->guess) return true;
+  if (is_taken(p, b)) defect(p, here(p), "a boundary that a part around has, too");
   return set_boundary(p, f, b);
 }
 
@@ -493,6 +518,10 @@ static enum step end_header(struct lm_parser *p, struct lm_mime_event *ev) {
 
 /* True where the field of that size fits; it is then counted. */
 static bool header_fits(struct lm_parser *p, size_t size) {
+  if (size > p->limits.line && p->limits.line < p->limits.header) {
+    limit_passed(p, LIMIT_LINE, here(p));
+    return false;
+  }
   if (size > p->limits.header - p->r.size) {
     limit_passed(p, LIMIT_HEADER, here(p));
     return false;

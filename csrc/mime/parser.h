@@ -50,6 +50,9 @@ struct lm_parser;
 struct lm_parser *lm_parser_new(const struct lm_mime_limits *limits);
 void lm_parser_free(struct lm_parser *p);
 
+/* Begins anew with another message; the memory is kept. */
+void lm_parser_reset(struct lm_parser *p, const struct lm_mime_limits *limits);
+
 /* Lends more input, which must stay until lm_parser_next answers LM_WAIT; only then is more taken.
 ** False when memory is short. */
 bool lm_parser_feed(struct lm_parser *p, struct lm_str piece);

@@ -45,11 +45,33 @@ LM_AVX2 static const char *line_end_avx2(const char *p, const char *end) {
   return line_end_plain(p, end);
 }
 
+/* What is looked for among the 32 octets behind `p`; NULL where it is not there. */
+LM_AVX2 static inline const char *hyphens_behind(const char *p) {
+  unsigned found = hyphens_32(p + 1);
+  if (found) found &= line_ends_32(load_32(p));
+  return found ? p + 1 + __builtin_ctz(found) : NULL;
+}
+
+/* base64 has no hyphen at all, text few: four blocks are passed over with one question. */
+LM_AVX2 static inline bool no_hyphen_128(const char *p) {
+  const __m256i hyphen = _mm256_set1_epi8('-');
+  __m256i a = _mm256_cmpeq_epi8(load_32(p), hyphen);
+  __m256i b = _mm256_cmpeq_epi8(load_32(p + 32), hyphen);
+  __m256i c = _mm256_cmpeq_epi8(load_32(p + 64), hyphen);
+  __m256i d = _mm256_cmpeq_epi8(load_32(p + 96), hyphen);
+  __m256i any = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+  return _mm256_testz_si256(any, any) != 0;
+}
+
 LM_AVX2 static const char *hyphens_avx2(const char *p, const char *end) {
-  for (; end - p >= 34; p += 32) {
-    unsigned found = hyphens_32(p + 1);
-    if (found) found &= line_ends_32(load_32(p));
-    if (found) return p + 1 + __builtin_ctz(found);
+  while (end - p >= 34) {
+    const char *found;
+    if (end - p >= 129 && no_hyphen_128(p + 1)) {
+      p += 128;
+      continue;
+    }
+    if ((found = hyphens_behind(p)) != NULL) return found;
+    p += 32;
   }
   return hyphens_plain(p, end);
 }

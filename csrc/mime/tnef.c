@@ -10,6 +10,7 @@
 
 #include "base/chars.h"
 #include "mime/charset.h"
+#include "mime/rtf.h"
 
 enum { SIGNATURE = 0x223E9F78, GUID = 16 };
 
@@ -27,6 +28,7 @@ enum attribute {
 enum property {
   PR_SUBJECT = 0x0037,
   PR_BODY = 0x1000,
+  PR_RTF_COMPRESSED = 0x1009,
   PR_HTML = 0x1013,
   PR_DATA = 0x3701,
   PR_FILENAME = 0x3704,
@@ -165,6 +167,7 @@ static bool use_property(struct reader *r, unsigned id, unsigned type, struct lm
   case PR_SUBJECT: return f || text_of(r, type, value, &r->out->subject);
   case PR_BODY: return f || text_of(r, type, value, &r->out->body);
   case PR_HTML: return f || text_of(r, type, value, &r->out->html);
+  case PR_RTF_COMPRESSED: return f || lm_rtf_unpack(r->arena, value, &r->out->rtf);
   case PR_DATA:
     if (f && value.n > GUID && type == PT_OBJECT)
       f->data = (struct lm_str){value.p + GUID, value.n - GUID};

@@ -2,7 +2,7 @@
 ** tnef.h: what Outlook packs into winmail.dat (application/ms-tnef; MS-OXTNEF): its files and its body.
 **
 ** Text comes out as UTF-8, files as slices of the input. What breaks off is read as far as it goes.
-** Rich text (PR_RTF_COMPRESSED) is not unpacked. A message inside is a file that is itself TNEF. Linear
+** Rich text comes as RTF (rtf.h). A message inside is a file that is itself TNEF. Linear
 ** time; a limited number of files.
 */
 #ifndef LM_MIME_TNEF_H
@@ -24,6 +24,7 @@ struct lm_tnef {
   struct lm_str subject;
   struct lm_str body; /* plain text; p is NULL where there is none */
   struct lm_str html;
+  struct lm_str rtf;
   bool broken; /* it breaks off, or holds what makes no sense */
 };
 

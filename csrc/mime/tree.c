@@ -73,7 +73,10 @@ static bool take(struct lm_tree *t, uint32_t *at, const struct lm_mime_event *ev
     if (!add_part(t, *at, offset)) return false;
     *at = (uint32_t)t->count - 1;
     return true;
-  case LM_MIME_FIELD: note(part, &ev->field); return true;
+  case LM_MIME_FIELD:
+    part->fields++;
+    note(part, &ev->field);
+    return true;
   case LM_MIME_CONTENT:
     part->body = part->preamble = offset;
     part->shape = ev->shape;
@@ -94,23 +97,30 @@ static bool take(struct lm_tree *t, uint32_t *at, const struct lm_mime_event *ev
   }
 }
 
-bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits) {
-  struct lm_parser *p = lm_parser_new(limits);
+bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text) {
   struct lm_mime_event ev;
   enum lm_status status = LM_FAIL;
   uint32_t at = LM_NO_PART;
-  memset(t, 0, sizeof *t);
   t->text = text;
-  if (p && lm_parser_feed(p, text)) {
+  t->count = t->defects_n = t->defects_all = 0;
+  if (lm_parser_feed(p, text)) {
     lm_parser_eof(p);
     do {
       status = lm_parser_next(p, &ev);
     } while (status == LM_EVENT && take(t, &at, &ev));
   }
-  lm_parser_free(p);
   if (status == LM_WAIT) return true;
   lm_tree_free(t);
   return false;
+}
+
+bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits) {
+  struct lm_parser *p = lm_parser_new(limits);
+  bool ok;
+  memset(t, 0, sizeof *t);
+  ok = p && lm_tree_read_by(p, t, text);
+  lm_parser_free(p);
+  return ok;
 }
 
 void lm_tree_free(struct lm_tree *t) {

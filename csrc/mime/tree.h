@@ -21,6 +21,7 @@ struct lm_part {
   struct lm_str type; /* raw values; p is NULL where the field is missing */
   struct lm_str disposition;
   struct lm_str id;
+  uint32_t fields; /* of the header */
   uint32_t parent; /* indices; LM_NO_PART where there is none */
   uint32_t first;
   uint32_t last;
@@ -49,6 +50,10 @@ struct lm_tree {
 /* The tree of `text`, which must outlive it. NULL as limits: the defaults. False when memory is short;
 ** nothing is to be freed then. */
 bool lm_tree_read(struct lm_tree *t, struct lm_str text, const struct lm_mime_limits *limits);
+
+/* The same with a parser that was made or reset with the limits, and is of no use until it is reset again. The
+** tree is all zero, or one that was read before: its memory is used again. */
+bool lm_tree_read_by(struct lm_parser *p, struct lm_tree *t, struct lm_str text);
 
 void lm_tree_free(struct lm_tree *t);
 

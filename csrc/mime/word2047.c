@@ -14,9 +14,10 @@
 #include "base/chars.h"
 #include "base/text.h"
 #include "mime/charset.h"
+#include "mime/scan.h"
 
 /* FRAME: what stands around the text of a word in UTF-8. */
-enum { CHARSET_MAX = 60, WORD_MAX = 75, FRAME = 12 };
+enum { CHARSET_MAX = 60, WORD_MAX = 75, FRAME = 12, CHARSETS_KNOWN = 64 };
 
 struct word {
   struct lm_str charset;
@@ -29,6 +30,7 @@ struct decoder {
   struct lm_buf out;
   struct lm_buf bytes;   /* of the words in a row that share `charset` */
   struct lm_str charset; /* p is NULL outside a row */
+  struct lm_converters *kept;
 };
 
 /* --- one word -------------------------------------------------------------------------------- */
@@ -142,7 +144,8 @@ static bool end_row(struct decoder *d) {
   size_t i;
   char *p;
   if (d->charset.p == NULL) return true;
-  if (!lm_charset_to_utf8(d->arena, d->charset, lm_buf_str(&d->bytes), &utf8)) return false;
+  if (!lm_charset_convert(d->arena, d->kept, d->charset, lm_buf_str(&d->bytes), &utf8))
+    return false;
   if (utf8.n && (p = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
   for (i = 0; i < utf8.n; i++) {
     char c = utf8.p[i];
@@ -166,23 +169,30 @@ static bool put_word(struct decoder *d, const struct word *w) {
   return true;
 }
 
-/* Text between words, its charset guessed; folds undone: a line end before white space vanishes, any
-** other stands for a space. */
+/* Undoes folds: a line end before white space vanishes, any other stands for a space. The result is no longer;
+** returns its end. */
+static char *unfold(struct lm_str s, char *o) {
+  const char *p = s.p;
+  const char *end = s.p + s.n;
+  while (p < end) {
+    const char *stop = lm_scan_line_end(p, end);
+    memcpy(o, p, (size_t)(stop - p));
+    o += stop - p;
+    for (p = stop; p < end && (*p == '\r' || *p == '\n');) p++;
+    if (p > stop && p < end && !lm_is(*p, LM_SPACE)) *o++ = ' ';
+  }
+  return o;
+}
+
+/* Text between words, its charset guessed. */
 static bool put_text(struct decoder *d, const char *p, const char *end) {
   struct lm_str utf8;
+  char *to;
   if (p == end) return true;
   if (!end_row(d)) return false;
   if (!lm_charset_guess(d->arena, (struct lm_str){p, (size_t)(end - p)}, &utf8)) return false;
-  p = utf8.p;
-  end = utf8.p + utf8.n;
-  while (p < end) {
-    const char *from = p;
-    while (p < end && *p != '\r' && *p != '\n') p++;
-    if (!lm_buf_put(&d->out, from, (size_t)(p - from))) return false;
-    if (p == end) break;
-    while (p < end && (*p == '\r' || *p == '\n')) p++;
-    if (p < end && !lm_is(*p, LM_SPACE) && !lm_buf_putc(&d->out, ' ')) return false;
-  }
+  if ((to = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
+  lm_buf_added(&d->out, (size_t)(unfold(utf8, to) - to));
   return true;
 }
 
@@ -209,25 +219,99 @@ static bool decode(struct decoder *d, struct lm_str raw) {
   return put_text(d, text, end) && end_row(d);
 }
 
+/* True where no word can be in it, and no charset is to be guessed. */
 static bool is_plain(struct lm_str s) {
   const char *p = s.p;
   const char *end = s.p + s.n;
-  if (memchr(s.p, '\n', s.n) || memchr(s.p, '\r', s.n) || !lm_utf8_valid(s)) return false;
+  if (!lm_utf8_valid(s)) return false;
   while (p < end && (p = memchr(p, '=', (size_t)(end - p))) != NULL) {
     if (++p < end && *p == '?') return false;
   }
   return true;
 }
 
+static bool unfolded(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
+  char *out;
+  *utf8_out = raw;
+  if (lm_scan_line_end(raw.p, raw.p + raw.n) == raw.p + raw.n) return true;
+  if ((out = lm_arena_alloc(a, raw.n)) == NULL) return false;
+  *utf8_out = (struct lm_str){out, (size_t)(unfold(raw, out) - out)};
+  return true;
+}
+
 bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
-  struct decoder d = {a, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR};
+  struct lm_converters kept; /* words that change charsets in turn would open one each */
+  struct decoder d = {a, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR, &kept};
   bool ok;
   *utf8_out = raw;
-  if (raw.n == 0 || is_plain(raw)) return true;
+  if (raw.n == 0) return true;
+  if (is_plain(raw)) return unfolded(a, raw, utf8_out);
+  memset(&kept, 0, sizeof kept);
   ok = decode(&d, raw) && (*utf8_out = lm_arena_copy(a, lm_buf_str(&d.out))).p != NULL;
+  lm_converters_free(&kept);
   lm_buf_free(&d.out);
   lm_buf_free(&d.bytes);
   return ok;
+}
+
+/* --- what is wrong --------------------------------------------------------------------------- */
+
+/* True for what was to be a word: "=?" charset "?" encoding "?". */
+static bool looks_like_word(const char *p, const char *end) {
+  const char *q = end - p < 7 || p[1] != '?' ? NULL : charset_end(p + 2, end);
+  return q && end - q >= 3 && q[2] == '?' && lm_is(q[1], LM_ALPHA);
+}
+
+/* Charsets that were looked for: asking the C library costs more than a word. */
+struct known {
+  struct lm_str charset[CHARSETS_KNOWN];
+  unsigned next;
+};
+
+static bool is_known(struct known *k, struct lm_str charset) {
+  unsigned i;
+  for (i = 0; i < CHARSETS_KNOWN && k->charset[i].n; i++) {
+    if (lm_str_ieq(k->charset[i], charset)) return true;
+  }
+  if (!lm_charset_known(charset)) return false;
+  k->charset[k->next++ % CHARSETS_KNOWN] = charset;
+  return true;
+}
+
+static const char *word_trouble(const struct word *w, struct known *known) {
+  struct decoder d = {NULL, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR, NULL};
+  const char *why = NULL;
+  if (!is_known(known, w->charset)) return "an encoded word in a charset that is not known";
+  if (put_word(&d, w) && lm_str_breaks_line(lm_buf_str(&d.bytes)))
+    why = "a line end or NUL in an encoded word";
+  lm_buf_free(&d.bytes);
+  lm_buf_free(&d.out);
+  return why;
+}
+
+const char *lm_word2047_trouble(struct lm_str raw, bool quotes, size_t *offset_out) {
+  const char *p = raw.p;
+  const char *end = raw.p + raw.n;
+  const char *why = NULL;
+  struct known known;
+  bool quoted = false;
+  struct word w = {LM_NOSTR, LM_NOSTR, 'q'};
+  memset(&known, 0, sizeof known);
+  for (; p < end && why == NULL; p++) {
+    const char *behind;
+    if (quotes && *p == '\\' && p + 1 < end) {
+      p++;
+      continue;
+    }
+    if (quotes && *p == '"') quoted = !quoted;
+    if (*p != '=' || !looks_like_word(p, end)) continue;
+    *offset_out = (size_t)(p - raw.p);
+    behind = take_word(p, end, true, &w);
+    why = behind == NULL ? "an encoded word that is not whole" : word_trouble(&w, &known);
+    if (behind && why == NULL && quoted) why = "an encoded word in quotes";
+    if (behind) p = behind - 1;
+  }
+  return why;
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -16,6 +16,11 @@
 ** False only when memory is short. */
 bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out);
 
+/* What is wrong with the encoded words of a raw value, in static words, and where: words that are not whole,
+** of a charset that nobody knows, or that hide a line end or NUL. `quotes`: a quoted string has a meaning in
+** the value, and a word in it is wrong, too (RFC 2047 §5 (3)). NULL where all is well, or memory is short. */
+const char *lm_word2047_trouble(struct lm_str raw, bool quotes, size_t *offset_out);
+
 /* The length of the encoded word that `s` begins with, or 0. Spaces do not belong to it here, so a
 ** tokenizer may call this. */
 size_t lm_word2047_span(struct lm_str s);

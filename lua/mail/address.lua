@@ -5,6 +5,7 @@
 -- forms, and refuses what two programs could read in two ways.
 -- @module mail.address
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 
@@ -61,13 +62,13 @@ local function format_one(a, in_group)
     for _, entry in ipairs(in_group and list or {}) do
       if entry.group then list, why = nil, "a group inside a group" end
     end
-    if not list then return invalid("bad address '%s': %s", a:gsub("%c", "?"), why) end
+    if not list then return invalid("bad address '%s': %s", ascii.without_controls(a, "?"), why) end
     return format_all(list, in_group)
   end
   if a.group ~= nil then return format_group(a) end
   local text, why = core.address_format(a.name, a.address)
   if text then return text end
-  return invalid("bad address '%s': %s", a.address:gsub("%c", "?"), why)
+  return invalid("bad address '%s': %s", ascii.without_controls(a.address, "?"), why)
 end
 
 function format_all(list, in_group)

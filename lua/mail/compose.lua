@@ -4,8 +4,6 @@
 -- envelope's and the call's own.
 -- @module mail.compose
 
-local Err = require "mail.err"
-
 --- The fields of a message that are no options of `smtp:send`: name → type, as `mail.want` takes them.
 local FIELDS = {
   cc = "any", bcc = "any", reply_to = "any", sender = "any", subject = "string?", date = "any", text = "any",
@@ -14,13 +12,6 @@ local FIELDS = {
 }
 
 local compose = { FIELDS = FIELDS }
-
-local function composer()
-  local found, module = pcall(require, "mail.message")
-  if found then return module end
-  if not tostring(module):find("module 'mail.message' not found", 1, true) then error(module, 0) end
-  return Err.nil_new { kind = "unsupported", message = "this lua-mail composes no messages: give message= as a whole" }
-end
 
 -- Options whose `message` is a message. With `message` given they are returned as they are; then `from` and
 -- `to` are the envelope. Otherwise they are the message's, and the envelope is taken from it.
@@ -36,13 +27,12 @@ local function call(_, options, what)
     return options
   end
   if not field then error(what .. ": option 'message' is missing", 3) end
-  local module, err = composer()
-  if not module then return nil, err end
   local parts, copy = { from = options.from, to = options.to }, {}
   for name, value in pairs(options) do
     if FIELDS[name] then parts[name] = value elseif name ~= "from" and name ~= "to" then copy[name] = value end
   end
-  copy.message, err = module.new(parts)
+  local err
+  copy.message, err = require "mail.message.compose".create(parts, what, 2)
   if not copy.message then return nil, err end
   return copy
 end

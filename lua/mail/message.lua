@@ -11,6 +11,7 @@ local want = require "mail.want"
 require "mail.message.text"
 require "mail.message.attachment"
 require "mail.message.report"
+require "mail.message.trace"
 
 local message = {}
 
@@ -24,8 +25,9 @@ end
 --- Reads a message that lies in a string (which is kept, not copied).
 -- @tparam string text the message, lines in CRLF, LF or CR
 -- @tparam[opt] table options `limits`: `depth` (parts in parts, 100), `parts` (10,000), `header` (octets of one
---   header, 10 MiB), `headers` (of all together, 50 MiB), `parameters` (of one field, 1,000). What lies beyond a
---   limit is kept as text without structure, and is a defect
+--   header, 10 MiB), `headers` (of all together, 50 MiB), `line` (octets of one header field with its folds, 10
+--   MiB), `parameters` (of one field, 1,000). What lies beyond a limit is kept as text without structure, and
+--   is a defect
 -- @treturn table the message: its own root part; see mail.message.part
 function message.parse(text, options)
   if type(text) ~= "string" then error("mail.message.parse: a string expected, got " .. type(text), 2) end
@@ -84,10 +86,37 @@ function message.reader(options)
   return core.message_reader(options.decode ~= false, options.limits)
 end
 
+--- Walks through a message of any size: a gigabyte costs a piece of the source and one header field.
+--
+--     for event in mail.message.events(assert(io.open("big.eml", "rb"))) do
+--       if event.kind == "content" then print(event.type) end
+--     end
+--
+-- An event has a `kind`, and what `reader` tells with it, by name: "part" (`depth`, `offset`), "field" (`name`,
+-- `value`, `raw`), "content" (`shape`, `type`, `parameters`), "body", "preamble" and "epilogue" (`data`),
+-- "part_end" (`depth`), "defect" (`what`, `offset`), "end".
+-- @tparam string|function|file|table from the message: text, a source (ltn12), an open file (left open), or a
+--   message
+-- @tparam[opt] table options as of `reader`
+-- @return an iterator (API §1): where the source fails it raises the error in a `for`, and `it:next()` is
+--   nil, err
+function message.events(from, options)
+  options = want(options or {}, READER, "mail.message.events", 1)
+  local it, a, b, close = require "mail.message.events".new(from, options.decode ~= false, options.limits)
+  if not it then
+    error("mail.message.events: text, a source, an open file or a message expected, got " .. type(from), 2)
+  end
+  return it, a, b, close
+end
+
 --- True where `value` is a message or part that was parsed, or a message that was composed.
 function message.is(value)
   return part.is(value) or (type(value) == "table" and require "mail.message.compose".is_composed(value))
 end
+
+--- What each `what` of `msg.defects` means, and what was read instead: a table, see mail.message.defects.
+-- @table DEFECTS
+message.DEFECTS = require "mail.message.defects"
 
 --- A file name that cannot leave its folder, made of any text.
 function message.safe_name(name, default)

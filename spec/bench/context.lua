@@ -11,13 +11,21 @@ Context.__index = Context
 
 local PEERS = shell.build .. "/peers"
 
--- Where each peer's headers and libraries were unpacked; the system's own stand behind them.
-local function flags(peer, library)
+-- Where each peer's headers and libraries were unpacked; the system's own stand behind them. `folders`
+-- are those of headers below include/, and one below lib/ that begins with "/".
+local function flags(peer, library, folders)
   local triplet = shell.run("${CC:-cc} -print-multiarch 2>/dev/null || true")
   local root = ("%s/%s/usr"):format(PEERS, peer)
-  return ("-isystem %s/include -isystem %s/include/%s -L%s/lib/%s -Wl,--allow-shlib-undefined -l%s"):format(
-    root, root, triplet, root, triplet, library)
+  local list = { "", triplet, table.unpack(folders or {}) }
+  for i, name in ipairs(list) do
+    local where = name:sub(1, 1) == "/" and "lib/" .. triplet or "include/"
+    list[i] = ("-isystem %s/%s%s"):format(root, where, name)
+  end
+  return ("%s -L%s/lib/%s -Wl,--allow-shlib-undefined -l%s"):format(
+    table.concat(list, " "), root, triplet, library:gsub(" ", " -l"))
 end
+
+local GMIME = { "gmime", "gmime-3.0 gobject-2.0 glib-2.0", { "gmime-3.0", "glib-2.0", "/glib-2.0/include" } }
 
 local function libraries()
   local folders = {}
@@ -35,6 +43,7 @@ local PROGRAMS = {
 }
 local PEER_PROGRAMS = {
   { "smtp_curl", "curl", "curl" }, { "curl_fetch", "curl", "curl" }, { "imap_etpan", "etpan", "etpan" },
+  { "message_etpan", "etpan", "etpan" }, { "message_gmime", table.unpack(GMIME) },
 }
 
 local function environment(lua)
@@ -57,10 +66,13 @@ function Context.new(options)
   self.env = "ulimit -n $(ulimit -Hn); " .. environment(self.lua)
   for _, p in ipairs(PROGRAMS) do self.bin[p[1]] = assert(shell.compile(p[1], p[2])) end
   print((shell.run("sh spec/bench/peers.sh"):gsub("(.)$", "%1\n")))
-  for _, p in ipairs(PEER_PROGRAMS) do self.bin[p[1]] = shell.compile(p[1], flags(p[2], p[3])) end
+  for _, p in ipairs(PEER_PROGRAMS) do self.bin[p[1]] = shell.compile(p[1], flags(p[2], p[3], p[4])) end
   self.peer_env = libraries()
   return self
 end
+
+--- What compiles a program with GMime in it.
+function Context.gmime() return flags(table.unpack(GMIME)) end
 
 --- n, or a tenth of it in a quick run.
 function Context:count(n) return self.quick and n // 10 or n end

@@ -1,7 +1,7 @@
 #!/bin/sh
 # peers.sh   puts the programs and libraries that the benchmarks compare with under
 # build/bench/peers/NAME:
-#   smtp-source (postfix), libcurl, libetpan, mpop
+#   smtp-source (postfix), libcurl, libetpan, mpop, GMime
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries
 # that this machine lacks, and unpacked. (Two of the development packages exclude each other, so
 # they could not be installed together.) What cannot be had is left out; its rows then say "peer not
@@ -30,9 +30,11 @@ closure() {
   apt -y --print-uris --no-install-recommends install "$1" 2>/dev/null | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p"
 }
 
-# unpack NAME PROGRAM_OR_LIBRARY [HEADERS]: the first with its dependencies, the second alone
+# unpack NAME PROGRAM_OR_LIBRARY [PACKAGE...]: the first with its dependencies, the others (headers) alone
 unpack() {
-  name=$1 needs=$2 headers=${3:-}
+  name=$1 needs=$2
+  shift 2
+  headers=$*
   [ ! -e "$root/$name/complete" ] || return 0
   rm -rf "$root/$name" "$root/debs"
   mkdir -p "$root/debs"
@@ -47,7 +49,8 @@ unpack() {
 }
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 0
-for peer in 'postfix postfix' 'curl libcurl4 libcurl4-openssl-dev' 'etpan libetpan20 libetpan-dev' 'mpop mpop'; do
+for peer in 'postfix postfix' 'curl libcurl4 libcurl4-openssl-dev' 'etpan libetpan20 libetpan-dev' 'mpop mpop' \
+  'gmime libgmime-3.0-0 libgmime-3.0-dev libglib2.0-0 libglib2.0-dev'; do
   # shellcheck disable=SC2086
   unpack $peer || echo "peers: ${peer%% *} cannot be had here"
 done

@@ -220,6 +220,8 @@ static const struct {
     {"a@[1.2.3.4", NULL, false},
     {"a@[]", NULL, false},
     {"a@[1 2]", NULL, false},
+    {"a@[1>2]", NULL, false},
+    {"a@[x:<y>]", NULL, false},
     {"\"a@x.org", NULL, false},
     {"\"a\"b@x.org", NULL, false},
     {"a(c)@x.org", NULL, false},

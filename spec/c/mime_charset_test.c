@@ -93,6 +93,79 @@ static void test_validator(void) {
   }
 }
 
+static bool agrees(const char *p, size_t n) {
+  struct lm_str s = {p, n};
+  return lm_utf8_valid(s) == (lm_utf8_span(s) == n);
+}
+
+/* What vectors say of a text, and what goes from character to character: every two octets with tails or
+** ASCII behind them, over each end of a block, and texts in which up to two octets were changed. */
+static void test_validators_agree(void) {
+  static const char tails[4][3] = {"\x80\x80", "\xBF\x41", "aa", "\x9F\xA0"};
+  static const char *const letters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "zz"};
+  char text[160];
+  uint32_t state = 20261123;
+  unsigned c, round;
+  for (c = 0; c < 0x10000; c++) {
+    size_t at = 28 + c % 5;
+    memset(text, 'a', 70);
+    text[at] = (char)(c >> 8);
+    text[at + 1] = (char)(c & 255);
+    memcpy(text + at + 2, tails[c % 4], 2);
+    if (!agrees(text, 70) || !agrees(text, at + 2)) EXPECT(!"two octets");
+    memcpy(text + at + 2, tails[(c + 1) % 4], 2);
+    if (!agrees(text, 64) || !agrees(text, at + 3)) EXPECT(!"two octets");
+  }
+  for (round = 0; round < 20000; round++) {
+    size_t n = 0, k;
+    while (n < 150) {
+      const char *letter = letters[seeded(&state) % 5];
+      memcpy(text + n, letter, strlen(letter));
+      n += strlen(letter);
+    }
+    for (k = seeded(&state) % 3; k > 0; k--) text[seeded(&state) % n] = (char)seeded(&state);
+    EXPECT(agrees(text, n - seeded(&state) % 40));
+  }
+}
+
+/* Tables say what iconv says: of every pair, and of texts in which pairs, ASCII and rubbish are mixed. */
+static void test_pairs(void) {
+  static const char *const names[] = {"gb2312", "shift_jis", "euc-kr", "cp950", "euc-jp"};
+  struct lm_arena a = {NULL, 0};
+  struct lm_converters kept;
+  struct lm_str by_table, by_iconv;
+  uint32_t state = 20261124;
+  unsigned k, c, round;
+  size_t i, n;
+  char text[96];
+  memset(&kept, 0, sizeof kept);
+  kept.lasting = true;
+  for (k = 0; k < 5; k++) {
+    for (c = 0x8000; c < 0x10000; c++) {
+      char pair[4] = {'a', (char)(c >> 8), (char)(c & 255), '-'};
+      struct lm_str s = {pair, c % 3 ? 4 : 3};
+      CHECK(lm_charset_convert(&a, &kept, str(names[k]), s, &by_table));
+      CHECK(lm_charset_convert(&a, NULL, str(names[k]), s, &by_iconv));
+      if (!lm_str_eq(by_table, by_iconv)) EXPECT_TEXT(by_table, by_iconv, names[k]);
+      if (c % 64 == 0) lm_arena_reset(&a);
+    }
+    for (round = 0; round < 5000; round++) {
+      n = seeded(&state) % sizeof text;
+      for (i = 0; i < n; i++) {
+        text[i] = (char)(0xB0 + seeded(&state) % 32);
+        if (round % 4 == 0 && seeded(&state) % 30 == 0) text[i] = (char)seeded(&state);
+        if (i % 2 == 0 && seeded(&state) % 8 == 0) text[i] = 'a';
+      }
+      CHECK(lm_charset_convert(&a, &kept, str(names[k]), (struct lm_str){text, n}, &by_table));
+      CHECK(lm_charset_convert(&a, NULL, str(names[k]), (struct lm_str){text, n}, &by_iconv));
+      EXPECT_TEXT(by_table, by_iconv, names[k]);
+      lm_arena_reset(&a);
+    }
+  }
+  lm_converters_free(&kept);
+  lm_arena_free(&a);
+}
+
 /* Whatever the bytes and the charset, the result is UTF-8. */
 static void test_always_utf8(void) {
   static const char *const names[] = {"utf-8",       "utf-16",    "utf-7",       "gb18030",
@@ -184,6 +257,8 @@ int main(void) {
   test_written();
   test_windows();
   test_validator();
+  test_validators_agree();
+  test_pairs();
   test_always_utf8();
   test_linear();
   return check_end();

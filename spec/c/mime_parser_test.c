@@ -41,7 +41,7 @@ static const struct {
     {MIXED "--b\r\ntext\r\n--b--\r\n", MIXED_LOG "(|L!text))."},
     {MIXED "--b--\r\n--b\r\n\r\nlate\r\n", MIXED_LOG "!{--b//late/})."},
     {MIXED "--b\r\n" MIXED "--b\r\n\r\nin\r\n--b--\r\n--b\r\n\r\nout\r\n--b--\r\n",
-     MIXED_LOG MIXED_LOG "(|Lin))(|Lout))."},
+     MIXED_LOG "(Content-Type=multipart/mixed; boundary=b;|P!(|Lin))(|Lout))."},
     {"Content-Type: multipart/mixed; boundary=\"b \"\n\n--b\n\none\n--b--\n",
      "(Content-Type=multipart/mixed; boundary=\"b \";|P(|Lone))."},
     {"Content-Type: multipart/mixed\n\n-- \n--zz\n\none\n--zz--\n",
@@ -166,18 +166,20 @@ static const struct {
   struct lm_mime_limits limits;
   const char *log;
 } limited[] = {
-    {"A: 123456\r\nB: 2\r\n\r\nx", {9, 9, 10, 99, 9}, "(|L!A: 123456/B: 2//x)."},
-    {"A: 1\r\nB: 2345\r\n\r\nx", {9, 9, 10, 99, 9}, "(A=1;|L!B: 2345//x)."},
-    {"A: 1\r\nB: 2\r\n\r\nx", {9, 9, 99, 8, 9}, "(A=1;|L!B: 2//x)."},
+    {"A: 123456\r\nB: 2\r\n\r\nx", {9, 9, 10, 99, 99, 9}, "(|L!A: 123456/B: 2//x)."},
+    {"A: 1\r\nB: 2345\r\n\r\nx", {9, 9, 10, 99, 99, 9}, "(A=1;|L!B: 2345//x)."},
+    {"A: 1\r\nB: 2\r\n\r\nx", {9, 9, 99, 8, 99, 9}, "(A=1;|L!B: 2//x)."},
+    {"A: 1\r\nB: 2\r\n 3\r\n\r\nx", {9, 9, 99, 99, 9, 9}, "(A=1;|L!B: 2/ 3//x)."},
+    {"A: 1\r\nB: 2\r\n 3\r\n\r\nx", {9, 9, 99, 99, 10, 9}, "(A=1;B=2/ 3;|Lx)."},
     {MIXED "--b\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--\r\n",
-     {9, 2, 99, 999, 9},
+     {9, 2, 99, 999, 99, 9},
      MIXED_LOG "(|L1!){/2/--b--/})."},
     {MIXED "--b\r\n" MIXED "--b\r\n\r\nin\r\n--b--\r\n",
-     {1, 9, 99, 999, 9},
+     {1, 9, 99, 999, 99, 9},
      "(Content-Type=multipart/mixed; boundary=b;|L!--b/Content-Type: multipart/mixed; boundary=b//"
      "--b//in/--b--/)."},
     {"Content-Type: message/rfc822\n\nA: 1\n\nx",
-     {1, 9, 99, 99, 9},
+     {1, 9, 99, 99, 99, 9},
      "(Content-Type=message/rfc822;|L!A: 1//x)."},
 };
 
@@ -224,12 +226,16 @@ static void test_tree(void) {
 static void test_searches(void) {
   enum lm_vector levels[] = {LM_VECTOR_NONE, LM_VECTOR_SSSE3, LM_VECTOR_AVX2};
   uint32_t state = 5;
-  char text[200];
+  char text[400];
   size_t round, i, n, from;
-  for (round = 0; round < 3000; round++) {
+  for (round = 0; round < 6000; round++) {
     const char *line[3], *hyphens[3];
     n = seeded(&state) % sizeof text;
     for (i = 0; i < n; i++) text[i] = "aaaaaaaaa-\r\n--"[seeded(&state) % (round % 2 ? 14 : 12)];
+    if (round % 3 == 0 && n > 8) { /* a long way to the only one */
+      memset(text, 'a', n);
+      memcpy(text + seeded(&state) % (n - 4), "\n---", 4);
+    }
     from = n ? seeded(&state) % n : 0;
     for (i = 0; i < 3; i++) {
       if (levels[i] > lm_vector_best()) levels[i] = LM_VECTOR_NONE;
@@ -271,11 +277,41 @@ static void test_linear(void) {
   }
 }
 
+/* Offsets behind 4 GiB: the same megabyte is lent again and again. */
+static void test_far(void) {
+  enum { PIECES = 4200, PIECE = 1 << 20 };
+  static const char line[] = "a line of a large file, as base64 would have it\r\n";
+  struct lm_parser *p = lm_parser_new(NULL);
+  struct lm_mime_event ev;
+  uint64_t octets = 0, end = 0, second = 0;
+  size_t i, parts = 0;
+  char *piece = malloc(PIECE);
+  CHECK(p != NULL && piece != NULL);
+  for (i = 0; i < PIECE; i++) piece[i] = line[i % (sizeof line - 1)];
+  for (i = 0; i < PIECES + 2; i++) {
+    struct lm_str text = {piece, PIECE};
+    if (i == 0) text = str(MIXED "--b\r\n\r\n");
+    if (i == PIECES + 1) text = str("\r\n--b\r\nA: 1\r\n\r\nx\r\n--b--\r\n");
+    CHECK(lm_parser_feed(p, text));
+    if (i == PIECES + 1) lm_parser_eof(p);
+    while (lm_parser_next(p, &ev) == LM_EVENT) {
+      if (ev.kind == LM_MIME_BODY) octets += ev.text.n;
+      if (ev.kind == LM_MIME_PART && ++parts == 3) second = ev.offset;
+      if (ev.kind == LM_MIME_END) end = ev.offset;
+    }
+  }
+  EXPECT(parts == 3 && octets == (uint64_t)PIECES * PIECE + 1);
+  EXPECT(second > UINT32_MAX && end == second + 18);
+  free(piece);
+  lm_parser_free(p);
+}
+
 int main(void) {
   test_events();
   test_limits();
   test_tree();
   test_searches();
   test_linear();
+  test_far();
   return check_end();
 }

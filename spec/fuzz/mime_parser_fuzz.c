@@ -84,7 +84,7 @@ static void check_tree(const struct lm_mime_limits *limits, struct lm_str text, 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   struct lm_mime_limits small = {
-      .depth = 4, .parts = 6, .header = 60, .headers = 150, .parameters = 3};
+      .depth = 4, .parts = 6, .header = 60, .headers = 150, .line = 40, .parameters = 3};
   const struct lm_mime_limits *limits = NULL;
   struct lm_buf whole = {NULL, 0, 0, 0}, pieces = {NULL, 0, 0, 0};
   size_t parts = 0, parts_in_pieces = 0;
@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   if (data[0] & 0x80) limits = &small;
   text = (struct lm_str){(const char *)data + 1, n - 1};
   run(limits, text, SIZE_MAX, &whole, &parts);
-  run(limits, text, (data[0] & 0x7F) % 23 + 1, &pieces, &parts_in_pieces);
+  run(limits, text, (data[0] & 0x7Fu) % 23u + 1u, &pieces, &parts_in_pieces);
   must(parts == parts_in_pieces && lm_buf_len(&whole) == lm_buf_len(&pieces));
   must(memcmp(lm_buf_str(&whole).p, lm_buf_str(&pieces).p, lm_buf_len(&whole)) == 0);
   check_tree(limits, text, parts);

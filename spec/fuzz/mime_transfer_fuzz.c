@@ -9,6 +9,7 @@
 
 #include "base/chars.h"
 #include "mime/transfer.h"
+#include "mime/uu_find.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -58,9 +59,22 @@ static void both_ways(enum lm_transfer how, struct lm_str s, size_t cut) {
   lm_buf_free(&c);
 }
 
+/* Files in text stand one behind the other. */
+static void find_files(struct lm_str text) {
+  struct lm_uu_file file;
+  size_t at = 0, last = 0;
+  while (lm_uu_next(text, &at, &file)) {
+    must(file.text.p >= text.p + last && file.text.p + file.text.n == text.p + at && at <= text.n);
+    must(file.name.n > 0 && at > last);
+    last = at;
+  }
+  must(at == text.n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   struct lm_str text = {(const char *)data + 1, n ? n - 1 : 0};
   if (n == 0) return 0;
+  find_files(text);
   both_ways(LM_TRANSFER_BASE64, text, data[0] % (text.n + 1));
   both_ways(LM_TRANSFER_QP, text, data[0] % (text.n + 1));
   both_ways(LM_TRANSFER_UU, text, data[0] % (text.n + 1));

@@ -11,20 +11,20 @@ cd "$(dirname "$0")/../.." || exit 1
 packages() {  # one line for each purpose and packager; luajit2 is Debian's maintained branch of LuaJIT 2.1
   case $1.$2 in
   build.deb) echo gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libssl-dev zlib1g-dev libc-ares-dev libidn2-dev libunistring-dev ;;
-  test.deb)  echo lua-busted luajit2 libluajit2-5.1-dev openssl libkrb5-dev ;;
+  test.deb)  echo lua-busted luajit2 libluajit2-5.1-dev openssl libkrb5-dev python3 ;;
   all.deb)   echo lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev ;;
   check.deb) echo lua-check clang-format binutils ;;
   bench.deb) echo python3 ;;  # the peers themselves are unpacked under build/bench
   fuzz.deb)  echo clang ;;
   doc.deb)   echo lua-ldoc ;;
   build.brew) echo lua pkgconf openssl@3 zlib c-ares libidn2 libunistring ;;
-  test.brew)  echo luajit luarocks, then: luarocks install busted ;;
+  test.brew)  echo luajit luarocks python, then: luarocks install busted ;;
   check.brew) echo clang-format, then: luarocks install luacheck ;;
   build.dnf) echo gcc make pkgconf lua lua-devel openssl-devel zlib-devel c-ares-devel libidn2-devel libunistring-devel ;;
-  test.dnf)  echo luajit luajit-devel luarocks openssl krb5-devel dovecot exim, then: luarocks install busted ;;
+  test.dnf)  echo luajit luajit-devel luarocks openssl krb5-devel python3 dovecot exim, then: luarocks install busted ;;
   check.dnf) echo clang-tools-extra libasan libubsan, then: luarocks install luacheck ;;
   build.apk) echo build-base pkgconf lua5.4 lua5.4-dev openssl-dev zlib-dev c-ares-dev libidn2-dev libunistring-dev ;;
-  test.apk)  echo luajit luajit-dev lua5.4-busted openssl krb5-dev dovecot exim ;;
+  test.apk)  echo luajit luajit-dev lua5.4-busted openssl krb5-dev python3 dovecot exim ;;
   check.apk) echo clang-extra-tools, then: luarocks-5.4 install luacheck ;;
   esac
 }

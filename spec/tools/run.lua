@@ -77,6 +77,26 @@ local function c_tests(list, build, environment)
   return sum
 end
 
+-- The fuzz targets over their corpora: each input, and seeded changes of it, the same on every run. Jobs, too.
+local function fuzz_smoke(list, sum, build, environment)
+  sum.targets, sum.inputs, sum.broken = 0, 0, 0
+  local function done(job, status, out)
+    local n = status == 0 and out:match "ok (%d+)$"
+    sum.targets = sum.targets + 1
+    if n then
+      sum.inputs = sum.inputs + tonumber(n)
+    else
+      sum.broken = sum.broken + 1
+      say("FAILED  %s\n%s", job.program, out)
+    end
+  end
+  for _, source in ipairs(lines "ls spec/fuzz/*_fuzz.c 2>/dev/null") do
+    local name = source:match "([^/]+)_fuzz%.c$"
+    local program = ("%s/spec/fuzz/%s_replay spec/fuzz/%s"):format(build, name, name)
+    list[#list + 1] = { program = program, seconds = 1, command = environment .. " " .. program, done = done }
+  end
+end
+
 local function spec_run(list, run)
   if #lines "find spec -name '*_spec.lua'" == 0 then return skip("specs under " .. run.name, "there is none") end
   if not capture(run.lua .. " -e 'require \"busted\"'") then
@@ -106,6 +126,8 @@ local function all(list, runs, sum)
   if sum then
     say("C tests: %d programs, %d cases passed, %d programs failed", sum.programs, sum.passed, sum.failed)
     count(sum.passed, sum.failed)
+    say("fuzz targets: %d over their corpora, %d inputs, %d failed", sum.targets, sum.inputs, sum.broken)
+    count(sum.targets - sum.broken, sum.broken)
   end
   for _, run in ipairs(runs) do
     specs.sum(run)
@@ -121,7 +143,10 @@ local function test(luas)
     if not have(lua) then
       skip("specs under " .. lua, "not on this machine")
     elseif built("build for " .. lua, i == 1 and "test-build" or "embed", "LUA=" .. lua) then
-      if i == 1 then sum = c_tests(list, build, "") end
+      if i == 1 then
+        sum = c_tests(list, build, "")
+        fuzz_smoke(list, sum, build, "")
+      end
       runs[#runs + 1] = { lua = lua, name = lua, build = build }
       luajit = luajit or lua == "luajit"
     end
@@ -145,6 +170,7 @@ local function sanitized(list, lua)
   local options = "ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1 "
     .. "LSAN_OPTIONS=print_suppressions=0:suppressions=" .. HERE .. "/spec/tools/leaks.supp"
   local sum = c_tests(list, build, options)
+  fuzz_smoke(list, sum, build, options)
   local preloaded = options .. " LD_PRELOAD=" .. preload .. ":" .. HERE .. "/" .. build .. "/unpreload.so"
   return sum, spec_run(list, { lua = lua, name = lua .. ", sanitized", build = build, environment = preloaded })
 end

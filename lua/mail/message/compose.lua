@@ -8,6 +8,7 @@
 -- both come from outside.
 -- @module mail.message.compose
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local fields = require "mail.message.fields"
@@ -152,7 +153,7 @@ local function calendar_part(calendar)
   if type(calendar) == "string" then calendar = { data = calendar } end
   local method = calendar.method or ("\n" .. calendar.data):match "[\r\n][Mm][Ee][Tt][Hh][Oo][Dd]:([%w-]+)%s*[\r\n]"
   if method and not method:find "^[%w-]+$" then return invalid "calendar: bad method" end
-  local parameters = method and { "method", method:upper() } or {}
+  local parameters = method and { "method", ascii.upper(method) } or {}
   if calendar.name then parameters[#parameters + 1], parameters[#parameters + 2] = "name", calendar.name end
   return parts.text("calendar", calendar.data, parameters, "calendar")
 end
@@ -394,7 +395,7 @@ end
 -- @tparam number level whose line is blamed: 1 is who called the caller of create
 function compose.create(options, what, level)
   check(options, what, level + 2)
-  local made, err = fields.guard(level + 3, make, options, what)
+  local made, err = fields.guard(level + 3, what, make, options, what)
   return made, err
 end
 

@@ -7,6 +7,7 @@
 -- (RFC 2046 §5.1.1): each becomes a question mark.
 -- @module mail.message.downgrade
 
+local letters = require "mail.ascii"
 local core = require "mail.core"
 local fields = require "mail.message.fields"
 local parts = require "mail.message.parts"
@@ -46,7 +47,7 @@ end
 
 -- One field of 8 bits in ASCII, with its line end; or nil, why.
 local function ascii_field(text, at, name, raw, decoded)
-  local lower = name:lower()
+  local lower = letters.lower(name)
   if not core.is_utf8(raw) then return nil, ("its field '%s' is in no known charset"):format(name) end
   local line, err
   if ADDRESSES[lower] then
@@ -104,10 +105,10 @@ local function header(text, at, encoding, ascii)
   for i, field in ipairs(raw) do
     local name, line = field.name, field.raw
     length = length + #line
-    if encoding and name:lower() == "content-transfer-encoding" then
+    if encoding and letters.lower(name) == "content-transfer-encoding" then
       line = not named and ("Content-Transfer-Encoding: %s\r\n"):format(encoding) or ""
       named = true
-    elseif ascii and (line:find(EIGHT) or ASCII_TYPES[media] and name:lower() == "content-type") then
+    elseif ascii and (line:find(EIGHT) or ASCII_TYPES[media] and letters.lower(name) == "content-type") then
       local made, why = ascii_field(text, at, name, line, decoded[i].value)
       if not made then return nil, why end
       line = made
@@ -135,7 +136,7 @@ end
 
 local function has_signature(text)
   for _, field in ipairs(text:raw_headers(1)) do
-    if SIGNATURES[field.name:lower()] then return field.name end
+    if SIGNATURES[letters.lower(field.name)] then return field.name end
   end
 end
 
@@ -160,7 +161,7 @@ local function edit_part(edits, text, at, extension)
     local raw = text:raw_body(at)
     if loses(raw) then content, encoding = encoded(text, at, extension) end
   else
-    local stated = (text:raw_header(at, "Content-Transfer-Encoding") or ""):lower()
+    local stated = letters.lower(text:raw_header(at, "Content-Transfer-Encoding") or "")
     if stated == "binary" and not ascii or stated == "8bit" and extension == "8BITMIME" then
       encoding = extension == "8BITMIME" and "7bit" or "8bit"
     end

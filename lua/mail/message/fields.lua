@@ -6,6 +6,7 @@
 -- name, no address) is kind "invalid".
 -- @module mail.message.fields
 
+local ascii = require "mail.ascii"
 local address = require "mail.address"
 local core = require "mail.core"
 local Err = require "mail.err"
@@ -27,18 +28,30 @@ function fields.misuse(message, ...)
 end
 
 --- Calls `fn(…)`; what it raises as a misuse is raised at the line of `level`: 2 is the caller of guard, 3 who
--- called that, as of `error`.
+-- called that, as of `error`. `what` is the call, for the words.
 -- @treturn what fn returns, two values at most
-function fields.guard(level, fn, ...)
+function fields.guard(level, what, fn, ...)
   local ok, first, second = pcall(fn, ...)
   if ok then return first, second end
-  if getmetatable(first) == Misuse then error(first.message, level) end
+  if getmetatable(first) == Misuse then
+    local named = first.message:sub(1, #what + 1) == what .. ":"
+    error(named and first.message or what .. ": " .. first.message, level)
+  end
   error(first, 0)
 end
 
 local misuse = fields.misuse
 
-local function printable(text) return (text:gsub("%c", "?")) end
+--- Whether one name stands before another, octet by octet: `<` follows the host's locale.
+function fields.before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+local function printable(text) return ascii.without_controls(text, "?") end
 
 -- Octets that could end a line, or hide its end.
 function fields.breaks_line(text)
@@ -132,7 +145,7 @@ end
 
 -- A name in UTF-8 as it stands, quoted where it must be (RFC 6532 §3.2).
 local function phrase(name, utf8)
-  if not utf8 or not name:find "[\128-\255]" or name:find("=?", 1, true) or name:find "%c" then
+  if not utf8 or not name:find "[\128-\255]" or name:find("=?", 1, true) or name:find "[%z\1-\31\127]" then
     return core.address_phrase(name)
   end
   if not name:find "[^%w\128-\255!#$%%&'*+/=?^_`{|}~ -]" and not name:find "^ " and not name:find " $"
@@ -176,13 +189,13 @@ function fields.ids(value, what)
       misuse("%s: message ids expected, got %s", what, type(text))
     end
     if fields.breaks_line(text) then return invalid("%s: CR, LF or NUL in a message id", what) end
-    local rest = text:gsub("<[^<>%s%c]+>", function(id)
+    local rest = text:gsub("<[^<>%z\1-\32\127]+>", function(id)
       list[#list + 1] = id
       return ""
     end)
-    if rest:find "^[^<>%s%c]+$" and rest == text then
+    if rest:find "^[^<>%z\1-\32\127]+$" and rest == text then
       list[#list + 1] = "<" .. text .. ">"
-    elseif rest:find "[^%s,]" then
+    elseif rest:find "[^ \t,]" then
       return invalid("%s: no message id: '%s'", what, printable(text))
     end
   end
@@ -220,7 +233,7 @@ local function pairs_of(headers, what)
   -- A table has no order: names then go by the alphabet, an array's as they stand.
   table.sort(list, function(a, b)
     if a.order ~= b.order then return a.order < b.order end
-    if a[1] ~= b[1] then return a[1] < b[1] end
+    if a[1] ~= b[1] then return fields.before(a[1], b[1]) end
     return a.place < b.place
   end)
   return list
@@ -235,8 +248,8 @@ function fields.custom(headers, options, what)
   local list = {}
   for _, one in ipairs(pairs_of(headers, what)) do
     local name, value = one[1], tostring(one[2])
-    local option = OPTIONS[name:lower()]
-    if OURS[name:lower()] or option and (not options or options[option] ~= nil) then
+    local option = OPTIONS[ascii.lower(name)]
+    if OURS[ascii.lower(name)] or option and (not options or options[option] ~= nil) then
       misuse("%s: field '%s' is not for 'headers'", what, printable(name))
     elseif option then
       if fields.breaks_line(value) then return invalid("field '%s': CR, LF or NUL in it", name) end
@@ -302,7 +315,7 @@ function fields.list(list, what)
     elseif value ~= nil then
       local text, err = urls(value, "list." .. name)
       if not text then return nil, err end
-      out[#out + 1] = { "List-" .. name:sub(1, 1):upper() .. name:sub(2), "tokens", text }
+      out[#out + 1] = { "List-" .. ascii.upper(name:sub(1, 1)) .. name:sub(2), "tokens", text }
     end
   end
   if list.unsubscribe_post then

@@ -185,7 +185,7 @@ function report.delivery_status(options)
   want(options, DELIVERY, what)
   if #options.recipients == 0 then error(what .. ": option 'recipients' is empty", 2) end
   for i, r in ipairs(options.recipients) do want(r, RECIPIENT, ("%s: recipients[%d]"):format(what, i)) end
-  local made, err = fields.guard(3, delivery, options)
+  local made, err = fields.guard(3, what, delivery, options)
   return made, err
 end
 
@@ -236,8 +236,9 @@ end
 --   `subject`, `headers`
 -- @treturn table a composed message whose envelope has no sender; or nil, err
 function report.disposition(options)
-  want(options, DISPOSITION, "mail.message.disposition")
-  local made, err = fields.guard(3, disposition, options)
+  local what = "mail.message.disposition"
+  want(options, DISPOSITION, what)
+  local made, err = fields.guard(3, what, disposition, options)
   return made, err
 end
 

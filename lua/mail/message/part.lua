@@ -4,6 +4,7 @@
 -- field is worked out when it is first asked for, and then kept. What a method gives is made anew each time.
 -- @module mail.message.part
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 
@@ -78,7 +79,8 @@ function fields:description() return self._text:header(self._at, "Content-Descri
 -- "7bit", "base64" ... as the header has it, in lower case.
 function fields:encoding()
   local value = self._text:raw_header(self._at, "Content-Transfer-Encoding")
-  return value and value:match("[%w%-]+") and value:match("[%w%-]+"):lower() or "7bit"
+  local word = value and value:match "[%w%-]+"
+  return word and ascii.lower(word) or "7bit"
 end
 
 -- Octets of the decoded content.
@@ -89,12 +91,12 @@ local function unwrapped(self)
   local text, at = self._text, self._at
   local depth = (self._depth or 0) + 1
   if depth > WRAPPED_DEPTH or not text:wrapped(at) then return nil end
-  if text:shape(at) ~= "multipart" then
-    return { new(core.message_parse(text:body(at)), 1, depth) }
+  local inside, is_multipart = text:body(at), text:shape(at) == "multipart"
+  if is_multipart then
+    inside = "Content-Type: " .. text:raw_header(at, "Content-Type"):gsub("[\r\n]", "") .. "\r\n\r\n" .. inside
   end
-  local kind = text:raw_header(at, "Content-Type"):gsub("[\r\n]", "")
-  local inner = new(core.message_parse("Content-Type: " .. kind .. "\r\n\r\n" .. text:body(at)), 1, depth)
-  return inner.parts
+  local inner = new(core.message_parse(inside, text:limits()), 1, depth)
+  return is_multipart and inner.parts or { inner }
 end
 
 -- What the part holds: parts of a multipart, the message of a message/rfc822; nil where it holds nothing.
@@ -205,6 +207,16 @@ function Part:octets()
   return stop - from
 end
 
+--- Where the part stands in the text that was parsed (or, inside of what lies encoded, in what was decoded):
+-- `text:sub(first, last)` is `raw`, `text:sub(content, last)` is `raw_body`.
+-- @treturn number first octet of its header, from 1 on
+-- @treturn number first octet of its content
+-- @treturn number last octet
+function Part:offsets()
+  local from, content, stop = self._text:span(self._at)
+  return from + 1, content + 1, stop
+end
+
 --- What stands in a multipart before its first part, and behind its last: mostly nothing.
 function Part:preamble() return self._text:preamble(self._at) end
 function Part:epilogue() return self._text:epilogue(self._at) end
@@ -242,9 +254,8 @@ end
 
 -- --- what is wrong --------------------------------------------------------------------------------
 
--- An array of `{what=, offset=}`, by offset: `offset` counts octets of the whole text from 1 on, `field` names
--- the header field, `limit` the limit that was passed. `defects.count` is how many there were, of which the
--- first thousand are listed. Contents are decoded for it.
+-- An array of `{what=, offset=, field=, limit=}`, by offset: see mail.message.defects. `defects.count` is how
+-- many there were, of which the first thousand are listed. Contents are decoded for it.
 function fields:defects()
   local list, count = self._text:check()
   for _, defect in ipairs(list) do

@@ -1,6 +1,7 @@
 --- Messages that were sent in pieces (message/partial, RFC 2046 §5.2.2).
 -- @module mail.message.partial
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local part = require "mail.message.part"
@@ -15,7 +16,7 @@ end
 
 -- Fields of the first piece that the message inside has for itself: the others are the whole's.
 local function is_inner(name)
-  name = name:lower()
+  name = ascii.lower(name)
   return name:match("^content%-") or name == "message-id" or name == "encrypted" or name == "mime-version"
     or name == "subject"
 end

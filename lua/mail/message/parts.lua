@@ -5,6 +5,7 @@
 -- parts=}`. The least form that a part can be written in is `least`: "8bit" for a message that is not ASCII.
 -- @module mail.message.parts
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local fields = require "mail.message.fields"
@@ -55,6 +56,15 @@ end
 
 -- --- leaves ---------------------------------------------------------------------------------------
 
+-- Refuses what no field can carry, before anything is sent.
+local function checked(part)
+  for _, field in ipairs(part.fields) do
+    local line, err = fields.line(field, "7bit")
+    if not line then return nil, err end
+  end
+  return part
+end
+
 -- Lines of any kind as CRLF lines.
 local function crlf(text)
   return core.encoder("7bit", true):put(text)
@@ -65,13 +75,13 @@ end
 -- @tparam string text UTF-8
 -- @tparam[opt] table parameters array of name, value, … of Content-Type, behind charset
 -- @tparam[opt] string what the option, for errors
--- @treturn table part; or nil, err where the text is not UTF-8
+-- @treturn table part; or nil, err where the text is not UTF-8, or a parameter holds a line end
 function parts.text(subtype, text, parameters, what)
   if not core.is_utf8(text) then return invalid("%s: the text is not UTF-8", what or subtype) end
   local all = { "charset", "utf-8" }
   for _, word in ipairs(parameters or {}) do all[#all + 1] = word end
   local canonical = crlf(text)
-  return {
+  return checked {
     fields = { { "Content-Type", "params", "text/" .. subtype, all } },
     text = canonical, survey = core.survey(canonical),
   }
@@ -124,7 +134,7 @@ local function sorted_parameters(list, parameters, what)
     end
     names[#names + 1] = name
   end
-  table.sort(names)
+  table.sort(names, fields.before)
   for _, name in ipairs(names) do list[#list + 1], list[#list + 2] = name, tostring(parameters[name]) end
   return list
 end
@@ -176,17 +186,10 @@ end
 
 local function cid_field(cid)
   local id = cid:match "^<(.*)>$" or cid
-  if id == "" or id:find "[%s%c<>\128-\255]" then return invalid("bad content id '%s'", (cid:gsub("%c", "?"))) end
-  return { "Content-ID", "tokens", "<" .. id .. ">" }
-end
-
--- Refuses what no field can carry, before anything is sent.
-local function checked(part)
-  for _, field in ipairs(part.fields) do
-    local line, err = fields.line(field, "7bit")
-    if not line then return nil, err end
+  if id == "" or id:find "[%z\1-\32<>\127-\255]" then
+    return invalid("bad content id '%s'", ascii.without_controls(cid, "?"))
   end
-  return part
+  return { "Content-ID", "tokens", "<" .. id .. ">" }
 end
 
 local function add_fields(part, a, name, what)
@@ -217,7 +220,9 @@ function parts.attachment(a, what)
   local name = a.name or a.filename or (a.path and a.path:match "[^/\\]+$")
   local kind = a.type or (a.message ~= nil and "message/rfc822") or type_of_name(name)
   local main, list = media_type(kind)
-  if not main then return invalid("%s: no media type: '%s'", what, (kind:gsub("%c", "?"))) end
+  -- Its parts would be read as parts of the message, in an encoding that none may have (RFC 2045 §6.4).
+  if main and ascii.lower(main):find "^multipart/" then return invalid("%s: a multipart is no attachment", what) end
+  if not main then return invalid("%s: no media type: '%s'", what, ascii.without_controls(kind, "?")) end
   if not part.message and main:find "^message/" then main = "application/octet-stream" end
   if part.data and main:find "^text/" and #list == 0 and not a.parameters and core.is_utf8(part.data) then
     list = { "charset", "utf-8" }

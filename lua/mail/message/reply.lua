@@ -1,6 +1,7 @@
 --- Replies and forwards, of parsed and composed messages alike (RFC 5322 §3.6.4).
 -- @module mail.message.reply
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local want = require "mail.want"
 
@@ -40,7 +41,7 @@ end
 -- Decoded text of a header field, which a hostile message may have filled with anything: one line.
 local function clean(text)
   if not text then return nil end
-  text = tostring(text):gsub("%z", " "):gsub("%c", " ")
+  text = ascii.without_controls(tostring(text), " ")
   return core.is_utf8(text) and text or core.to_utf8(text)
 end
 
@@ -75,15 +76,30 @@ local function thread(original, fields)
     if #parents == 1 then chain = parents end
   end
   if id and chain[#chain] ~= id then chain[#chain + 1] = id end
-  while #chain > REFERENCES do table.remove(chain, 2) end
+  if #chain > REFERENCES then
+    local kept = { chain[1] }
+    for i = #chain - REFERENCES + 2, #chain do kept[#kept + 1] = chain[i] end
+    chain = kept
+  end
   if fields.in_reply_to == nil then fields.in_reply_to = id end
   if fields.references == nil and #chain > 0 then fields.references = chain end
 end
 
+-- Patterns that end in "+$" look at a run of blanks once from each of its octets; these two do not.
+local function trimmed(text)
+  return text:find "[^ \t]" and text:match "^[ \t]*(.*[^ \t])" or ""
+end
+
+local function without_last_lines(text)
+  local n = #text
+  while n > 0 and text:byte(n) == 10 do n = n - 1 end
+  return text:sub(1, n)
+end
+
 local function prefixed(prefix, subject, known)
-  subject = (clean(subject) or ""):gsub("^%s+", ""):gsub("%s+$", "")
+  subject = trimmed(clean(subject) or "")
   for _, pattern in ipairs(known) do
-    if subject:lower():find(pattern) then return subject end
+    if ascii.lower(subject):find(pattern) then return subject end
   end
   return subject == "" and prefix or prefix .. " " .. subject
 end
@@ -91,7 +107,7 @@ end
 local function without(list, seen)
   local out = {}
   for _, one in ipairs(list) do
-    local key = one.address:lower()
+    local key = ascii.lower(one.address)
     if not seen[key] then out[#out + 1] = one end
     seen[key] = true
   end
@@ -111,11 +127,11 @@ end
 -- To and Cc: the answer goes where the original says; one to oneself goes on to those it went to.
 local function recipients(original, own, all, fields)
   local mine = {}
-  for _, one in ipairs(own) do mine[one.address:lower()] = true end
+  for _, one in ipairs(own) do mine[ascii.lower(one.address)] = true end
   local from = mailboxes(original.from)
   local to = mailboxes(original.reply_to)
   if #to == 0 then to = from end
-  if from[1] and mine[from[1].address:lower()] then to = mailboxes(original.to) end
+  if from[1] and mine[ascii.lower(from[1].address)] then to = mailboxes(original.to) end
   if fields.to == nil then fields.to = without(to, {}) end
   if not all or fields.cc ~= nil then return end
   local seen = {}
@@ -156,7 +172,7 @@ local function plain_text(original)
 end
 
 local function quoted(text)
-  text = text:gsub("\n+$", "")
+  text = without_last_lines(text)
   if text == "" then return "" end
   return (("\n" .. text):gsub("\n(.?)", function(first)
     return first == ">" and "\n>>" or (first == "\n" or first == "") and "\n>" .. first or "\n> " .. first
@@ -170,7 +186,7 @@ local function escaped(text) return (text:gsub('[&<>"]', ESCAPED)) end
 local function inner_html(original)
   local html = original:html()
   if not html then return "<pre>" .. escaped(plain_text(original)) .. "</pre>" end
-  local _, after = html:find "<[Bb][Oo][Dd][Yy][^>]*>"
+  local _, after = html:find "<[Bb][Oo][Dd][Yy][^<>]*>"
   if after then html = html:sub(after + 1) end
   local before = html:find "</[Bb][Oo][Dd][Yy]%s*>"
   if before then html = html:sub(1, before - 1) end
@@ -188,7 +204,7 @@ local function add_quote(original, options, fields)
         .. "</blockquote>\n"
     end
     if text or not html then
-      text = (text and text:gsub("\n*$", "") .. "\n\n" or "") .. line .. "\n" .. body
+      text = (text and without_last_lines(text) .. "\n\n" or "") .. line .. "\n" .. body
     end
   end
   fields.text, fields.html = text, html
@@ -244,8 +260,8 @@ local function carried(original, list)
     if not data then return nil, err end
     local kind = a.type and a.type:find "^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+$" and a.type or nil
     local cid = a.cid and a.cid:gsub("^<(.*)>$", "%1")
-    if cid and cid:find "[%s%c<>\128-\255]" then cid = nil end
-    if kind and kind:lower() == "message/rfc822" then
+    if cid and cid:find "[%z\1-\32<>\127-\255]" then cid = nil end
+    if kind and ascii.lower(kind) == "message/rfc822" then
       list[#list + 1] = { message = data, name = clean(a.filename) }
     else
       list[#list + 1] = { data = data, name = clean(a.filename), type = kind, cid = cid,
@@ -257,7 +273,7 @@ end
 
 local function inline(original, options, fields)
   local lines = header_lines(original)
-  local above = options.text and options.text:gsub("\n*$", "") .. "\n\n" or ""
+  local above = options.text and without_last_lines(options.text) .. "\n\n" or ""
   fields.text = above .. table.concat(lines, "\n") .. "\n\n" .. plain_text(original)
   if options.html or original:html() then
     local head = {}

@@ -4,6 +4,7 @@
 -- A report's fields are a table: names in lower case with `_` for `-`, values decoded, on one line.
 -- @module mail.message.report
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local part = require "mail.message.part"
 
@@ -22,7 +23,7 @@ local function groups(text, opener)
   for block in (text .. "\n\n"):gmatch("(.-)\n%s*\n") do
     local group
     for _, field in ipairs(block:find("%S") and core.header_fields(block .. "\n\n") or {}) do
-      local name = field.name:lower():gsub("-", "_")
+      local name = ascii.lower(field.name):gsub("-", "_")
       if not group or opens(name, group, opener) then
         group = {}
         list[#list + 1] = group
@@ -38,7 +39,7 @@ local function typed(value)
   if not value then return nil end
   local kind, rest = value:match("^%s*([%w%-]+)%s*;%s*(.*)$")
   if not kind then return value end
-  return rest, kind:lower()
+  return rest, ascii.lower(kind)
 end
 
 local function find(self, types)
@@ -54,7 +55,7 @@ local STATUS = { ["message/delivery-status"] = true, ["message/global-delivery-s
 local ACTIONS = { failed = true, delayed = true, delivered = true, relayed = true, expanded = true }
 
 local function recipient(fields)
-  local action = (fields.action or ""):lower():match("%a+")
+  local action = ascii.lower(fields.action or ""):match("[a-z]+")
   local diagnostic, diagnostic_type = typed(fields.diagnostic_code)
   return {
     address = typed(fields.final_recipient) or typed(fields.original_recipient),
@@ -103,11 +104,11 @@ function Part:disposition_notification()
   if not p then return nil end
   local fields = groups(p._text:text(p._at))[1] or {}
   local modes, rest = (fields.disposition or ""):match("^([^;]*);%s*(.*)$")
-  local kind, extra = (rest or ""):lower():match("^([%w%-]+)%s*/?%s*(.*)$")
+  local kind, extra = ascii.lower(rest or ""):match("^([%w%-]+)%s*/?%s*(.*)$")
   local modifiers = {}
   for word in (extra or ""):gmatch("[^,%s]+") do modifiers[#modifiers + 1] = word end
   return {
-    disposition = kind, automatic = (modes or ""):lower():find("automatic-action", 1, true) ~= nil,
+    disposition = kind, automatic = ascii.lower(modes or ""):find("automatic-action", 1, true) ~= nil,
     modifiers = modifiers, address = typed(fields.final_recipient), original = typed(fields.original_recipient),
     message_id = fields.original_message_id, reporting_ua = fields.reporting_ua, fields = fields,
   }
@@ -127,7 +128,7 @@ function Part:feedback_report()
   local fields = groups(p._text:text(p._at))[1] or {}
   local arrival = fields.arrival_date or fields.received_date
   return {
-    feedback_type = fields.feedback_type and fields.feedback_type:lower(), user_agent = fields.user_agent,
+    feedback_type = fields.feedback_type and ascii.lower(fields.feedback_type), user_agent = fields.user_agent,
     source_ip = fields.source_ip, mail_from = fields.original_mail_from, rcpt_to = fields.original_rcpt_to,
     arrival = arrival and core.date_parse(arrival), reported = self:returned(), fields = fields,
   }
@@ -155,7 +156,7 @@ function Part:external_body()
   if self.type ~= "message/external-body" then return nil end
   local p = self.parameters
   return {
-    access_type = p["access-type"] and p["access-type"]:lower(), url = p.url and p.url:gsub("%s+", "") or nil,
+    access_type = p["access-type"] and ascii.lower(p["access-type"]), url = p.url and p.url:gsub("%s+", "") or nil,
     name = p.name, site = p.site, directory = p.directory, server = p.server, subject = p.subject,
     size = tonumber(p.size), expiration = p.expiration and core.date_parse(p.expiration) or nil,
     header = part.new(core.message_parse(self:body()), 1),

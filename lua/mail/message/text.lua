@@ -2,6 +2,7 @@
 -- RFC 2387), and the preview.
 -- @module mail.message.text
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local part = require "mail.message.part"
 
@@ -48,19 +49,21 @@ local function find_alternative(parts, kind)
 end
 
 -- Related: the first that has words is what the others belong to. Its `start` names it, if it is another.
+-- Each part is looked into once: twice on each level would be without end.
 local function find_related(p, kind)
-  local start = p.parameters.start
+  local start, root = p.parameters.start, nil
   if start then
     start = start:match("^<(.*)>$") or start
     for _, child in ipairs(p.parts) do
-      if child.cid == start then
-        local found, is_made = find(child, kind)
-        if found then return found, is_made end
-      end
+      if not root and child.cid == start then root = child end
     end
+    local found, is_made
+    if root then found, is_made = find(root, kind) end
+    if found then return found, is_made end
   end
   for _, child in ipairs(p.parts) do
-    local found, is_made = find(child, kind)
+    local found, is_made
+    if child ~= root then found, is_made = find(child, kind) end
     if found then return found, is_made end
   end
 end
@@ -100,24 +103,43 @@ function find(p, kind, root)
   return find_all(parts, kind)
 end
 
+local function is_leaf(p)
+  return p._text:shape(p._at) == "leaf" and not p._text:wrapped(p._at)
+end
+
+-- The text of a message that has no other than what its winmail.dat holds.
+local function of_winmail(self, kind)
+  local stack, n = { self }, 1
+  while n > 0 do
+    local p = stack[n]
+    local parts = (p == self or not p.type:match "^message/") and p.parts or {}
+    n = n - 1
+    for i = #parts, 1, -1 do
+      n = n + 1
+      stack[n] = parts[i]
+    end
+    local inside = p.type == "application/ms-tnef" and p:tnef()
+    if inside and kind == "html" then return inside.html end
+    if inside then return inside.text or inside.html and core.html_text(inside.html) end
+  end
+end
+
 --- The message's text: UTF-8, lines end in LF, format=flowed is put together (RFC 3676). Where there is only
--- HTML, its text.
+-- HTML, its text; where there is neither, that of winmail.dat.
 -- @treturn string; nil where the message shows no text
 function Part:text()
-  if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
-    local kind = self.type
-    if kind == "text/html" then return core.html_text(self._text:text(self._at)) end
-    return kind:match("^text/") and self._text:text(self._at) or nil
-  end
-  return (find(self, "plain", true))
+  local kind = self.type
+  if kind == "text/html" then return core.html_text(self._text:text(self._at)) end
+  if kind:find("^text/") then return self._text:text(self._at) end -- text is always a leaf
+  if is_leaf(self) then return of_winmail(self, "plain") end
+  return (find(self, "plain", true)) or of_winmail(self, "plain")
 end
 
 --- The message's HTML, UTF-8, lines end in LF; nil where it has none.
 function Part:html()
-  if self._text:shape(self._at) == "leaf" and not self._text:wrapped(self._at) then
-    return self.type == "text/html" and self._text:text(self._at) or nil
-  end
-  return (find(self, "html", true))
+  if self.type == "text/html" then return self._text:text(self._at) end
+  if is_leaf(self) then return of_winmail(self, "html") end
+  return (find(self, "html", true)) or of_winmail(self, "html")
 end
 
 --- The first words of the text, on one line.
@@ -134,7 +156,7 @@ function Part:calendars()
   for p in self:walk() do
     if p.type == "text/calendar" or p.type == "application/ics" then
       local method = p.parameters.method
-      list[#list + 1] = { method = method and method:upper(), text = p._text:text(p._at), part = p }
+      list[#list + 1] = { method = method and ascii.upper(method), text = p._text:text(p._at), part = p }
     end
   end
   return list

@@ -1,6 +1,8 @@
 --- Media types by the ending of a file's name: those that people attach.
 -- @module mail.message.types
 
+local ascii = require "mail.ascii"
+
 local BY_TYPE = {
   ["application/epub+zip"] = "epub", ["application/gzip"] = "gz tgz", ["application/java-archive"] = "jar",
   ["application/json"] = "json", ["application/msword"] = "doc dot", ["application/pdf"] = "pdf",
@@ -32,5 +34,5 @@ end
 --- The media type for a file name; "application/octet-stream" where nothing is known of it.
 return function(name)
   local ending = name and name:match "%.([%w]+)$"
-  return ending and by_ending[ending:lower()] or "application/octet-stream"
+  return ending and by_ending[ascii.lower(ending)] or "application/octet-stream"
 end

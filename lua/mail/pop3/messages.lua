@@ -135,15 +135,9 @@ end
 
 --- The message, parsed (API §6).
 function Message:message(options)
-  local found, message = pcall(require, "mail.message")
-  if not found and tostring(message):find("module 'mail.message' not found", 1, true) then
-    return nil, self[AHEAD].pump:error("unsupported", "mail.message is not there")
-  elseif not found then
-    error(message, 0)
-  end
   local body, err = self:retr(options)
   if not body then return nil, err end
-  return message.parse(body)
+  return require "mail.message".parse(body)
 end
 
 --- Its header and the first `lines` lines of its body.

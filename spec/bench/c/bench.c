@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static double began_cpu, began_wall;
+static double spent_cpu, spent_wall;
 
 const char *bench_option(char **argv, const char *name, const char *otherwise) {
   size_t n = strlen(name);
@@ -147,8 +148,13 @@ void bench_begin(void) {
   began_wall = bench_wall();
 }
 
+void bench_pause(void) {
+  spent_cpu += bench_cpu() - began_cpu;
+  spent_wall += bench_wall() - began_wall;
+}
+
 void bench_end(size_t n, const char *extra) {
-  double cpu = bench_cpu() - began_cpu, wall = bench_wall() - began_wall;
+  double cpu = bench_cpu() - began_cpu + spent_cpu, wall = bench_wall() - began_wall + spent_wall;
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
   printf("bench n=%zu cpu=%.6f wall=%.6f rss=%ld %s\n", n, cpu, wall, use.ru_maxrss, extra);
@@ -177,4 +183,24 @@ char *bench_message(size_t size, size_t *n_out) {
   for (; n < size; n += step) memcpy(m + n, line, step);
   *n_out = n;
   return m;
+}
+
+static bool read_mail(FILE *corpus, struct bench_mail *m) {
+  unsigned char size[4];
+  if (fread(size, 1, 4, corpus) != 4) return false;
+  m->n = size[0] | (size_t)size[1] << 8 | (size_t)size[2] << 16 | (size_t)size[3] << 24;
+  if (m->n > m->cap) {
+    free(m->p);
+    m->p = malloc(m->n);
+    m->cap = m->n;
+  }
+  if (m->p == NULL || fread(m->p, 1, m->n, corpus) != m->n) bench_die("corpus");
+  return true;
+}
+
+size_t bench_mails(FILE *corpus, struct bench_mail *list, size_t room) {
+  size_t count = 0;
+  if (corpus == NULL) bench_die("corpus");
+  while (count < room && read_mail(corpus, &list[count])) count++;
+  return count;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define BENCH_READ (256 * 1024) /* one recv: the ceilings gain nothing from more */
 #define BENCH_TAIL 256 /* room kept before a read buffer for what the last read left over */
@@ -49,7 +50,9 @@ double bench_wall(void);
 double bench_cpu(void);
 long bench_rss_now(void); /* KiB */
 
+/* The clocks run from bench_begin to bench_pause or bench_end; what bench_pause has counted stays. */
 void bench_begin(void);
+void bench_pause(void);
 void bench_end(size_t n, const char *extra); /* extra: more name=value, or "" */
 
 /* First byte after CRLF.CRLF in [p, end), or NULL. Goes from newline to newline with memchr. */
@@ -58,5 +61,15 @@ const char *bench_dot_end(const char *p, const char *end);
 /* A message of about `size` bytes of quoted text: headers, lines of 76, no line that starts with a
 ** dot; ends with CRLF. */
 char *bench_message(size_t size, size_t *n_out);
+
+/* A corpus is a file of messages, each behind its size in four octets, the lowest first. Reads up to
+** `room` of them, into memory that the next call uses again; returns how many, 0 at the end. */
+struct bench_mail {
+  char *p;
+  size_t n;
+  size_t cap;
+};
+#define BENCH_BATCH 100
+size_t bench_mails(FILE *corpus, struct bench_mail *list, size_t room);
 
 #endif

@@ -22,18 +22,25 @@ end
 function common.resident() return memory("VmRSS") end
 
 local began_cpu, began_wall, began_memory
+local spent_cpu, spent_wall = 0, 0
 
 --- Starts the clocks: everything before (connecting, loading) is not counted.
 function common.begin()
-  began_memory = memory("VmRSS")
+  began_memory = began_memory or memory("VmRSS")
   began_wall = require("mail").loop.now()
   began_cpu = os.clock()
 end
 
+--- Stops the clocks until the next `begin`; what they have counted stays.
+function common.pause()
+  spent_cpu = spent_cpu + os.clock() - began_cpu
+  spent_wall = spent_wall + require("mail").loop.now() - began_wall
+end
+
 --- Stops the clocks and prints the result; `more` is a table of further numbers.
 function common.finish(n, more)
-  local cpu = os.clock() - began_cpu
-  local wall = require("mail").loop.now() - began_wall
+  common.pause()
+  local cpu, wall = spent_cpu, spent_wall
   local peak = memory("VmHWM")
   local line = ("bench n=%d cpu=%.6f wall=%.6f rss=%d rss_growth=%d"):format(n, cpu, wall, peak, peak - began_memory)
   for name, value in pairs(more or {}) do line = line .. (" %s=%.9g"):format(name, value) end

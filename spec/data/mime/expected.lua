@@ -144,6 +144,7 @@ return {
   ["boundary-reused-by-a-part-inside"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(multipart/mixed(text/plain), text/plain)",
     text = "inner\nouter",
+    defects = "a boundary that a part around has, too@150",
   },
   ["boundary-that-only-begins-alike"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain)",
@@ -187,12 +188,15 @@ return {
   },
   ["charset-latin-1-that-is-windows-1252"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "“a” €\n",
+    defects = "text that is not in its charset@136",
   },
   ["charset-missing-latin-1"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
+    defects = "8-bit text without a charset@116",
   },
   ["charset-missing-utf-8"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
+    defects = "8-bit text without a charset@116",
   },
   ["charset-twice"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
@@ -200,9 +204,11 @@ return {
   },
   ["charset-unknown"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
+    defects = "a charset that is not known@141",
   },
   ["charset-us-ascii-that-is-utf-8"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
+    defects = "text that is not in its charset@134",
   },
   ["charset-utf-16-with-a-mark"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
@@ -212,6 +218,7 @@ return {
   },
   ["charset-utf-8-that-is-broken"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "ok �� end\n",
+    defects = "text that is not in its charset@131",
   },
   ["charset-utf-8-with-a-byte-order-mark"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße\n",
@@ -353,6 +360,7 @@ return {
   },
   ["ids-not-closed"] = {
     from = "<ann@example.org>", id = "<one@x", refs = "<b@x>", tree = "text/plain", text = "body\n",
+    defects = "no message id@35",
   },
   ["ids-with-words-between"] = {
     from = "<ann@example.org>", id = "<one@x>", refs = "<a@x> <b@x>", irt = "<c@x>", tree = "text/plain",
@@ -360,9 +368,11 @@ return {
   },
   ["ids-without-brackets"] = {
     from = "<ann@example.org>", id = "one@x", refs = "", tree = "text/plain", text = "body\n",
+    defects = "no message id@35",
   },
   ["line-ends-lf-cr"] = {
     from = "<a@b.c>", tree = "text/plain", text = "Subject: not a header any more\n\nbody\n\n",
+    defects = "line ends are mixed@13",
   },
   ["line-without-a-colon-in-the-header"] = {
     subject = "after it", from = "<a@b.c>", tree = "text/plain", text = "body\n",
@@ -376,6 +386,7 @@ return {
   },
   ["lines-mixed"] = {
     subject = "mixed", from = "<a@b.c>", tree = "text/plain", text = "line one\nline two\nline three\n",
+    defects = "line ends are mixed@28",
   },
   ["long-body-line"] = {
     subject = "s", from = "<a@b.c>", tree = "text/plain", text = "5001 octets",
@@ -416,6 +427,7 @@ return {
   },
   ["mime-version-missing"] = {
     subject = "s", from = "<ann@example.org>", tree = "text/plain", text = "Grüße",
+    defects = "a field that may stand once is repeated@144",
   },
   ["multipart-alternative"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/alternative(text/plain, text/html)",
@@ -522,6 +534,7 @@ return {
   ["name-in-an-encoded-word"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/pdf)",
     text = "see file", files = "Grüße.pdf|application/pdf|5",
+    defects = "an encoded word in quotes@257",
   },
   ["name-in-both"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/pdf)",
@@ -582,10 +595,12 @@ return {
   ["name-with-a-line-end"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/pdf)",
     text = "see file", files = "a  b.pdf|application/pdf|5",
+    defects = "a line end or NUL in a parameter@234",
   },
   ["name-with-a-nul"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/pdf)",
     text = "see file", files = "a b.pdf|application/pdf|5",
+    defects = "a line end or NUL in a parameter@234",
   },
   ["name-with-an-unquoted-semicolon"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/pdf)",
@@ -618,6 +633,7 @@ return {
   },
   ["nul-in-the-body"] = {
     subject = "s", from = "<a@b.c>", tree = "text/plain", text = "a\0b\n",
+    defects = "a NUL in text@28",
   },
   ["nul-in-the-header"] = {
     subject = "a\0b", from = "<a@b.c>", tree = "text/plain", text = "body\n",
@@ -673,9 +689,11 @@ return {
   },
   ["repeated-subject"] = {
     subject = "first", from = "<a@b.c>", tree = "text/plain", text = "body\n",
+    defects = "a field that may stand once is repeated@38",
   },
   ["repeated-to"] = {
     from = "<a@b.c>", to = "<one@b.c>, <two@b.c>", tree = "text/plain", text = "body\n",
+    defects = "a field that may stand once is repeated@30",
   },
   ["signed"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/signed(text/plain, application/pgp-signature)",
@@ -745,7 +763,12 @@ return {
   },
   ["winmail-dat-cut"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/ms-tnef)",
-    text = "see winmail", files = "LONGNA~1.TXT|application/octet-stream|10",
+    text = "see winmail", files = "LONGNA~1.TXT|text/plain|10",
+    defects = "a winmail.dat that breaks off@217",
+  },
+  ["winmail-dat-alone-with-a-message"] = {
+    subject = "s", from = "<ann@example.org>", tree = "application/ms-tnef",
+    text = "hello html\n", html = "<p>hello <b>html</b></p>", files = "a.txt|text/plain|5 A message|application/ms-tnef|390",
   },
   ["winmail-dat"] = {
     subject = "s", from = "<ann@example.org>", tree = "multipart/mixed(text/plain, application/ms-tnef)",
@@ -769,6 +792,7 @@ return {
   },
   ["word-in-an-unknown-charset"] = {
     subject = "aüb", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
+    defects = "an encoded word in a charset that is not known@33",
   },
   ["word-in-big5"] = {
     subject = "你妃", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
@@ -778,6 +802,7 @@ return {
   },
   ["word-in-quotes-in-a-name"] = {
     from = "Jürgen <j@x.org>", tree = "text/plain", text = "body\n",
+    defects = "an encoded word in quotes@8",
   },
   ["word-in-shift-jis"] = {
     subject = "こんにちは", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
@@ -796,18 +821,21 @@ return {
   },
   ["word-of-an-unknown-encoding"] = {
     subject = "=?utf-8?X?abc?=", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
+    defects = "an encoded word that is not whole@33",
   },
   ["word-q-utf-8"] = {
     subject = "Grüße aus Köln", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
   },
   ["word-that-is-not-closed"] = {
     subject = "=?utf-8?Q?=C3=BC open", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
+    defects = "an encoded word that is not whole@33",
   },
   ["word-with-a-language"] = {
     subject = "ü", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
   },
   ["word-with-a-line-end-in-it"] = {
     subject = "a  X-Evil: 1", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
+    defects = "a line end or NUL in an encoded word@33",
   },
   ["word-with-a-question-mark"] = {
     subject = "who?me", from = "<ann@example.org>", tree = "text/plain", text = "body\n",
