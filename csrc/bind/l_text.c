@@ -1,13 +1,17 @@
 /*
-** l_text.c: texts for people: HTML as text, format=flowed, the beginning of a text on one line.
+** l_text.c: texts for people: HTML as text, format=flowed, the beginning of a text on one line; and
+** the letters of ASCII in one case, which no locale of the host has a say in.
 **
 ** Plain functions over whole strings. The buffer that they share lives in a userdata (upvalue 1): an
 ** error raised halfway leaks nothing.
 */
+#include "base/chars.h"
 #include "bind/bind.h"
 #include "bind/open.h"
 #include "mime/flowed.h"
 #include "mime/html.h"
+
+#include <string.h>
 
 static int scratch_gc(lua_State *L) {
   lm_buf_free(lm_checkself(L));
@@ -64,13 +68,42 @@ static int preview(lua_State *L) {
   return push_made(L, b, lm_preview(text, optlimit(L, 2), b));
 }
 
+/* --- letters ---------------------------------------------------------------------------------- */
+
+typedef char (*letter)(char);
+
+/* The text with each octet as `of` has it; the very same string where that changes nothing. Names are
+** short: those need no memory but the string's own. */
+static int in_case(lua_State *L, letter of) {
+  struct lm_str text = lm_checkstr(L, 1);
+  char name[128], *made = name;
+  size_t i = 0;
+  while (i < text.n && of(text.p[i]) == text.p[i]) i++;
+  if (i == text.n) return lua_settop(L, 1), 1;
+  if (text.n > sizeof name) {
+    struct lm_buf *b = scratch(L);
+    made = lm_buf_room(b, text.n);
+    if (made == NULL) return luaL_error(L, "out of memory");
+  }
+  memcpy(made, text.p, i);
+  for (; i < text.n; i++) made[i] = of(text.p[i]);
+  lua_pushlstring(L, made, text.n);
+  return 1;
+}
+
+/* lower(text) -> with A to Z as a to z; upper(text) -> the other way. All other octets stay. */
+static int lower(lua_State *L) {
+  return in_case(L, lm_lower);
+}
+static int upper(lua_State *L) {
+  return in_case(L, lm_upper);
+}
+
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
-static const luaL_Reg functions[] = {{"html_text", html_text},
-                                     {"flow", flow},
-                                     {"unflow", unflow},
-                                     {"preview", preview},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"html_text", html_text}, {"flow", flow},   {"unflow", unflow}, {"preview", preview},
+    {"lower", lower},         {"upper", upper}, {NULL, NULL}};
 
 void lm_open_text(lua_State *L) {
   lm_newclass(L, "text_class", "mail.text", no_methods, scratch_meta);
