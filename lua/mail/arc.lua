@@ -4,6 +4,7 @@
 -- which sealers to believe is the caller's to decide.
 -- @module mail.arc
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local authentication_results = require "mail.authentication_results"
@@ -244,7 +245,8 @@ end
 
 local function check_names(options)
   for _, name in ipairs(options.headers or {}) do
-    if type(name) == "string" and (name:lower():find "^arc%-" or name:lower() == "authentication-results") then
+    local lower = type(name) == "string" and ascii.lower(name)
+    if lower and (lower:find "^arc%-" or lower == "authentication-results") then
       error("mail.arc.seal: option 'headers' must not name " .. name, 3)
     end
   end

@@ -7,6 +7,7 @@
 -- a mechanism which does not send it in clear: whoever listens to SCRAM may guess at the password at home.
 -- @module mail.auth
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local slices = require "mail.slices"
@@ -49,7 +50,7 @@ function auth.check(name, pseudo, what, level)
     check_own(name, what, level + 1)
     return
   end
-  local upper = name:upper()
+  local upper = ascii.upper(name)
   if known[upper] or ELSEWHERE[upper] then return end
   for _, extra in ipairs(pseudo or {}) do
     if extra == upper then return end
@@ -69,7 +70,7 @@ end
 -- The one that was asked for, or an error.
 local function demanded(offered, options, extra)
   local own = type(options.mechanism) == "table" and options.mechanism
-  local name = (own and own.name or options.mechanism):upper()
+  local name = ascii.upper(own and own.name or options.mechanism)
   local mechanism = own or pseudo_of(extra, name)
   if not own and mechanism then
     if not mechanism.offered then return fail(extra, "unsupported", "the server does not offer %s", name) end
@@ -91,7 +92,7 @@ end
 -- Whether the user gave what the mechanism needs, and it is not below what he takes. EXTERNAL is for
 -- those who gave no secret.
 local function fits(mechanism, options, extra)
-  local floor = options.mechanism_floor and known[options.mechanism_floor:upper()]
+  local floor = options.mechanism_floor and known[ascii.upper(options.mechanism_floor)]
   if mechanism.on_demand or (mechanism.binds and not extra.binding) or (floor and mechanism.rank > floor.rank) then
     return false
   end
@@ -103,7 +104,7 @@ end
 local function names(set)
   local list = {}
   for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
+  table.sort(list, ascii.before)
   return #list > 0 and table.concat(list, " ") or "none"
 end
 
@@ -117,7 +118,7 @@ end
 --   it would send the secret in clear
 function auth.choose(offered, options, extra)
   if options.mechanism then return demanded(offered, options, extra) end
-  if options.mechanism_floor and not known[options.mechanism_floor:upper()] then
+  if options.mechanism_floor and not known[ascii.upper(options.mechanism_floor)] then
     return fail(extra, "unsupported", "mechanism_floor: no mechanism %s is known here", options.mechanism_floor)
   end
   local allowed = extra.secure or options.allow_plaintext_login

@@ -6,6 +6,7 @@
 -- authserv-id (RFC 8601 §5): that is the caller's to do.
 -- @module mail.authentication_results
 
+local ascii = require "mail.ascii"
 local Err = require "mail.err"
 local want = require "mail.want"
 
@@ -67,22 +68,22 @@ local function read_char(reader, char)
   return true
 end
 
-local KEYWORD = "^([%w-]+)()"
+local KEYWORD = "^([A-Za-z0-9-]+)()"
 local PLAIN = "^([^%s;()\"]+)()"
 
 local function read_property(reader, result)
   local kind = read_word(reader, KEYWORD)
   if not kind then return nil, "a property expected" end
-  if kind:lower() == "reason" and read_char(reader, "=") then
+  if ascii.lower(kind) == "reason" and read_char(reader, "=") then
     result.reason = read_word(reader)
     return result.reason, "a reason expected"
   end
   if not read_char(reader, ".") then return nil, "a dot expected" end
-  local name = read_word(reader, "^([%w_-]+)()")
+  local name = read_word(reader, "^([A-Za-z0-9_-]+)()")
   if not name or not read_char(reader, "=") then return nil, "a property and its value expected" end
   local text = read_word(reader, PLAIN)
   if not text then return nil, "a value expected" end
-  local property = { type = kind:lower(), name = name:lower(), value = text }
+  local property = { type = ascii.lower(kind), name = ascii.lower(name), value = text }
   result.properties[#result.properties + 1] = property
   local short = property.type .. "." .. property.name
   if result.properties[short] == nil then result.properties[short] = text end
@@ -97,13 +98,13 @@ end
 local function read_result(reader)
   local method = read_word(reader, KEYWORD)
   if not method then return nil, "a method expected" end
-  local result = { method = method:lower(), properties = {} }
-  if method:lower() == "none" and at_end(reader) then return false end
+  local result = { method = ascii.lower(method), properties = {} }
+  if ascii.lower(method) == "none" and at_end(reader) then return false end
   if read_char(reader, "/") then result.version = tonumber(read_word(reader, "^(%d+)()")) end
   if not read_char(reader, "=") then return nil, "a result expected" end
   result.result = read_word(reader, KEYWORD)
   if not result.result then return nil, "a result expected" end
-  result.result = result.result:lower()
+  result.result = ascii.lower(result.result)
   while true do
     local ended, at = at_end(reader)
     if not at then return nil, "a comment without an end" end
@@ -163,9 +164,10 @@ end
 
 -- As token or quoted string; addresses and names of properties may stand bare (pvalue). nil: it cannot.
 local function write_value(text, bare)
-  text = tostring(text)
+  text = ascii.text(text)
   if text:find "[%z\1-\31\127]" then return nil end
-  if text ~= "" and not text:find(bare and "[^%w!#$%%&'*+.^_`{|}~@-]" or "[^%w!#$%%&'*+.^_`{|}~-]") then return text end
+  local odd = bare and "[^A-Za-z0-9!#$%%&'*+.^_`{|}~@-]" or "[^A-Za-z0-9!#$%%&'*+.^_`{|}~-]"
+  if text ~= "" and not text:find(odd) then return text end
   return '"' .. text:gsub('["\\]', "\\%0") .. '"'
 end
 
@@ -185,7 +187,7 @@ local function fold(words)
 end
 
 local function write_result(one)
-  if not tostring(one.method):find "^%w[%w-]*$" or not tostring(one.result):find "^%w+$" then
+  if not tostring(one.method):find "^[A-Za-z0-9][A-Za-z0-9-]*$" or not tostring(one.result):find "^[A-Za-z0-9]+$" then
     return refuse "a method or result that is no keyword"
   end
   local parts = { one.method .. (one.version and "/" .. one.version or "") .. "=" .. one.result }
@@ -197,7 +199,8 @@ local function write_result(one)
   for _, property in ipairs(one.properties or {}) do
     local text = write_value(property.value, true)
     if not text then return refuse "a control character" end
-    if not (property.type .. "." .. property.name):find "^[%w-]+%.[%w_-]+$" then return refuse "a bad property" end
+    local name = property.type .. "." .. property.name
+    if not name:find "^[A-Za-z0-9-]+%.[A-Za-z0-9_-]+$" then return refuse "a bad property" end
     parts[#parts + 1] = property.type .. "." .. property.name .. "=" .. text
   end
   return fold(parts)

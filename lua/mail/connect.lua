@@ -5,6 +5,7 @@
 -- it runs under the same deadline.
 -- @module mail.connect
 
+local ascii = require "mail.ascii"
 local auth = require "mail.auth"
 local core = require "mail.core"
 local Err = require "mail.err"
@@ -54,9 +55,9 @@ end
 
 -- "imaps://ann:secret@host:993/" as options; nil where `text` is no URL of this protocol.
 local function parse_url(text, protocol)
-  local scheme, rest = text:match("^(%a[%w+.-]*)://([^/?#]*)")
+  local scheme, rest = text:match("^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
   if not scheme then return nil, "not a URL" end
-  local known = SCHEMES[scheme:lower()]
+  local known = SCHEMES[ascii.lower(scheme)]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
   local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")

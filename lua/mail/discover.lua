@@ -8,6 +8,7 @@
 -- program should ask its user before a password goes there (RFC 6186 §6).
 -- @module mail.discover
 
+local letters = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local dns = require "mail.dns"
@@ -39,7 +40,7 @@ local function is_open(err)
 end
 
 local function is_below(host, domain)
-  host = host:lower()
+  host = letters.lower(host)
   return host == domain or host:sub(-#domain - 1) == "." .. domain
 end
 
@@ -86,7 +87,7 @@ local function by_exchanger(call)
   local list, err = dns.mx(call.domain, left(call))
   if not list then return nil, err end
   for _, row in ipairs(list) do
-    local name = row.host:lower():gsub("%.$", "")
+    local name = letters.lower(row.host):gsub("%.$", "")
     while name do
       local provider = providers.by_exchanger[name]
       if provider then
@@ -124,9 +125,9 @@ end
 -- The domain of an address in A-labels and lower case; nil where it is none.
 local function domain_of(address)
   local domain = address:match "@([^@]*)$" or address
-  if domain == "" or domain:find "^%[" or address:find "[%c%s]" or address:find "^@" then return nil end
+  if domain == "" or domain:find "^%[" or address:find "[%z\1-\31\127%s]" or address:find "^@" then return nil end
   local ascii = core.idn((domain:gsub("%.$", "")))
-  return ascii and ascii:find "%." and ascii:lower() or nil
+  return ascii and ascii:find "%." and letters.lower(ascii) or nil
 end
 
 local function search(call)
@@ -162,7 +163,8 @@ local function discover(address, options)
   options = want(options or {}, OPTIONS, "mail.discover")
   local domain = domain_of(address)
   if not domain then
-    return nil, Err.new { kind = "invalid", message = ("'%s' is no mail address"):format((address:gsub("%c", "?"))) }
+    local message = ("'%s' is no mail address"):format(letters.without_controls(address, "?"))
+    return nil, Err.new { kind = "invalid", message = message }
   end
   local host = options.loop and loop.adapter(options.loop, 2) or loop.host()
   local call = {

@@ -6,6 +6,7 @@
 -- signed and verified as the CRLF that they are on the wire.
 -- @module mail.dkim
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local input = require "mail.sign.input"
@@ -104,7 +105,7 @@ local PRESENT = { ["sender"] = true, ["date"] = true, ["message-id"] = true, ["m
 
 local function set(list)
   local names = {}
-  for _, name in ipairs(list) do names[name:lower()] = true end
+  for _, name in ipairs(list) do names[ascii.lower(name)] = true end
   return names
 end
 
@@ -121,7 +122,7 @@ function dkim.cover(head, wanted, oversign)
   local names, seen = {}, {}
   if type(oversign) == "table" then oversign = set(oversign) end
   for _, name in ipairs(wanted or DEFAULT) do
-    name = name:lower()
+    name = ascii.lower(name)
     if not seen[name] then
       seen[name] = true
       local there = head:count(name)
@@ -139,7 +140,8 @@ end
 local function check_names(list, what, level)
   for _, name in ipairs(list) do
     if type(name) ~= "string" or name:find "[^!-~]" or name:find "[:;]" or name == "" then
-      error(("%s: '%s' is no name of a header field"):format(what, tostring(name):gsub("%c", "?")), level + 1)
+      local shown = ascii.without_controls(tostring(name), "?")
+      error(("%s: '%s' is no name of a header field"):format(what, shown), level + 1)
     end
   end
 end
@@ -153,7 +155,7 @@ function dkim.check_signer(options, what, level)
     end
   end
   local canon = options.canonicalization or "relaxed/relaxed"
-  local header, body = canon:match "^(%a+)/(%a+)$"
+  local header, body = canon:match "^([A-Za-z]+)/([A-Za-z]+)$"
   local known = { simple = true, relaxed = true }
   if not known[header or ""] or not known[body] then
     error(what .. ": option 'canonicalization' must be simple or relaxed, twice: \"relaxed/simple\"", level + 1)
@@ -170,8 +172,9 @@ local function check_options(options, what, level)
   want(options, SIGN, what, level)
   local header, body = dkim.check_signer(options, what, level + 1)
   local identity = options.identity
-  local below = identity and ("." .. (identity:match "@([^@]+)$" or "")):lower()
-  if identity and (identity:find "[%c%s;]" or below:sub(-#options.domain - 1) ~= "." .. options.domain:lower()) then
+  local below = identity and ascii.lower("." .. (identity:match "@([^@]+)$" or ""))
+  local domain = "." .. ascii.lower(options.domain)
+  if identity and (identity:find "[%z\1-\32\127;]" or below:sub(-#domain) ~= domain) then
     error(what .. ": option 'identity' must be an address of the domain, or below it", level + 1)
   end
   return { given = options, header = header, body = body }

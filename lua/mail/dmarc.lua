@@ -1,6 +1,7 @@
 --- DMARC: what the domain in From wants done with mail that is not its own (RFC 7489).
 -- @module mail.dmarc
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local resolver = require "mail.sign.resolver"
@@ -11,7 +12,7 @@ local dmarc = {}
 
 local POLICIES = { none = true, quarantine = true, reject = true }
 
-local function mode(text) return text and text:lower() == "s" and "strict" or "relaxed" end
+local function mode(text) return text and ascii.lower(text) == "s" and "strict" or "relaxed" end
 
 local function list(text)
   local out = {}
@@ -28,7 +29,7 @@ function dmarc.parse(text)
   if not tags or tags[1] ~= "v" or tags.v ~= "DMARC1" then
     return nil, Err.new { kind = "invalid", message = "no DMARC record" .. (why and ": " .. why or "") }
   end
-  local policy, sub = (tags.p or ""):lower(), (tags.sp or ""):lower()
+  local policy, sub = ascii.lower(tags.p or ""), ascii.lower(tags.sp or "")
   local reports = list(tags.rua)
   -- RFC 7489 §6.6.3: a policy that nobody knows is "none" where reports are wanted, and no record otherwise
   if not POLICIES[policy] or (tags.sp and not POLICIES[sub]) then
@@ -66,7 +67,7 @@ local function discover(ask, domain, organization)
 end
 
 local function is_aligned(domain, author, how, options)
-  domain = domain:lower():gsub("%.$", "")
+  domain = ascii.lower(domain):gsub("%.$", "")
   if domain == author.domain then return true end
   return how == "relaxed" and suffix.organization(domain, options.public_suffix) == author.organization
 end
@@ -108,7 +109,7 @@ end
 local function author_of(options)
   local domain = options.from:match "@([^@>%s]+)>?%s*$" or options.from:match "^%s*([^@%s]+)%s*$"
   if not domain then return nil end
-  domain = domain:lower():gsub("%.$", "")
+  domain = ascii.lower(domain):gsub("%.$", "")
   if domain:find "[\128-\255]" then domain = core.idn(domain) or domain end
   return { domain = domain, organization = suffix.organization(domain, options.public_suffix) }
 end

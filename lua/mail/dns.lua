@@ -34,13 +34,14 @@ end
 -- before the name of a host, and only that is internationalized.
 local function to_ascii(name)
   local service, domain = "", name:gsub("%.$", "")
-  while domain:find "^_[%w-]+%." do
-    local label, rest = domain:match "^(_[%w-]+%.)(.*)$"
+  while domain:find "^_[A-Za-z0-9-]+%." do
+    local label, rest = domain:match "^(_[A-Za-z0-9-]+%.)(.*)$"
     service, domain = service .. label, rest
   end
   local ascii = core.idn(domain)
   local whole = ascii and service .. ascii or ""
-  if #whole > 253 or not whole:find "^[%w_-]" or whole:find "[^%w._/-]" or whole:find("..", 1, true) then return nil end
+  local odd = not whole:find "^[A-Za-z0-9_-]" or whole:find "[^A-Za-z0-9._/-]" or whole:find("..", 1, true)
+  if odd or #whole > 253 then return nil end
   for label in whole:gmatch "[^.]+" do
     if #label > 63 then return nil end
   end
@@ -51,7 +52,7 @@ end
 local function literal(name)
   local inner = name:match "^%[(.*)%]$"
   local address = (inner or name):gsub("^[Ii][Pp][Vv]6:", "")
-  if address:find "^%d+%.%d+%.%d+%.%d+$" or address:find "^[%x:]*:[%x:.]*%%?%w*$" then return address end
+  if address:find "^%d+%.%d+%.%d+%.%d+$" or address:find "^[%x:]*:[%x:.]*%%?[A-Za-z0-9]*$" then return address end
   return inner and false or nil
 end
 
@@ -73,7 +74,7 @@ local function check_name(name, what)
 end
 
 local function no_name(name)
-  return failure("dns", { temporary = false }, "'%s' is no domain name", (name:gsub("%c", "?")))
+  return failure("dns", { temporary = false }, "'%s' is no domain name", (name:gsub("[%z\1-\31\127]", "?")))
 end
 
 -- --- order ------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ local function of_hosts(rows)
   local list = {}
   for _, row in ipairs(rows) do
     local host = row.text
-    local odd = host:find "[^%w._-]" or host:find("..", 1, true) or #host > 253
+    local odd = host:find "[^A-Za-z0-9._-]" or host:find("..", 1, true) or #host > 253
     if not odd then list[#list + 1] = row end
   end
   return list, #list < #rows
@@ -279,7 +280,7 @@ function dns.ptr(address, options)
   if not call then return nil, err end
   local octets = ip.read(literal(address) or "")
   if not octets then
-    return failure("dns", { temporary = false }, "'%s' is no address", (address:gsub("%c", "?")))
+    return failure("dns", { temporary = false }, "'%s' is no address", (address:gsub("[%z\1-\31\127]", "?")))
   end
   local rows
   rows, err = ask(call, reverse_name(octets), "PTR")

@@ -4,6 +4,7 @@
 -- compression. What the server says is bounded. A body is whole or an error.
 -- @module mail.http
 
+local ascii = require "mail.ascii"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local connect = require "mail.connect"
@@ -39,11 +40,11 @@ end
 --- The parts of a URL: `{ scheme=, host=, port=, target= }`; nil where it is none of http(s). A user's name in
 -- it is refused.
 function http.parse_url(url)
-  local scheme, authority, target = url:match "^(%a+)://([^/?#]+)([^#%s%c]*)$"
-  scheme = scheme and scheme:lower()
-  if not PORTS[scheme] or authority:find "[@%s%c]" then return nil end
+  local scheme, authority, target = url:match "^([A-Za-z]+)://([^/?#]+)([^#%s%z\1-\31\127]*)$"
+  scheme = scheme and ascii.lower(scheme)
+  if not PORTS[scheme] or authority:find "[@%s%z\1-\31\127]" then return nil end
   local host, port = authority:match "^%[([%x:.]+)%]:?(%d*)$"
-  if not host then host, port = authority:match "^([%w._-]+):?(%d*)$" end
+  if not host then host, port = authority:match "^([A-Za-z0-9._-]+):?(%d*)$" end
   if not host then return nil end
   if target:sub(1, 1) ~= "/" then target = "/" .. target end
   return { scheme = scheme, host = host, port = tonumber(port) or PORTS[scheme], target = target,
@@ -54,7 +55,7 @@ local function request_text(place, o)
   local lines = { ("%s %s HTTP/1.1"):format(o.method or (o.body and "POST" or "GET"), place.target),
     "Host: " .. place.authority, "User-Agent: lua-mail", "Accept: application/json", "Connection: close" }
   for name, value in pairs(o.headers or {}) do
-    if not tostring(name):find "^[%w-]+$" or tostring(value):find "[%c]" then
+    if not tostring(name):find "^[A-Za-z0-9-]+$" or tostring(value):find "[%z\1-\31\127]" then
       error("http.request: a header cannot hold that", 3)
     end
     lines[#lines + 1] = name .. ": " .. value
@@ -120,9 +121,9 @@ local function read_head(reader)
     octets = octets + #line
     if octets > HEAD then broken("limit", "the header of the answer is too long") end
     if line == "" then return tonumber(status), headers end
-    local name, value = line:match "^([^%s:%c]+):%s*(.-)%s*$"
+    local name, value = line:match "^([^%s:%z\1-\31\127]+):%s*(.-)%s*$"
     if not name then broken("protocol", "a header line without a name") end
-    name = name:lower()
+    name = ascii.lower(name)
     if name == "content-length" and headers[name] and headers[name] ~= value then
       broken("protocol", "two lengths")
     end
@@ -160,7 +161,8 @@ local function read_body(reader, status, headers, most)
   if status == 204 or status == 304 then return "" end
   local length, coding = headers["content-length"], headers["transfer-encoding"]
   if coding then
-    if length or coding:lower() ~= "chunked" then broken("protocol", "a body of two lengths, or an unknown coding") end
+    local sound = not length and ascii.lower(coding) == "chunked"
+    if not sound then broken("protocol", "a body of two lengths, or an unknown coding") end
     return read_chunks(reader, most)
   end
   if not length then return read_rest(reader, most) end

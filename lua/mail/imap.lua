@@ -5,6 +5,7 @@
 -- raw (commands without a method), events (IDLE). Here: making a session, logging in, ending it.
 -- @module mail.imap
 
+local ascii = require "mail.ascii"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local account = require "mail.imap.account"
@@ -50,7 +51,7 @@ end
 -- Raises at the caller of the function that calls.
 local function check_session(o)
   want(o, { limits = "table?", tag_prefix = "string?" }, "imap.session", 2)
-  if o.tag_prefix and (#o.tag_prefix > 7 or not o.tag_prefix:find "^%a+$") then
+  if o.tag_prefix and (#o.tag_prefix > 7 or not o.tag_prefix:find "^[A-Za-z]+$") then
     error("imap.session: option 'tag_prefix' must be 1 to 7 letters", 3)
   end
 end
@@ -170,7 +171,7 @@ function Session:authenticate(options)
 end
 
 local function simple(verb)
-  local what = verb:lower()
+  local what = ascii.lower(verb)
   return function(self, options)
     run.options(options, what)
     local ok, err = run.call(run.pump(self, what), options, nil, verb)
@@ -191,7 +192,7 @@ Session.check = simple "CHECK"
 function Session:has(name)
   run.text(name, "has", "a capability's name")
   local pump = Pump.of(self)
-  return not (pump and pump.failure) and self:has_capability(name:upper())
+  return not (pump and pump.failure) and self:has_capability(ascii.upper(name))
 end
 
 --- Asks for the capabilities again.

@@ -43,7 +43,7 @@ end
 local function read_string(s, at)
   local parts = {}
   while true do
-    local stop = s:find('["\\%c]', at)
+    local stop = s:find('["\\%z\1-\31\127]', at)
     if not stop then fail(#s, "a string without end") end
     parts[#parts + 1] = s:sub(at, stop - 1)
     local c = s:sub(stop, stop)
@@ -60,6 +60,12 @@ local function read_string(s, at)
   end
 end
 
+-- A number that Lua reads only with the decimal point of the host's locale (Lua 5.1 and 5.2).
+local function localized(text)
+  local point = ("%.1f"):format(0.5):match "^0(.+)5$"
+  return tonumber((text:gsub("%.", point)))
+end
+
 local function read_number(s, at)
   local text = s:match("^-?%d+%.?%d*[eE]?[+-]?%d*", at)
   local whole = text and text:match "^-?(%d+)"
@@ -67,7 +73,7 @@ local function read_number(s, at)
     and (text:find "^-?%d+$" or text:find "^-?%d+%.%d+$" or text:find "^-?%d+[eE][+-]?%d+$"
       or text:find "^-?%d+%.%d+[eE][+-]?%d+$")
   if not sound then fail(at, "no value") end
-  return tonumber(text), at + #text
+  return tonumber(text) or localized(text), at + #text
 end
 
 local function space(s, at)
@@ -108,7 +114,7 @@ function read(s, at, depth)
   if c == '"' then return read_string(s, at + 1) end
   if c == "{" then return read_many(s, at + 1, depth + 1, "}") end
   if c == "[" then return read_many(s, at + 1, depth + 1, "]") end
-  local word = s:match("^%l+", at)
+  local word = s:match("^[a-z]+", at)
   if word == "null" then return nil, at + 4 end
   if WORDS[word] ~= nil then return WORDS[word], at + #word end
   return read_number(s, at)
@@ -166,7 +172,7 @@ function json.object(list)
     if type(value) == "number" then
       parts[#parts + 1] = ('"%s":%d'):format(name, value)
     elseif value ~= nil then
-      parts[#parts + 1] = ('"%s":"%s"'):format(name, (value:gsub('[%c"\\]', function(c)
+      parts[#parts + 1] = ('"%s":"%s"'):format(name, (value:gsub('[%z\1-\31\127"\\]', function(c)
         return ("\\u%04x"):format(c:byte())
       end)))
     end

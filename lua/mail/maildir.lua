@@ -11,6 +11,7 @@
 -- Names and info: cr.yp.to/proto/maildir.html; folders: Courier's Maildir++.
 -- @module mail.maildir
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local find = require "mail.maildir.find"
 local iterator = require "mail.iterator"
@@ -130,7 +131,7 @@ function Maildir:folders()
   end
   dir:close()
   if why then return refused(path, why, word) end
-  table.sort(known)
+  table.sort(known, ascii.before)
   return known, foreign
 end
 

@@ -11,6 +11,7 @@
 -- where that matters. Calls take as long as the disk does.
 -- @module mail.mbox
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local iterator = require "mail.iterator"
 local loop = require "mail.loop"
@@ -188,7 +189,7 @@ end
 -- it has none or this leads astray.
 local function by_length(state, start)
   local header = header_at(state, start)
-  local length = header and ("\n" .. header):lower():match "\ncontent%-length:[ \t]*(%d+)[ \t]*\r?\n"
+  local length = header and ascii.lower("\n" .. header):match "\ncontent%-length:[ \t]*(%d+)[ \t]*\r?\n"
   length = length and #length < 16 and tonumber(length)
   local stop = length and start + #header + length
   if not stop or stop > state.size then return nil end
@@ -295,8 +296,8 @@ local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
 -- front of the year counts).
 -- @treturn number seconds since 1970; nil where it is none
 function mbox.date(text)
-  local month, day, clock, rest = text:match "^%a%a%a%s+(%a%a%a)%s+(%d%d?)%s+([%d:]+)%s+(.+)$"
-  if not rest then return nil end
+  local weekday, month, day, clock, rest = text:match "^([A-Za-z]+)%s+([A-Za-z]+)%s+(%d%d?)%s+([%d:]+)%s+(.+)$"
+  if not rest or #weekday ~= 3 or #month ~= 3 then return nil end
   local zone = rest:match "[+-]%d%d%d%d" or "+0000"
   local year = rest:gsub("[+-]%d%d%d%d", "", 1):match "%f[%d](%d%d%d%d)%f[%D]"
   if not year then return nil end
@@ -449,7 +450,7 @@ function Mbox:add(message, options)
   end
   local from = options.from or "MAILER-DAEMON"
   if from == "" then from = "MAILER-DAEMON" end
-  if from:find "[%c%s]" then return fail("invalid", "the sender holds a space or a control character") end
+  if from:find "[%z\1-\31\127%s]" then return fail("invalid", "the sender holds a space or a control character") end
   local source, unreadable = settled(message, 2)
   if not source then return nil, unreadable end
   local file, release = locked(self)

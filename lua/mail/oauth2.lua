@@ -47,7 +47,7 @@ local function assertion(self, issuer, subject, audience, scope)
   local o, now = self.options, os.time()
   local head = json.object { { "alg", o.algorithm }, { "typ", "JWT" }, { "kid", o.key_id }, { "x5t", o.thumbprint } }
   local body = json.object { { "iss", issuer }, { "sub", subject }, { "aud", audience }, { "scope", scope },
-    { "iat", now }, { "exp", now + ASSERTION_SECONDS }, { "jti", ("%d-%.6f"):format(now, core.now()) } }
+    { "iat", now }, { "exp", now + ASSERTION_SECONDS }, { "jti", ("%d-%.0f"):format(now, core.now() * 1e6) } }
   local text = base64url(head) .. "." .. base64url(body)
   local signature, why = core.sign(o.algorithm, o.key, text)
   if not signature then return failure("auth", "the assertion cannot be signed: " .. why) end

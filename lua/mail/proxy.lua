@@ -7,6 +7,7 @@
 -- answer is checked, and there is a bound to each.
 -- @module mail.proxy
 
+local letters = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local fd = require "mail.io.fd"
@@ -38,16 +39,16 @@ end
 
 -- One proxy; or nil and why, without the URL, which holds a password.
 local function parse_one(url)
-  local scheme, rest = url:match "^(%a[%w+.-]*)://([^/?#]*)/?$"
+  local scheme, rest = url:match "^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)/?$"
   if not scheme then return nil, "a URL expected, like socks5://host:1080" end
-  scheme = scheme:lower()
+  scheme = letters.lower(scheme)
   if KNOWN[scheme] == nil then
     return nil, ("unknown scheme '%s': there are socks5, socks5h, socks4, socks4a and http"):format(scheme)
   end
   local account, place = rest:match "^(.*)@([^@]*)$"
   local host, port = (place or rest):match "^%[([%x:.%%]+)%]:?(%d*)$"
   if not host then host, port = (place or rest):match "^([^:%[%]]*):?(%d*)$" end
-  if not host or host == "" or host:find "[%c%s]" then return nil, "no host in it" end
+  if not host or host == "" or host:find "[%z\1-\31\127%s]" then return nil, "no host in it" end
   port = tonumber(port) or KNOWN[scheme]
   if not port then return nil, "no port in it" end
   if port < 1 or port > 65535 then return nil, "a port from 1 to 65535 expected" end
@@ -249,7 +250,7 @@ end
 -- --- HTTP CONNECT -----------------------------------------------------------------------------------
 
 local function readable(text)
-  text = text:gsub("%c", " "):gsub("[\128-\255]", "?")
+  text = text:gsub("[%z\1-\31\127]", " "):gsub("[\128-\255]", "?")
   return #text > 200 and text:sub(1, 200) .. "..." or text
 end
 
@@ -259,7 +260,7 @@ local function is_head(head)
   if head:sub(-4) ~= "\r\n\r\n" then return false end
   for line in head:gmatch "(.-)\r\n" do
     if line:find "[%z\1-\8\10-\31\127]" then return false end
-    if not first and line ~= "" and not line:find "^[%w!#$%%&'*+.^_`|~-]+:" then return false end
+    if not first and line ~= "" and not line:find "^[A-Za-z0-9!#$%%&'*+.^_`|~-]+:" then return false end
     first = false
   end
   return true

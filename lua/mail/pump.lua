@@ -62,7 +62,7 @@ function Pump.open(session, transport, host, options)
   local loop = require "mail.loop"
   options = options or {}
   return Pump.new {
-    session = session, protocol = getmetatable(session).__name:match("%a+$"), conn = stream.conn(transport, session),
+    session = session, protocol = getmetatable(session).__name:match "[a-z]+$", conn = stream.conn(transport, session),
     host = stream.host(host and loop.adapter(host, 2) or loop.host()), timeout = options.timeout, log = options.log,
     place = options.place or "transport",
   }
@@ -212,7 +212,7 @@ function Pump:drain_log()
   if not self.log or self.session:is_freed() then return end
   local text = self.session:trace()
   if not text then return end
-  for direction, line in text:gmatch("(%a)([^\n]*)\n") do
+  for direction, line in text:gmatch("([A-Za-z])([^\n]*)\n") do
     log_line(self.log, direction, self:masked(line))
   end
 end

@@ -4,6 +4,7 @@
 -- messages are sent, and the other calls are in mail.smtp.*; here they become a class.
 -- @module mail.smtp
 
+local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
 local auth = require "mail.auth"
 local class = require "mail.class"
@@ -135,7 +136,7 @@ end
 --- True where the server named the capability in its answer to EHLO.
 function Session:has(name)
   local known = self.capabilities
-  return known ~= nil and known[name:upper()] ~= nil
+  return known ~= nil and known[ascii.upper(name)] ~= nil
 end
 
 local fields = {

@@ -1,6 +1,7 @@
 --- SPF: whether a host may send mail for a domain (RFC 7208).
 -- @module mail.spf
 
+local ascii = require "mail.ascii"
 local ip = require "mail.spf.ip"
 local macro = require "mail.spf.macro"
 local record = require "mail.spf.record"
@@ -70,7 +71,7 @@ end
 -- --- macros -----------------------------------------------------------------------------------------
 
 local function is_below(name, domain)
-  name, domain = name:lower(), domain:lower()
+  name, domain = ascii.lower(name), ascii.lower(domain)
   return name == domain or name:sub(-#domain - 1) == "." .. domain
 end
 
@@ -78,7 +79,7 @@ end
 local function validated_name(self, domain)
   local names, below = self:names(), nil
   for _, name in ipairs(names) do
-    if name:lower() == domain:lower() then return name end
+    if ascii.lower(name) == ascii.lower(domain) then return name end
     if not below and is_below(name, domain) then below = name end
   end
   return below or names[1] or "unknown"

@@ -7,6 +7,7 @@
 -- In nginx connections are a request's: there an account lives in `mail.resty.owner` or within one request.
 -- @module mail.imap.account
 
+local ascii = require "mail.ascii"
 local Links = require "mail.imap.account.links"
 local Mailbox = require "mail.imap.account.mailbox"
 local guarded = require "mail.guarded"
@@ -76,7 +77,7 @@ end
 
 -- All spell INBOX the same way (RFC 9051 §5.1).
 local function canonical(name)
-  return #name == 5 and name:upper() == "INBOX" and "INBOX" or name
+  return #name == 5 and ascii.upper(name) == "INBOX" and "INBOX" or name
 end
 
 -- --- getting ready ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 -- mailbox) t (delete messages) e (expunge) a (administer). An identifier that begins with "-" takes rights away.
 -- @module mail.imap.acl
 
+local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 
 local acl = { methods = {} }
@@ -11,7 +12,7 @@ local acl = { methods = {} }
 local function ready(session, what)
   local pump = run.pump(session, what)
   if pump.failure then return nil, pump.failure end
-  if not pump.session:has_capability "ACL" then return nil, run.unsupported(pump, what:upper(), "ACL") end
+  if not pump.session:has_capability "ACL" then return nil, run.unsupported(pump, ascii.upper(what), "ACL") end
   return pump
 end
 
@@ -81,7 +82,7 @@ function acl.methods:setacl(mailbox, identifier, rights, options)
   run.text(mailbox, "setacl", "a mailbox")
   run.text(identifier, "setacl", "an identifier")
   run.text(rights, "setacl", "rights")
-  if not rights:find "^[+-]?[%l%d]*$" then error(("imap:setacl: bad rights '%s'"):format(rights), 2) end
+  if not rights:find "^[+-]?[a-z%d]*$" then error(("imap:setacl: bad rights '%s'"):format(rights), 2) end
   run.options(options, "setacl")
   local pump, err = ready(self, "setacl")
   if not pump then return nil, err end

@@ -2,6 +2,7 @@
 -- (RFC 9051 §6.3.12, RFC 3502, RFC 4469, RFC 8508).
 -- @module mail.imap.append
 
+local ascii = require "mail.ascii"
 local literal = require "mail.imap.literal"
 local run = require "mail.imap.run"
 local url = require "mail.imap.url"
@@ -43,7 +44,7 @@ local function close_all(command)
 end
 
 -- 01-Nov-2026 12:00:00 +0100 (RFC 9051 §9, date-time)
-local DATE_TIME = "^[ %d]%d%-%a%a%a%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
+local DATE_TIME = "^[ %d]%d%-[A-Za-z][A-Za-z][A-Za-z]%-%d%d%d%d %d%d:%d%d:%d%d [+-]%d%d%d%d$"
 
 -- Flags and date of one message; true, or nil, err.
 local function put_head(pump, command, flags, date)
@@ -298,7 +299,7 @@ end
 --   be read (the session is closed then, if it was being sent). Of an array `err.appended` tells how
 --   many were stored, `err.uids` where, and `err.first` to `err.last` are those that were not.
 function append.run(pump, call, message, level)
-  local what = call.verb:lower():gsub("^uid ", "")
+  local what = ascii.lower(call.verb):gsub("^uid ", "")
   local many = call.many and is_many(message)
   call.list = {}
   for i = 1, many and #message or 1 do

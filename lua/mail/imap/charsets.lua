@@ -4,6 +4,7 @@
 -- BADCHARSET is asked again in a charset of its list that can hold the text, exactly.
 -- @module mail.imap.charsets
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 
 local charsets = {}
@@ -34,7 +35,7 @@ end
 local function another_charset(pump, arguments, err)
   local names = listed(err)
   for _, name in ipairs(names) do
-    local out = not name:upper():find "^UTF%-?8$" and name:find "^[%w_.:+%-]+$" and recoded(arguments, name)
+    local out = not ascii.upper(name):find "^UTF%-?8$" and name:find "^[A-Za-z0-9_.:+%-]+$" and recoded(arguments, name)
     if out then return out, name end
   end
   return nil, pump:error("unsupported", ("the server does not search in UTF-8, and the text does not fit into %s")

@@ -5,13 +5,17 @@
 -- literals; no string of the user's is ever pasted into a command here.
 -- @module mail.imap.criteria
 
+local ascii = require "mail.ascii"
 local set = require "mail.imap.set"
 
 local criteria = {}
 
+-- A character of an atom.
+local ATOM = "[^%z\1-\32(){%%*\"\\%]\127-\255]"
+
 local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
 local MONTH_NAMES = {}
-for _, name in ipairs(MONTHS) do MONTH_NAMES[name:lower()] = true end
+for _, name in ipairs(MONTHS) do MONTH_NAMES[ascii.lower(name)] = true end
 
 -- name → key where true, key where false
 local FLAGS = {
@@ -46,8 +50,8 @@ local NEEDS = {
 local function date(value)
   if type(value) == "number" then value = os.date("!*t", value) end
   if type(value) == "string" then
-    local day, name, year = value:match("^(%d%d?)%-(%a%a%a)%-(%d%d%d%d)$")
-    if day and MONTH_NAMES[name:lower()] then return ("%d-%s-%s"):format(tonumber(day), name, year) end
+    local day, name, year = value:match("^(%d%d?)%-([A-Za-z][A-Za-z][A-Za-z])%-(%d%d%d%d)$")
+    if day and MONTH_NAMES[ascii.lower(name)] then return ("%d-%s-%s"):format(tonumber(day), name, year) end
     local y, m, d = value:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)$")
     if not y then return nil end
     value = { year = tonumber(y), month = tonumber(m), day = tonumber(d) }
@@ -121,7 +125,7 @@ end
 local function keyword(key)
   return function(out, name, value)
     for _, one in ipairs(type(value) == "table" and value or { value }) do
-      if type(one) ~= "string" or not one:find("^[^%c%s(){%%*\"\\%]\128-\255]+$") then bad(name, "a keyword") end
+      if type(one) ~= "string" or not one:find("^" .. ATOM .. "+$") then bad(name, "a keyword") end
       put(out, "text", key .. " " .. one)
     end
   end
@@ -157,7 +161,8 @@ end
 
 -- A filter kept on the server, by its name (RFC 5466 §3.1).
 function special.filter(out, name, value)
-  if type(value) ~= "string" or not value:find("^[^%c%s(){%%*\"\\%]/\128-\255]+$") then bad(name, "a filter's name") end
+  local sound = type(value) == "string" and value:find("^" .. ATOM .. "+$") and not value:find("/", 1, true)
+  if not sound then bad(name, "a filter's name") end
   put(out, "text", "FILTER " .. value)
 end
 
@@ -168,7 +173,7 @@ function special.modseq(out, name, value)
   local entry = ""
   if type(value) == "table" then
     local flag, kind = value.flag, value.type or "all"
-    if type(flag) ~= "string" or not flag:find("^\\?[^%c%s(){%%*\"\\%]\128-\255]+$") or not METADATA_TYPES[kind] then
+    if type(flag) ~= "string" or not flag:find("^\\?" .. ATOM .. "+$") or not METADATA_TYPES[kind] then
       bad(name, "a whole number, or { modseq =, flag =, type = 'priv', 'shared' or 'all' }")
     end
     entry, value = ('"/flags/%s" %s '):format(flag:gsub("\\", "\\\\"), kind), value.modseq
@@ -181,7 +186,7 @@ end
 -- An identifier as the server gave it (RFC 8474 §4).
 local function identifier(out, name, value)
   for _, one in ipairs(type(value) == "table" and value or { value }) do
-    if type(one) ~= "string" or not one:find("^[%w_%-]+$") or #one > 255 then bad(name, "an identifier") end
+    if type(one) ~= "string" or not one:find("^[A-Za-z0-9_%-]+$") or #one > 255 then bad(name, "an identifier") end
     put(out, "text", IDS[name] .. " " .. one)
   end
 end
@@ -232,7 +237,7 @@ function conjunction(out, tree)
   for name in pairs(tree) do
     if type(name) ~= "number" then names[#names + 1] = name end
   end
-  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  table.sort(names, function(a, b) return ascii.before(tostring(a), tostring(b)) end)
   for _, name in ipairs(names) do
     criterion(out, name, tree[name])
     count = count + 1

@@ -1,6 +1,7 @@
 --- What a server says unasked: events and handlers (RFC 9051 §5.2, RFC 5465 §5). Waiting for it is idle.lua's.
 -- @module mail.imap.events
 
+local ascii = require "mail.ascii"
 local Ranges = require "mail.imap.ranges"
 local context = require "mail.imap.context"
 local refusal = require "mail.imap.refusal"
@@ -61,7 +62,7 @@ function events.from(kind, a, b, c, d, e, f)
   elseif kind == "untagged" then
     if a == "OK" or a == "NO" or a == "BAD" then return status_event(a, d, e, f) end
     if makers[a] then return makers[a](b, c) end
-    return { type = a:lower(), number = b, value = c }
+    return { type = ascii.lower(a), number = b, value = c }
   end
 end
 

@@ -2,6 +2,7 @@
 -- (RFC 5255), UNAUTHENTICATE (RFC 8437); and what of it is done behind every login.
 -- @module mail.imap.features
 
+local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 
 local features = {}
@@ -16,7 +17,7 @@ local ID_FIELDS, ID_NAME, ID_VALUE = 30, 30, 1024
 --- Raises at the caller of connect where its options make no sense.
 function features.check(o, what, level)
   for _, name in ipairs(o.enable or {}) do
-    if type(name) ~= "string" or not name:find "^[%w=+/.%-]+$" then
+    if type(name) ~= "string" or not name:find "^[A-Za-z0-9=+/.%-]+$" then
       error(("%s: option 'enable' must be an array of capabilities"):format(what), level + 1)
     end
   end
@@ -78,7 +79,7 @@ end
 local function sorted(fields)
   local names = {}
   for name in pairs(fields) do names[#names + 1] = name end
-  table.sort(names)
+  table.sort(names, ascii.before)
   return names
 end
 
@@ -104,7 +105,7 @@ end
 local function id_fields(list)
   local fields = {}
   for i = 1, type(list) == "table" and #list or 0, 2 do
-    if type(list[i]) == "string" and type(list[i + 1]) == "string" then fields[list[i]:lower()] = list[i + 1] end
+    if type(list[i]) == "string" and type(list[i + 1]) == "string" then fields[ascii.lower(list[i])] = list[i + 1] end
   end
   return fields
 end
@@ -148,7 +149,7 @@ local function wanted(pump)
   if not can_enable(session) then return names end
   if offered(session, "UTF8=ACCEPT") then names[1] = "UTF8=ACCEPT" end
   for _, name in ipairs(pump.wishes and pump.wishes.enable or {}) do
-    name = name:upper()
+    name = ascii.upper(name)
     if name ~= names[1] and offered(session, name) then names[#names + 1] = name end
   end
   return names
@@ -190,7 +191,7 @@ function features.methods:enable(names, options)
   if pump.failure then return nil, pump.failure end
   if not can_enable(self) then return nil, run.unsupported(pump, "ENABLE") end
   for _, name in ipairs(names) do
-    if not offered(self, name:upper()) then return nil, run.unsupported(pump, "ENABLE", name:upper()) end
+    if not offered(self, ascii.upper(name)) then return nil, run.unsupported(pump, "ENABLE", ascii.upper(name)) end
   end
   return features.enable(pump, names, options)
 end

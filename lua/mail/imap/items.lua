@@ -1,6 +1,8 @@
 --- What a FETCH asks for: names of items, the capabilities that they need, the list as it is sent.
 -- @module mail.imap.items
 
+local ascii = require "mail.ascii"
+
 local items = {}
 
 local NAMES = {
@@ -23,9 +25,9 @@ local MACROS = { ALL = true, FAST = true, FULL = true }
 -- "FLAGS" from "flags"; whatever the standard writes goes as it stands. Raises where it is no item.
 local function item_text(item, level)
   if type(item) ~= "string" then error("imap:fetch: an item must be a string, got " .. type(item), level + 1) end
-  local known = NAMES[item:lower()]
+  local known = NAMES[ascii.lower(item)]
   if known then return known end
-  if item:find("[%c\128-\255]") or item == "" then error("imap:fetch: bad item '" .. item .. "'", level + 1) end
+  if item:find("[%z\1-\31\127-\255]") or item == "" then error("imap:fetch: bad item '" .. item .. "'", level + 1) end
   return item
 end
 
@@ -33,8 +35,8 @@ items.text = item_text
 
 -- What BINARY[1.2], BINARY.PEEK[1.2]<0.100> or BINARY.SIZE[1.2] asks for.
 local function binary_of(text)
-  local peek, section, rest = text:match "^[Bb][Ii][Nn][Aa][Rr][Yy](%.?%a*)%[([%d.]*)%](.*)$"
-  peek = peek and peek:upper()
+  local peek, section, rest = text:match "^[Bb][Ii][Nn][Aa][Rr][Yy](%.?[A-Za-z]*)%[([%d.]*)%](.*)$"
+  peek = peek and ascii.upper(peek)
   if peek ~= "" and peek ~= ".PEEK" and peek ~= ".SIZE" then return nil end
   local from, count = rest:match "^<(%d+)%.(%d+)>$"
   if rest ~= "" and not from then return nil end
@@ -64,7 +66,7 @@ function items.read(list, lazy, level)
     seen[text] = true
     asked.rich = asked.rich or not (text == "UID" or text == "FLAGS" or text == "MODSEQ")
     asked.headers = asked.headers or item == "headers"
-    asked.bodies = asked.bodies or text:find("%[") ~= nil or text:upper():find "^RFC822" and text ~= "RFC822.SIZE"
+    asked.bodies = asked.bodies or text:find("%[") ~= nil or ascii.upper(text):find "^RFC822" and text ~= "RFC822.SIZE"
   end
   return asked
 end
@@ -73,7 +75,7 @@ end
 function items.lacking(session, asked)
   if not session:capabilities_known() then return nil end
   for _, text in ipairs(asked.texts) do
-    local needs = NEEDS[text:match "^[%w.-]*":upper()]
+    local needs = NEEDS[ascii.upper(text:match "^[A-Za-z0-9.-]*")]
     local found = not needs
     for _, name in ipairs(needs or {}) do found = found or session:has_capability(name) end
     if not found then return needs[1] end
@@ -82,7 +84,7 @@ end
 
 --- The list as one argument.
 function items.argument(texts)
-  if #texts == 1 and MACROS[texts[1]:upper()] then return texts[1] end
+  if #texts == 1 and MACROS[ascii.upper(texts[1])] then return texts[1] end
   return "(" .. table.concat(texts, " ") .. ")"
 end
 

@@ -69,8 +69,8 @@ local function label_arguments(pump, labels)
   if type(labels) ~= "table" then error("imap:store: an array of labels expected, got " .. type(labels), 3) end
   for _, label in ipairs(labels) do
     if type(label) ~= "string" then error("imap:store: a label must be a string, got " .. type(label), 3) end
-    local system = label:find "^\\%a+$"
-    if not system and (label == "" or label:find "[%c]") then
+    local system = label:find "^\\[A-Za-z]+$"
+    if not system and (label == "" or label:find "[%z\1-\31\127]") then
       return nil, pump:error("invalid", "bad label '" .. label .. "'", { command = "STORE" })
     end
     out[#out + 1], out[#out + 2] = system and "text" or "mailbox", label

@@ -3,6 +3,7 @@
 -- Entries are paths below "/private" and "/shared"; the mailbox "" is the server itself (METADATA-SERVER).
 -- @module mail.imap.metadata
 
+local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 
 local metadata = { methods = {} }
@@ -13,7 +14,7 @@ local DEPTHS = { ["0"] = "0", ["1"] = "1", infinity = "infinity" }
 -- entry = astring that begins with "/", without "*", "%", "//" or a last "/" (RFC 5464 §5)
 local function is_entry(entry)
   if type(entry) ~= "string" or not entry:find "^/[pPsS]" then return false end
-  return not (entry:find "[%c*%%\128-\255]" or entry:find("//", 1, true) or entry:find "/$")
+  return not (entry:find "[%z\1-\31\127*%%\128-\255]" or entry:find("//", 1, true) or entry:find "/$")
 end
 
 local QUOTED = { ['"'] = '\\"', ["\\"] = "\\\\" }
@@ -24,7 +25,7 @@ function metadata.check_entries(entries, what)
   local out = {}
   for i, entry in ipairs(entries) do
     if not is_entry(entry) then error(("imap:%s: bad entry '%s'"):format(what, tostring(entry)), 3) end
-    out[i] = entry:find "^[%w/_.-]+$" and entry or '"' .. entry:gsub('["\\]', QUOTED) .. '"'
+    out[i] = entry:find "^[A-Za-z0-9/_.-]+$" and entry or '"' .. entry:gsub('["\\]', QUOTED) .. '"'
   end
   if #out == 0 then error(("imap:%s: an array of entries expected"):format(what), 3) end
   return out
@@ -136,7 +137,7 @@ local function set_arguments(mailbox, values)
     names[#names + 1] = entry
   end
   if #names == 0 then error("imap:setmetadata: a table of entries and values expected", 3) end
-  table.sort(names)
+  table.sort(names, ascii.before)
   for _, entry in ipairs(names) do
     out[#out + 1], out[#out + 2] = "astring", entry
     put_value(out, values[entry])

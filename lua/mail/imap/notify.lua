@@ -1,6 +1,7 @@
 --- NOTIFY: the server tells by itself what happens in which mailboxes (RFC 5465).
 -- @module mail.imap.notify
 
+local ascii = require "mail.ascii"
 local events = require "mail.imap.events"
 local item_text = require("mail.imap.items").text
 local run = require "mail.imap.run"
@@ -16,7 +17,7 @@ for _, name in ipairs {
   "MessageNew", "MessageExpunge", "FlagChange", "AnnotationChange", "MailboxName", "SubscriptionChange",
   "MailboxMetadataChange", "ServerMetadataChange",
 } do
-  EVENTS[name:lower()] = name
+  EVENTS[ascii.lower(name)] = name
 end
 
 local OF_MESSAGES = { MessageNew = true, MessageExpunge = true, FlagChange = true, AnnotationChange = true }
@@ -44,7 +45,7 @@ end
 local function event_words(filter, group)
   local words, has = {}, {}
   for _, name in ipairs(group) do
-    local known = type(name) == "string" and EVENTS[name:lower()]
+    local known = type(name) == "string" and EVENTS[ascii.lower(name)]
     if not known then fail(filter.key, ("unknown event '%s'"):format(tostring(name))) end
     if filter.selected and not OF_MESSAGES[known] then fail(filter.key, known .. " is no event of messages") end
     has[known] = true

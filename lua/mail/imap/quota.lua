@@ -1,6 +1,7 @@
 --- Room and its limits: QUOTA (RFC 9208, RFC 2087).
 -- @module mail.imap.quota
 
+local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 
 local quota = { methods = {} }
@@ -25,7 +26,7 @@ end
 local function ready(session, what)
   local pump = run.pump(session, what)
   if pump.failure then return nil, pump.failure end
-  if not pump.session:has_capability "QUOTA" then return nil, run.unsupported(pump, what:upper(), "QUOTA") end
+  if not pump.session:has_capability "QUOTA" then return nil, run.unsupported(pump, ascii.upper(what), "QUOTA") end
   return pump
 end
 
@@ -85,7 +86,7 @@ local function limits_of(limits)
   local names, out = {}, { "open", true }
   if type(limits) ~= "table" then error("imap:setquota: a table of limits expected, got " .. type(limits), 3) end
   for name, limit in pairs(limits) do
-    if type(name) ~= "string" or not name:find "^[%w%-]+$" then
+    if type(name) ~= "string" or not name:find "^[A-Za-z0-9%-]+$" then
       error(("imap:setquota: bad resource '%s'"):format(tostring(name)), 3)
     end
     if type(limit) ~= "number" or limit < 0 or limit % 1 ~= 0 or limit > 2 ^ 53 then
@@ -93,9 +94,9 @@ local function limits_of(limits)
     end
     names[#names + 1] = name
   end
-  table.sort(names)
+  table.sort(names, ascii.before)
   for _, name in ipairs(names) do
-    out[#out + 1], out[#out + 2] = "text", name:upper()
+    out[#out + 1], out[#out + 2] = "text", ascii.upper(name)
     out[#out + 1], out[#out + 2] = "number", limits[name]
   end
   out[#out + 1], out[#out + 2] = "close", true

@@ -1,6 +1,7 @@
 --- Commands without a method of their own: `imap:command` and `imap:command_line`.
 -- @module mail.imap.raw
 
+local ascii = require "mail.ascii"
 local events = require "mail.imap.events"
 local run = require "mail.imap.run"
 
@@ -12,7 +13,7 @@ local Atom = {}
 
 --- Text that goes as it stands, as an argument of `imap:command`.
 function raw.atom(text)
-  if type(text) ~= "string" or text == "" or text:find("[%c\128-\255]") then
+  if type(text) ~= "string" or text == "" or text:find("[%z\1-\31\127-\255]") then
     error("imap.atom: printable text expected", 2)
   end
   return setmetatable({ text = text }, Atom)
@@ -49,7 +50,7 @@ local OWN = {
 
 local function check_verb(verb, what)
   if OWN[verb] then error(("imap:%s: %s has a method of its own: %s"):format(what, verb, OWN[verb]), 3) end
-  if not verb:find "^%u[%w.%-]*$" and not verb:find "^UID %u+$" then
+  if not verb:find "^[A-Z][A-Za-z0-9.%-]*$" and not verb:find "^UID [A-Z]+$" then
     error(("imap:%s: '%s' is no command"):format(what, verb), 3)
   end
 end
@@ -85,7 +86,7 @@ raw.methods = {}
 --   `code_value` and `text` of the tagged one; or nil, err
 function raw.methods:command(verb, ...)
   run.text(verb, "command", "a verb")
-  verb = verb:upper()
+  verb = ascii.upper(verb)
   check_verb(verb, "command")
   local arguments = {}
   for i = 1, select("#", ...) do
@@ -103,10 +104,10 @@ end
 local function split_line(line)
   local verb, rest = line:match("^(%S+) *(.*)$")
   if not verb then error("imap:command_line: an empty line", 3) end
-  verb = verb:upper()
+  verb = ascii.upper(verb)
   if verb == "UID" and rest ~= "" then
     local second, more = rest:match("^(%S+) *(.*)$")
-    if second then return "UID " .. second:upper(), more end
+    if second then return "UID " .. ascii.upper(second), more end
   end
   return verb, rest
 end

@@ -8,6 +8,8 @@
 -- followed), `alert` (what the user must be shown), `append_limit` (octets).
 -- @module mail.imap.refusal
 
+local ascii = require "mail.ascii"
+
 local refusal = {}
 
 -- Codes of servers that may say otherwise later.
@@ -23,15 +25,16 @@ local UNITS = { millisecond = 0.001, second = 1, minute = 60, hour = 3600 }
 
 -- Words that come with a number: "Suggested Backoff Time: 299961 milliseconds" (Exchange), "try again in 5 minutes".
 local PATTERNS = {
-  "[Bb]ackoff [Tt]ime: *(%d+) *(%a+)", "[Tt]ry again in *(%d+) *(%a+)", "[Rr]etry after *(%d+) *(%a+)",
-  "[Rr]etry in *(%d+) *(%a+)", "[Tt]ry again after *(%d+) *(%a+)",
+  "[Bb]ackoff [Tt]ime: *(%d+) *([A-Za-z]+)", "[Tt]ry again in *(%d+) *([A-Za-z]+)",
+  "[Rr]etry after *(%d+) *([A-Za-z]+)",
+  "[Rr]etry in *(%d+) *([A-Za-z]+)", "[Tt]ry again after *(%d+) *([A-Za-z]+)",
 }
 
 --- The seconds that a server asks to wait, from its words; nil where it does not.
 function refusal.retry_after(text)
   for _, pattern in ipairs(PATTERNS) do
     local number, unit = (text or ""):match(pattern)
-    unit = unit and UNITS[(unit:lower():gsub("s$", ""))]
+    unit = unit and UNITS[(ascii.lower(unit):gsub("s$", ""))]
     if unit then return math.min(tonumber(number) * unit, 86400) end
   end
 end
@@ -39,7 +42,7 @@ end
 --- True where the words are those of a server that will say otherwise later.
 function refusal.is_passing(code, text)
   if PASSING[code] or refusal.retry_after(text) then return true end
-  return (text or ""):lower():find("throttled", 1, true) ~= nil
+  return ascii.lower(text or ""):find("throttled", 1, true) ~= nil
 end
 
 --- The number behind APPENDLIMIT= in the capabilities (RFC 7889); nil where there is none, or each mailbox has its own.

@@ -4,6 +4,7 @@
 -- what calls them, as a tail call.
 -- @module mail.imap.run
 
+local ascii = require "mail.ascii"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local core = require "mail.core"
@@ -137,7 +138,7 @@ function run.moved_on(pump, place, command)
   return pump:error("invalid", "another mailbox was opened meanwhile; the rest was not done", { command = command })
 end
 
-local FLAG = "^\\?[^%c%s(){%%*\"\\%]\128-\255]+$"
+local FLAG = "^\\?[^%z\1-\32(){%%*\"\\%]\127-\255]+$"
 
 --- "(\\Seen work)" from an array of flags or one flag; or nil, err. Raises where they are neither.
 function run.flags(pump, flags, what, level)
@@ -150,7 +151,7 @@ function run.flags(pump, flags, what, level)
     if type(flag) ~= "string" then
       error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), level + 1)
     elseif not flag:find(FLAG) then
-      return nil, pump:error("invalid", "bad flag '" .. flag .. "'", { command = what:upper() })
+      return nil, pump:error("invalid", "bad flag '" .. flag .. "'", { command = ascii.upper(what) })
     end
   end
   return "(" .. table.concat(flags, " ") .. ")"

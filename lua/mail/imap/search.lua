@@ -2,6 +2,7 @@
 -- RFC 5256, RFC 5267, RFC 7377, RFC 9394).
 -- @module mail.imap.search
 
+local ascii = require "mail.ascii"
 local answers = require "mail.imap.answers"
 local charsets = require "mail.imap.charsets"
 local context = require "mail.imap.context"
@@ -36,7 +37,7 @@ local RANGE = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 local function wanted(options, what)
   local want, given = {}, options["return"]
   for _, name in ipairs(type(given) == "string" and { given } or given or {}) do
-    name = type(name) == "string" and name:lower() or name
+    name = type(name) == "string" and ascii.lower(name) or name
     if not answers.FIGURES[name] and not RETURNS[name] then
       error(("imap:%s: option 'return' knows min, max, count, all, save, partial, relevancy, context, update; not '%s'")
         :format(what, tostring(name)), 3)
@@ -80,7 +81,7 @@ local ORDER = { "min", "max", "count", "all", "relevancy", "context", "save", "u
 local function return_text(want, options)
   local words = {}
   for _, name in ipairs(ORDER) do
-    if want[name] then words[#words + 1] = name:upper() end
+    if want[name] then words[#words + 1] = ascii.upper(name) end
   end
   if want.partial then words[#words + 1] = "PARTIAL " .. options.partial end
   return "RETURN (" .. table.concat(words, " ") .. ")"
@@ -96,7 +97,7 @@ local function unanswerable(pump, arguments, what)
   for name, capabilities in pairs(arguments.needs or {}) do
     if not has(pump, unpack(capabilities)) then
       return pump:error("unsupported", ("the server lacks %s, which criterion '%s' wants")
-        :format(capabilities[1], name), { command = what:upper() })
+        :format(capabilities[1], name), { command = ascii.upper(what) })
     end
   end
 end
@@ -243,7 +244,7 @@ function search.methods:search(what, options)
   if err then return nil, err end
   want.only_saved = only_saved(want)
   local extended, returns = has(pump, "ESEARCH", "IMAP4REV2"), nil
-  if want.plain and extended and not (type(what) == "string" and what:upper():find "^RETURN") then
+  if want.plain and extended and not (type(what) == "string" and ascii.upper(what):find "^RETURN") then
     returns = "RETURN (ALL)" -- a mailbox of a million messages in one short line
   elseif not want.plain and (extended or want.save or want.partial or want.update) then
     returns = return_text(want, options)
@@ -269,7 +270,7 @@ local function sort_keys(keys)
   if type(keys) == "string" then keys = { keys } end
   if type(keys) ~= "table" or #keys == 0 then error("imap:sort: an array of sort keys expected", 3) end
   for _, key in ipairs(keys) do
-    local text = type(key) == "string" and key:lower() or ""
+    local text = type(key) == "string" and ascii.lower(key) or ""
     local name = text:gsub("^reverse +", ""):gsub("^%-", "")
     if not KEYS[name] then
       error(("imap:sort: a sort key is arrival, cc, date, from, size, subject, to, displayfrom, displayto, relevancy, "
@@ -330,8 +331,8 @@ function search.methods:thread(algorithm, what, options)
   run.text(algorithm, "thread", "an algorithm")
   run.options(options, "thread", THREAD)
   options = options or {}
-  local name = algorithm:upper()
-  if not name:find "^[%u%d%-]+$" then error("imap:thread: bad algorithm '" .. algorithm .. "'", 2) end
+  local name = ascii.upper(algorithm)
+  if not name:find "^[A-Z%d%-]+$" then error("imap:thread: bad algorithm '" .. algorithm .. "'", 2) end
   local arguments = criteria.arguments(what, 2)
   local pump = run.pump(self, "thread")
   local err = unanswerable(pump, arguments, "thread")

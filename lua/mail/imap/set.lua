@@ -8,6 +8,7 @@
 -- Lua 5.2.
 -- @module mail.imap.set
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 
 local set = {}
@@ -307,7 +308,7 @@ end
 -- @tparam number level whose line is blamed: 1 = the caller of the function that calls this
 -- @treturn ?table err
 function set.refused(pump, value, seq, what, level)
-  if value == "$" then return wrong_reference(pump, what:upper()) end
+  if value == "$" then return wrong_reference(pump, ascii.upper(what)) end
   local owner = set.is(value) and owner_of(value)
   if not owner then return nil end
   if (owner.seq or false) ~= (seq or false) then
@@ -315,15 +316,16 @@ function set.refused(pump, value, seq, what, level)
       owner.seq and "UIDs" or "sequence numbers"), level + 2)
   end
   if not same_account(owner.pump, pump) then
-    return misplaced(pump, "the set was found by another session", { command = what:upper() })
+    return misplaced(pump, "the set was found by another session", { command = ascii.upper(what) })
   end
   local box = pump.mailbox or pump.raw_mailbox
   if owner.seq and owner.box ~= box then
-    return misplaced(pump, "the sequence numbers were found before this mailbox was opened", { command = what:upper() })
+    return misplaced(pump, "the sequence numbers were found before this mailbox was opened",
+      { command = ascii.upper(what) })
   end
   if owner.name == nil and owner.box == box and box then return nil end -- opened by a raw command
   if not box or not box.name or box.name ~= owner.name or box.uidvalidity ~= owner.uidvalidity then
-    return wrong_mailbox(pump, owner, what:upper())
+    return wrong_mailbox(pump, owner, ascii.upper(what))
   end
 end
 

@@ -1,6 +1,8 @@
 --- Which mailbox serves what (RFC 6154): told by the server, or guessed from its name in many languages.
 -- @module mail.imap.special_use
 
+local ascii = require "mail.ascii"
+
 local special_use = {}
 
 -- Attributes in any case, those of XLIST too, by the standard's spelling.
@@ -13,13 +15,13 @@ local SPECIAL = {
 --- The use that attributes tell, or nil.
 function special_use.of(attributes)
   for attribute in pairs(attributes or {}) do
-    if SPECIAL[attribute:lower()] then return SPECIAL[attribute:lower()] end
+    if SPECIAL[ascii.lower(attribute)] then return SPECIAL[ascii.lower(attribute)] end
   end
 end
 
 --- True where `use` is an attribute of a special use, `"\\Sent"`: in the standard's spelling; or nil.
 function special_use.known(use)
-  return type(use) == "string" and SPECIAL[use:lower()] or nil
+  return type(use) == "string" and SPECIAL[ascii.lower(use)] or nil
 end
 
 -- Names as servers, webmails and clients create them. ASCII in lower case; letters beyond it stand as they are,
@@ -123,7 +125,7 @@ local function leaf(name, delimiter)
     end
     name = name:sub(from)
   end
-  return (name:gsub("%u", string.lower))
+  return ascii.lower(name)
 end
 
 -- How deep a name is: the guess prefers the top.
@@ -144,7 +146,7 @@ function special_use.guess(boxes)
   for _, box in ipairs(boxes) do
     local use = by_name[leaf(box.name, box.delimiter)]
     local there = not (box.attributes["\\NonExistent"] or box.attributes["\\Noselect"])
-    if use and there and box.name:upper() ~= "INBOX" then
+    if use and there and ascii.upper(box.name) ~= "INBOX" then
       local deep = depth(box.name, box.delimiter)
       if not best[use] or deep < best[use].deep then best[use] = { box = box, deep = deep } end
     end

@@ -2,6 +2,7 @@
 -- RFC 7162, RFC 8474, RFC 9208).
 -- @module mail.imap.status
 
+local ascii = require "mail.ascii"
 local refusal = require "mail.imap.refusal"
 local run = require "mail.imap.run"
 
@@ -27,7 +28,7 @@ function status.check(items, what)
   end
   local out = {}
   for _, item in ipairs(items) do
-    local name = tostring(item):lower()
+    local name = ascii.lower(tostring(item))
     if not ITEMS[name] then error(("imap:%s: unknown item '%s'"):format(what, tostring(item)), 3) end
     out[#out + 1] = name
   end

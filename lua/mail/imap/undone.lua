@@ -5,6 +5,8 @@
 -- came, and is a defect of the message.
 -- @module mail.imap.undone
 
+local ascii = require "mail.ascii"
+
 local undone = {}
 
 -- --- transfer encodings -----------------------------------------------------------------------------
@@ -28,7 +30,7 @@ end
 
 -- What is no digit is passed over, a padding in the middle too (RFC 2045 §6.8).
 local function base64(text)
-  text = text:gsub("[^%w+/]+", "")
+  text = text:gsub("[^A-Za-z0-9+/]+", "")
   if #text % 4 == 1 then text = text:sub(1, -2) end
   return (text:gsub("..?.?.?", quad))
 end
@@ -53,7 +55,7 @@ local DECODERS = {
 function undone.texts(asked)
   local out, wants = {}, { BODYSTRUCTURE = true }
   for _, text in ipairs(asked.texts) do
-    local name = text:upper()
+    local name = ascii.upper(text)
     if not name:find "^BINARY" then out[#out + 1] = text end
     wants[name] = nil
   end
@@ -81,7 +83,7 @@ end
 
 local function asked_for(asked, name)
   for _, text in ipairs(asked.texts) do
-    if text:upper():gsub("%.PEEK", "") == name then return true end
+    if ascii.upper(text):gsub("%.PEEK", "") == name then return true end
   end
   return false
 end

@@ -9,7 +9,7 @@ local url = {}
 
 -- What stands for itself in a mailbox's name and a section (RFC 5092 §11, bchar).
 function url.encode(text)
-  return (text:gsub("[^%w%-._~!$'()*+,&=@:/]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (text:gsub("[^A-Za-z0-9%-._~!$'()*+,&=@:/]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 --- The URL of a message or a part, relative to the server.

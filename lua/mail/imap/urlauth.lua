@@ -2,6 +2,7 @@
 -- 5524); and where the account is found by JMAP (RFC 9698).
 -- @module mail.imap.urlauth
 
+local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 local url = require "mail.imap.url"
 
@@ -95,7 +96,7 @@ local function take(found, value)
     i = i + 2
     if type(content) == "table" then
       while type(content) == "table" do
-        if tostring(content[1]):upper() ~= "BODYPARTSTRUCTURE" then found[address] = content[2] end
+        if ascii.upper(tostring(content[1])) ~= "BODYPARTSTRUCTURE" then found[address] = content[2] end
         content, i = value[i], i + 1
       end
       i = i - 1

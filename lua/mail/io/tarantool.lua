@@ -7,6 +7,7 @@
 -- An error in a spawned fiber is in Tarantool's log.
 -- @module mail.io.tarantool
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local fd = require "mail.io.fd"
 
@@ -59,7 +60,7 @@ function host.wait(descriptor, what, timeout)
   local record = { fiber = fiber.self() }
   waiting[descriptor] = record
   local ends = timeout and core.now() + timeout
-  local ok, got = pcall(iowait, descriptor, what:upper(), math.max(timeout or FOREVER, 0))
+  local ok, got = pcall(iowait, descriptor, ascii.upper(what), math.max(timeout or FOREVER, 0))
   if waiting[descriptor] == record then waiting[descriptor] = nil end
   if not ok then return raised(got) end
   if got ~= "" or record.woken or not ends or core.now() < ends then return true end

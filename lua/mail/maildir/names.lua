@@ -4,6 +4,7 @@
 -- Names and info: cr.yp.to/proto/maildir.html; folders: Courier's Maildir++.
 -- @module mail.maildir.names
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local fail = require "mail.store".errors "maildir"
 
@@ -16,7 +17,7 @@ local FLAG_OF = {
   D = "\\Draft", F = "\\Flagged", P = "$Forwarded", R = "\\Answered", S = "\\Seen", T = "\\Deleted",
 }
 local LETTER_OF = {}
-for letter, flag in pairs(FLAG_OF) do LETTER_OF[flag:lower()] = letter end
+for letter, flag in pairs(FLAG_OF) do LETTER_OF[ascii.lower(flag)] = letter end
 
 function names.is_key(key)
   return type(key) == "string" and key ~= "" and #key <= KEY_MAX and not key:find "[%z/:]" and key:sub(1, 1) ~= "."
@@ -30,7 +31,7 @@ end
 function names.split_name(name)
   local key, info = name:match "^([^:]+):?(.*)$"
   if not key or not names.is_key(key) then return nil end
-  return key, info:match "^2,([%a]*)" or ""
+  return key, info:match "^2,([A-Za-z]*)" or ""
 end
 
 function names.flags_of(letters)
@@ -42,7 +43,7 @@ end
 -- A flag as its letter: "\\Seen" in any case, or a letter itself (a to z: keywords of other programs).
 local function letter_of(flag)
   if type(flag) ~= "string" then return nil end
-  return LETTER_OF[flag:lower()] or (flag:match "^[DFPRSTa-z]$")
+  return LETTER_OF[ascii.lower(flag)] or (flag:match "^[DFPRSTa-z]$")
 end
 
 -- Adds the letters of `flags` (an array, a set, or letters as one string) to a set of letters.
@@ -66,7 +67,7 @@ end
 function names.info_of(set)
   local letters = {}
   for letter in pairs(set) do letters[#letters + 1] = letter end
-  table.sort(letters)
+  table.sort(letters, ascii.before)
   return ":2," .. table.concat(letters)
 end
 
@@ -77,15 +78,16 @@ local deliveries = 0
 function names.unique()
   local now, process = core.file_time()
   deliveries = deliveries + 1
-  local host = (core.hostname() or "localhost"):gsub("/", "\\057"):gsub(":", "\\072"):gsub("[%c%s]", "_"):sub(1, 100)
+  local host = (core.hostname() or "localhost"):gsub("/", "\\057"):gsub(":", "\\072")
+  host = host:gsub("[%z\1-\32\127]", "_"):sub(1, 100)
   local second = math.floor(now)
   return ("%.0f.M%06.0fP%dQ%d.%s"):format(second, math.floor((now - second) * 1e6), process, deliveries, host)
 end
 
 -- "Lists/Lua" → ".Lists.Lua"; "" for the INBOX; or nil, err.
 function names.folder_file(self, name)
-  if name == nil or name:upper() == "INBOX" then return "" end
-  if name == "" or name:find "[%c%.]" or ("/" .. name .. "/"):find("//", 1, true) then
+  if name == nil or ascii.upper(name) == "INBOX" then return "" end
+  if name == "" or name:find "[%z\1-\31\127%.]" or ("/" .. name .. "/"):find("//", 1, true) then
     return fail("invalid", "%q is no name of a folder: levels parted by '/', and no dots", name:sub(1, 80))
   end
   local text = name

@@ -77,7 +77,7 @@ end
 local function domain_of(lists)
   local one = first_mailbox(lists.from)
   local domain = (one.ascii or one.address):match "@([^@]*)$"
-  return domain and domain:find "^[%w.-]+$" and domain or "localhost.invalid"
+  return domain and domain:find "^[A-Za-z0-9.-]+$" and domain or "localhost.invalid"
 end
 
 -- The Date field's text.
@@ -151,8 +151,9 @@ end
 
 local function calendar_part(calendar)
   if type(calendar) == "string" then calendar = { data = calendar } end
-  local method = calendar.method or ("\n" .. calendar.data):match "[\r\n][Mm][Ee][Tt][Hh][Oo][Dd]:([%w-]+)%s*[\r\n]"
-  if method and not method:find "^[%w-]+$" then return invalid "calendar: bad method" end
+  local method = calendar.method
+    or ("\n" .. calendar.data):match "[\r\n][Mm][Ee][Tt][Hh][Oo][Dd]:([A-Za-z0-9-]+)%s*[\r\n]"
+  if method and not method:find "^[A-Za-z0-9-]+$" then return invalid "calendar: bad method" end
   local parameters = method and { "method", ascii.upper(method) } or {}
   if calendar.name then parameters[#parameters + 1], parameters[#parameters + 2] = "name", calendar.name end
   return parts.text("calendar", calendar.data, parameters, "calendar")

@@ -40,7 +40,7 @@ local function parameters(text, at, name)
   local main, values = text:params(at, name)
   local names, list = {}, {}
   for key in pairs(values or {}) do names[#names + 1] = key end
-  table.sort(names)
+  table.sort(names, letters.before)
   for _, key in ipairs(names) do list[#list + 1], list[#list + 2] = key, values[key] end
   return main, list
 end

@@ -42,15 +42,6 @@ end
 
 local misuse = fields.misuse
 
---- Whether one name stands before another, octet by octet: `<` follows the host's locale.
-function fields.before(a, b)
-  for i = 1, math.min(#a, #b) do
-    local x, y = a:byte(i), b:byte(i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
-
 local function printable(text) return ascii.without_controls(text, "?") end
 
 -- Octets that could end a line, or hide its end.
@@ -148,7 +139,7 @@ local function phrase(name, utf8)
   if not utf8 or not name:find "[\128-\255]" or name:find("=?", 1, true) or name:find "[%z\1-\31\127]" then
     return core.address_phrase(name)
   end
-  if not name:find "[^%w\128-\255!#$%%&'*+/=?^_`{|}~ -]" and not name:find "^ " and not name:find " $"
+  if not name:find "[^A-Za-z0-9\128-\255!#$%%&'*+/=?^_`{|}~ -]" and not name:find "^ " and not name:find " $"
     and not name:find("  ", 1, true) then
     return name
   end
@@ -233,7 +224,7 @@ local function pairs_of(headers, what)
   -- A table has no order: names then go by the alphabet, an array's as they stand.
   table.sort(list, function(a, b)
     if a.order ~= b.order then return a.order < b.order end
-    if a[1] ~= b[1] then return fields.before(a[1], b[1]) end
+    if a[1] ~= b[1] then return ascii.before(a[1], b[1]) end
     return a.place < b.place
   end)
   return list
@@ -247,7 +238,7 @@ end
 function fields.custom(headers, options, what)
   local list = {}
   for _, one in ipairs(pairs_of(headers, what)) do
-    local name, value = one[1], tostring(one[2])
+    local name, value = one[1], ascii.text(one[2])
     local option = OPTIONS[ascii.lower(name)]
     if OURS[ascii.lower(name)] or option and (not options or options[option] ~= nil) then
       misuse("%s: field '%s' is not for 'headers'", what, printable(name))
@@ -273,7 +264,7 @@ local function urls(value, what)
   local out = {}
   for _, url in ipairs(type(value) == "table" and value or { value }) do
     if url:find "^[^:/%s]+@[^:/%s]+$" then url = "mailto:" .. url end
-    if not url:find "^%a[%w+.-]*:[!-~]+$" or url:find "[<>]" then
+    if not url:find "^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$" or url:find "[<>]" then
       return invalid("%s: no URL: '%s'", what, printable(url))
     end
     out[#out + 1] = "<" .. url .. ">"

@@ -4,6 +4,7 @@
 -- Their envelope's sender is empty, so that no report answers a report.
 -- @module mail.message.notify
 
+local letters = require "mail.ascii"
 local compose = require "mail.message.compose"
 local core = require "mail.core"
 local Err = require "mail.err"
@@ -26,7 +27,7 @@ local function block(list)
   local out = {}
   for _, field in ipairs(list) do
     if field[2] ~= nil then
-      local line, why = core.header_text(field[1], tostring(field[2]))
+      local line, why = core.header_text(field[1], letters.text(field[2]))
       if not line then return invalid("field '%s': %s", field[1], why) end
       out[#out + 1] = line
     end
@@ -36,7 +37,7 @@ end
 
 -- "rfc822; ann@example.com": with its type, unless that stands there; UTF-8 by RFC 6533 §3.
 local function typed(kind, value)
-  if value == nil or value:find "^%s*[%w-]+%s*;" then return value end
+  if value == nil or value:find "^%s*[A-Za-z0-9-]+%s*;" then return value end
   if kind == "rfc822" and value:find "[\128-\255]" then kind = "utf-8" end
   return kind .. "; " .. value
 end

@@ -79,7 +79,7 @@ function fields:description() return self._text:header(self._at, "Content-Descri
 -- "7bit", "base64" ... as the header has it, in lower case.
 function fields:encoding()
   local value = self._text:raw_header(self._at, "Content-Transfer-Encoding")
-  local word = value and value:match "[%w%-]+"
+  local word = value and value:match "[A-Za-z0-9%-]+"
   return word and ascii.lower(word) or "7bit"
 end
 

@@ -114,12 +114,12 @@ parts.ATTACHMENT = {
 
 -- "text/csv; charset=utf-8" as its type and an array of parameters; or nil.
 local function media_type(text)
-  local main, rest = text:match "^%s*([%w!#$&^_.+-]+/[%w!#$&^_.+-]+)%s*(.*)$"
+  local main, rest = text:match "^%s*([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+)%s*(.*)$"
   local list = {}
   if not main then return nil end
   while rest ~= "" do
-    local name, value, behind = rest:match '^;%s*([%w!#$&^_.+-]+)%s*=%s*"([^"\\]*)"%s*(.*)$'
-    if not name then name, value, behind = rest:match "^;%s*([%w!#$&^_.+-]+)%s*=%s*([^;%s]+)%s*(.*)$" end
+    local name, value, behind = rest:match '^;%s*([A-Za-z0-9!#$&^_.+-]+)%s*=%s*"([^"\\]*)"%s*(.*)$'
+    if not name then name, value, behind = rest:match "^;%s*([A-Za-z0-9!#$&^_.+-]+)%s*=%s*([^;%s]+)%s*(.*)$" end
     if not name then return nil end
     list[#list + 1], list[#list + 2], rest = name, value, behind
   end
@@ -134,8 +134,8 @@ local function sorted_parameters(list, parameters, what)
     end
     names[#names + 1] = name
   end
-  table.sort(names, fields.before)
-  for _, name in ipairs(names) do list[#list + 1], list[#list + 2] = name, tostring(parameters[name]) end
+  table.sort(names, ascii.before)
+  for _, name in ipairs(names) do list[#list + 1], list[#list + 2] = name, ascii.text(parameters[name]) end
   return list
 end
 

@@ -258,7 +258,7 @@ local function carried(original, list)
   for _, a in ipairs(original:attachments()) do
     local data, err = a.data()
     if not data then return nil, err end
-    local kind = a.type and a.type:find "^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+$" and a.type or nil
+    local kind = a.type and a.type:find "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$" and a.type or nil
     local cid = a.cid and a.cid:gsub("^<(.*)>$", "%1")
     if cid and cid:find "[%z\1-\32<>\127-\255]" then cid = nil end
     if kind and ascii.lower(kind) == "message/rfc822" then

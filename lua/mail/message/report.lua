@@ -37,7 +37,7 @@ end
 -- "rfc822; ann@example.org" → the address, and its type in lower case.
 local function typed(value)
   if not value then return nil end
-  local kind, rest = value:match("^%s*([%w%-]+)%s*;%s*(.*)$")
+  local kind, rest = value:match("^%s*([A-Za-z0-9%-]+)%s*;%s*(.*)$")
   if not kind then return value end
   return rest, ascii.lower(kind)
 end
@@ -104,7 +104,7 @@ function Part:disposition_notification()
   if not p then return nil end
   local fields = groups(p._text:text(p._at))[1] or {}
   local modes, rest = (fields.disposition or ""):match("^([^;]*);%s*(.*)$")
-  local kind, extra = ascii.lower(rest or ""):match("^([%w%-]+)%s*/?%s*(.*)$")
+  local kind, extra = ascii.lower(rest or ""):match("^([A-Za-z0-9%-]+)%s*/?%s*(.*)$")
   local modifiers = {}
   for word in (extra or ""):gmatch("[^,%s]+") do modifiers[#modifiers + 1] = word end
   return {

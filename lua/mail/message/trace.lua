@@ -47,7 +47,7 @@ end
 
 -- An address in brackets: "[192.0.2.1]", "[IPv6:2001:db8::1]".
 local function network_address(text)
-  local found = text:match "%[([%w.:]+)%]"
+  local found = text:match "%[([A-Za-z0-9.:]+)%]"
   return found and (found:match "^[Ii][Pp][Vv]6:(.+)$" or found)
 end
 

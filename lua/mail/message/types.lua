@@ -33,6 +33,6 @@ end
 
 --- The media type for a file name; "application/octet-stream" where nothing is known of it.
 return function(name)
-  local ending = name and name:match "%.([%w]+)$"
+  local ending = name and name:match "%.([A-Za-z0-9]+)$"
   return ending and by_ending[ascii.lower(ending)] or "application/octet-stream"
 end

@@ -3,6 +3,7 @@
 -- a web application's own path, a person who copies it (RFC 8252).
 -- @module mail.oauth2.code
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local endpoint = require "mail.oauth2.endpoint"
 
@@ -26,7 +27,7 @@ function code.url(o)
     { "code_challenge_method", "S256" }, { "login_hint", o.login_hint } }
   local names = {}
   for name in pairs(o.extra or {}) do names[#names + 1] = name end
-  table.sort(names)
+  table.sort(names, ascii.before)
   for _, name in ipairs(names) do list[#list + 1] = { name, o.extra[name] } end
   local sign = o.authorize_url:find("?", 1, true) and "&" or "?"
   return o.authorize_url .. sign .. endpoint.form(list), verifier, state

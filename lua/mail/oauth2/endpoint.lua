@@ -5,6 +5,7 @@
 -- @module mail.oauth2.endpoint
 
 local Err = require "mail.err"
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local http = require "mail.http"
 local json = require "mail.json"
@@ -14,7 +15,7 @@ local endpoint = {}
 
 --- A text as a form or a query wants it.
 local function escape(text)
-  return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (text:gsub("[^A-Za-z0-9._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 endpoint.escape = escape
 
@@ -27,7 +28,7 @@ end
 function endpoint.form(list)
   local parts = {}
   for i = 1, #list do
-    if list[i][2] ~= nil then parts[#parts + 1] = escape(list[i][1]) .. "=" .. escape(tostring(list[i][2])) end
+    if list[i][2] ~= nil then parts[#parts + 1] = escape(list[i][1]) .. "=" .. escape(ascii.text(list[i][2])) end
   end
   return table.concat(parts, "&")
 end
@@ -45,8 +46,10 @@ function endpoint.clean(client, text)
   if type(text) ~= "string" then return nil end
   text = mask(mask(text, client.options.refresh_token), client.options.client_secret)
   for _, secret in ipairs(client.secrets) do text = mask(text, secret) end
-  text = text:gsub("[%w_-]+%.[%w_-]+%.[%w_-]+", function(word) return #word > 60 and "***" or word end)
-  return (text:sub(1, 300):gsub("%c+", " "))
+  text = text:gsub("[A-Za-z0-9_-]+%.[A-Za-z0-9_-]+%.[A-Za-z0-9_-]+", function(word)
+    return #word > 60 and "***" or word
+  end)
+  return (text:sub(1, 300):gsub("[%z\1-\31\127]+", " "))
 end
 local clean = endpoint.clean
 

@@ -1,6 +1,7 @@
 --- Options of mail.oauth2: what is known of providers, keys and accounts in files, and what makes no sense.
 -- @module mail.oauth2.settings
 
+local ascii = require "mail.ascii"
 local endpoint = require "mail.oauth2.endpoint"
 local http = require "mail.http"
 local json = require "mail.json"
@@ -64,7 +65,7 @@ local function use_account(o)
 end
 
 local function use_provider(o, by_user)
-  local known = PROVIDERS[o.provider:lower()]
+  local known = PROVIDERS[ascii.lower(o.provider)]
   if not known then fail("no provider '%s'; there are google and microsoft, and token_url", o.provider) end
   local own_grant = not by_user and not o.refresh_token and not (o.key and o.issuer)
   for _, name in ipairs { "token_url", "device_url", "authorize_url" } do

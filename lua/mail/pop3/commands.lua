@@ -3,6 +3,7 @@
 -- On a session without a transport the same names only queue the command and return its id.
 -- @module mail.pop3.commands
 
+local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
 local run = require "mail.pop3.run"
 
@@ -33,7 +34,7 @@ local function listing(self, name, number, options)
   local text, value = run.command(pump, name, options, number)
   if not text then return nil, value end
   if value then return value end
-  return nil, pump:error("protocol", "an answer without a message number", { command = name:upper(), text = text })
+  return nil, pump:error("protocol", "an answer without a message number", { command = ascii.upper(name), text = text })
 end
 
 --- The sizes of the messages.
@@ -139,7 +140,7 @@ function methods:has(name)
   check_string(name, "has", "the name")
   local pump = Pump.of(self)
   local capabilities = pump and pump.capabilities
-  return capabilities ~= nil and capabilities[name:upper()] ~= nil
+  return capabilities ~= nil and capabilities[ascii.upper(name)] ~= nil
 end
 
 --- Ends the session: the deletions become final. The connection is closed whatever the answer.
@@ -171,7 +172,7 @@ function methods:command(line, multiline, options)
   if not pump then return native.command(self, line, multiline) end
   local id, err = run.begin(pump, "command", line, multiline)
   if not id then return nil, err end
-  return run.finish(pump, id, (line:match("^%a+") or "command"):upper(), options)
+  return run.finish(pump, id, ascii.upper(line:match "^[A-Za-z]+" or "command"), options)
 end
 
 --- Drops the connection at once: nothing is deleted. Idempotent.
@@ -197,9 +198,9 @@ local fields = {}
 function fields.expire(self)
   local value = parameters(self, "EXPIRE")
   local word = value and value:match "^%S+"
-  local days = word and (word:upper() == "NEVER" and "never" or tonumber(word:match "^%d+$"))
+  local days = word and (ascii.upper(word) == "NEVER" and "never" or tonumber(word:match "^%d+$"))
   if not days then return nil end
-  return { days = days, per_user = value:upper():find("^%S+%s+USER") ~= nil }
+  return { days = days, per_user = ascii.upper(value):find("^%S+%s+USER") ~= nil }
 end
 
 --- Seconds that must pass between two log-ins; nil where the server does not say.

@@ -4,6 +4,7 @@
 -- forgotten.
 -- @module mail.pop3.open
 
+local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
 local auth = require "mail.auth"
 local connect = require "mail.connect"
@@ -38,7 +39,7 @@ end
 local function prepared(pump, text, command)
   if not text:find "[\128-\255]" then return text end
   local utf8 = pump.capabilities.UTF8
-  if type(utf8) ~= "string" or not utf8:upper():find("%f[%w]USER%f[%W]") then
+  if type(utf8) ~= "string" or not ascii.upper(utf8):find("%f[A-Za-z0-9]USER%f[^A-Za-z0-9]") then
     return nil, pump:error("unsupported", "the server takes no UTF-8 in names and passwords of this command",
       { command = command })
   end
@@ -104,7 +105,7 @@ end
 
 local function offered_by(capabilities)
   local offered, sasl = {}, capabilities.SASL
-  for name in (type(sasl) == "string" and sasl or ""):gmatch "%S+" do offered[name:upper()] = true end
+  for name in (type(sasl) == "string" and sasl or ""):gmatch "%S+" do offered[ascii.upper(name)] = true end
   return offered
 end
 

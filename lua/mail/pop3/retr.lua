@@ -3,6 +3,7 @@
 -- Memory stays bounded: a sink is fed as the octets come, a string has the limit `message`.
 -- @module mail.pop3.retr
 
+local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
 local run = require "mail.pop3.run"
 local want = require "mail.want"
@@ -83,7 +84,7 @@ end
 
 -- The body that the command `name` asks for with these arguments.
 local function body(pump, sink, options, name, a, b)
-  local command = name:upper()
+  local command = ascii.upper(name)
   local streamed = sink or pump:gap(options)
   local mode = streamed and "stream" or "whole"
   local id, err

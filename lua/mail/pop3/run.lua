@@ -4,6 +4,7 @@
 -- user lives here.
 -- @module mail.pop3.run
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local want = require "mail.want"
 
@@ -64,7 +65,7 @@ function run.begin(pump, name, ...)
   local id, why = native[name](pump.session, ...)
   if id then return id end
   if pump.session:failure() then return pump:broken() end
-  return nil, pump:error("invalid", why, { command = name:upper() })
+  return nil, pump:error("invalid", why, { command = ascii.upper(name) })
 end
 
 --- Waits for "done". text, values … | nil, err
@@ -79,7 +80,7 @@ end
 function run.command(pump, name, options, ...)
   local id, err = run.begin(pump, name, ...)
   if not id then return nil, err end
-  return run.finish(pump, id, name:upper(), options)
+  return run.finish(pump, id, ascii.upper(name), options)
 end
 
 -- --- arguments: these blame the line that called the method which calls them -------------------------

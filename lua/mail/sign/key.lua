@@ -1,6 +1,7 @@
 --- Keys of DKIM and ARC: private ones from files, public ones from DNS (RFC 6376 §3.6, RFC 8463).
 -- @module mail.sign.key
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 
@@ -27,11 +28,11 @@ end
 local function text_of(given)
   if given:find "%-%-%-%-%-BEGIN " then return given end
   if #given == 32 or given:byte() == 0x30 and given:find "[%z\1-\8]" then return given end
-  local seed = given:find "^[%w+/]+=%s*$" and core.unbase64(given)
+  local seed = given:find "^[A-Za-z0-9+/]+=%s*$" and core.unbase64(given)
   if seed and #seed == 32 then return seed end
   local text, err = read_file(given)
   if not text then return nil, err end
-  seed = text:find "^%s*[%w+/]+=%s*$" and core.unbase64(text)
+  seed = text:find "^%s*[A-Za-z0-9+/]+=%s*$" and core.unbase64(text)
   return seed and #seed == 32 and seed or text
 end
 
@@ -65,7 +66,7 @@ end
 -- "a:b" as a set, or nil where it holds none.
 local function set_of(text)
   local set = {}
-  for word in text:gsub("%s", ""):gmatch "[^:]+" do set[word:lower()] = true end
+  for word in text:gsub("%s", ""):gmatch "[^:]+" do set[ascii.lower(word)] = true end
   return set
 end
 
@@ -77,7 +78,7 @@ function key.parse(text)
   if not tags then return nil, "no key record: " .. why, true end
   if tags.v and (tags.v ~= "DKIM1" or tags[1] ~= "v") then return nil, "a key record of another version", true end
   if not tags.p then return nil, "a key record without a key", true end
-  local flags, kind = set_of(tags.t or ""), (tags.k or "rsa"):lower()
+  local flags, kind = set_of(tags.t or ""), ascii.lower(tags.k or "rsa")
   local record = { kind = kind, testing = flags.y, strict = flags.s }
   if tags.h and not set_of(tags.h).sha256 then return nil, "the key is not for SHA-256" end
   local services = set_of(tags.s or "*")

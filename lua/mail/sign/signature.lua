@@ -2,6 +2,7 @@
 -- (RFC 6376 §3.5, §5, §6; RFC 8301; RFC 8463; RFC 8617 §4.1.2).
 -- @module mail.sign.signature
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local key = require "mail.sign.key"
 
@@ -19,12 +20,13 @@ local SINGLE = { "from", "sender", "reply-to", "to", "cc", "subject", "date", "m
 
 -- A name that may stand in a question to DNS; UTF-8 labels too (RFC 8616).
 local function is_name(text)
-  return #text > 0 and #text <= 253 and not text:find "[^%w._\128-\255-]" and not ("." .. text .. "."):find "%.%."
+  return #text > 0 and #text <= 253 and not text:find "[^A-Za-z0-9._\128-\255-]"
+    and not ("." .. text .. "."):find "%.%."
 end
 signature.is_name = is_name
 
 local function canon_of(text)
-  local header, body = (text or "simple"):lower():match "^(%a+)/?(%a*)$"
+  local header, body = ascii.lower(text or "simple"):match "^([A-Za-z]+)/?([A-Za-z]*)$"
   if body == "" then body = "simple" end
   if not CANONS[header or ""] or not CANONS[body] then return nil end
   return header, body
@@ -32,7 +34,7 @@ end
 
 local function names_of(text)
   local list = {}
-  for name in (text:gsub("%s", "") .. ":"):gmatch "([^:]*):" do list[#list + 1] = name:lower() end
+  for name in (text:gsub("%s", "") .. ":"):gmatch "([^:]*):" do list[#list + 1] = ascii.lower(name) end
   return list
 end
 
@@ -55,9 +57,9 @@ local function check_identity(sig, tags)
   sig.identity = tags.i and unquote(tags.i) or "@" .. sig.domain
   local domain = sig.identity:match "@([^@]*)$"
   if not domain then return "i= is no identity" end
-  domain = domain:lower()
+  domain = ascii.lower(domain)
   sig.identity_domain = domain
-  local own = sig.domain:lower()
+  local own = ascii.lower(sig.domain)
   if domain ~= own and domain:sub(-#own - 1) ~= "." .. own then return "i= is not of the signing domain" end
 end
 
@@ -79,7 +81,7 @@ local function read_signer(sig, tags)
     if not tags[name] then return name .. "= is missing" end
   end
   sig.domain, sig.selector = tags.d, tags.s
-  sig.algorithm = tags.a:lower()
+  sig.algorithm = ascii.lower(tags.a)
   if not is_name(tags.d) or not is_name(tags.s) then return "d= or s= is no domain name" end
   if sig.algorithm == "rsa-sha1" then return "rsa-sha1 is not to be believed (RFC 8301)" end
   sig.kind = ALGORITHMS[sig.algorithm]
@@ -162,7 +164,7 @@ local function check_key(sig, resolver, options)
   local record, why, result = key.public(resolver, sig.selector, sig.domain, sig.kind, options.minimum_bits)
   if not record then return nil, why, result end
   sig.testing = record.testing or nil
-  if record.strict and sig.identity_domain and sig.identity_domain ~= sig.domain:lower() then
+  if record.strict and sig.identity_domain and sig.identity_domain ~= ascii.lower(sig.domain) then
     return nil, "i= is below d=, which the key forbids", "permerror"
   end
   return record.key

@@ -7,6 +7,7 @@
 -- "b.gov.example" as one), so whoever decides by DMARC should have the list.
 -- @module mail.sign.suffix
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 
 local suffix = {}
@@ -51,7 +52,7 @@ local function read_list(path)
       if rule:sub(1, 1) == "!" then rule, kind = rule:sub(2), "exception" end
       if rule:sub(1, 2) == "*." then rule, kind = rule:sub(3), "wild" end
       if rule:find "[\128-\255]" then rule = core.idn(rule) or rule end
-      rule = rule:lower()
+      rule = ascii.lower(rule)
       -- "ck" may be a rule and "*.ck" too
       rules[rule] = rules[rule] and rules[rule] ~= kind and "both" or kind
       n = n + 1
@@ -105,7 +106,7 @@ end
 -- @treturn string domain one label longer than its suffix, or itself where it is one; or nil where the list
 --   cannot be read
 function suffix.organization(domain, how)
-  domain = domain:lower():gsub("%.$", "")
+  domain = ascii.lower(domain):gsub("%.$", "")
   local public
   if type(how) == "function" then public = how(domain) else public = suffix.of(domain, how) end
   if not public then return nil end

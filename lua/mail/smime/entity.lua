@@ -4,6 +4,7 @@
 -- A message's header is parted: `Content-…` goes into the entity, all else stays outside.
 -- @module mail.smime.entity
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local message = require "mail.message"
 
@@ -46,7 +47,7 @@ end
 local function head_of(part, without)
   local out = {}
   for _, field in ipairs(part:raw_headers()) do
-    if field.name ~= "" and not (without and without[field.name:lower()]) then out[#out + 1] = line_of(field) end
+    if field.name ~= "" and not (without and without[ascii.lower(field.name)]) then out[#out + 1] = line_of(field) end
   end
   return out
 end
@@ -74,7 +75,7 @@ local function encoded_multipart(part, depth)
   for name in pairs(part.parameters) do
     if name ~= "boundary" then names[#names + 1] = name end
   end
-  table.sort(names)
+  table.sort(names, ascii.before)
   for _, name in ipairs(names) do
     parameters[#parameters + 1], parameters[#parameters + 2] = name, part.parameters[name]
   end
@@ -114,7 +115,7 @@ end
 -- --- parting and joining --------------------------------------------------------------------------
 
 -- What a part is goes with the part.
-local function is_content(name) return name:lower():find "^content%-" ~= nil end
+local function is_content(name) return ascii.lower(name):find "^content%-" ~= nil end
 
 --- Takes the entity out of a message.
 -- @tparam table root a parsed message
@@ -123,7 +124,7 @@ local function is_content(name) return name:lower():find "^content%-" ~= nil end
 function entity.part(root)
   local inside, outside = {}, {}
   for _, field in ipairs(root:raw_headers()) do
-    local name = field.name:lower()
+    local name = ascii.lower(field.name)
     if is_content(name) then
       inside[#inside + 1] = line_of(field)
     elseif name ~= "" and name ~= "mime-version" then
@@ -146,14 +147,14 @@ function entity.join(root, text)
   local inner = message.parse(text)
   local out, there = {}, {}
   for _, field in ipairs(root:raw_headers()) do
-    local name = field.name:lower()
+    local name = ascii.lower(field.name)
     if name ~= "" and not is_content(name) and name ~= "mime-version" then
       out[#out + 1], there[name] = line_of(field), true
     end
   end
   out[#out + 1] = "MIME-Version: 1.0\r\n"
   for _, field in ipairs(inner:raw_headers()) do
-    local name = field.name:lower()
+    local name = ascii.lower(field.name)
     if name ~= "" and not there[name] and name ~= "mime-version" then out[#out + 1] = line_of(field) end
   end
   return message.parse(table.concat(out) .. "\r\n" .. inner:raw_body())

@@ -28,7 +28,9 @@ end
 local function text_of(given, what)
   if given:find "%-%-%-%-%-BEGIN " then return given end
   if given:byte() == 0x30 and given:find "[%z\1-\8\128-\255]" then return given end
-  if given == "" or given:find "[%c]" then return invalid("%s: neither PEM nor DER nor a file's name", what) end
+  if given == "" or given:find "[%z\1-\31\127]" then
+    return invalid("%s: neither PEM nor DER nor a file's name", what)
+  end
   return read_file(given, what)
 end
 

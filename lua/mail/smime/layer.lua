@@ -4,6 +4,7 @@
 -- not signed is in no verdict.
 -- @module mail.smime.layer
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local entity = require "mail.smime.entity"
@@ -29,21 +30,21 @@ local TYPES = {
 }
 
 local function type_of_name(name)
-  local found = name and TYPES[name:lower()]
+  local found = name and TYPES[ascii.lower(name)]
   if found then return found[1], found[2] end
 end
 
 -- RFC 8551 §3.2.1: names tell what gateways that know no type of it have made an octet-stream.
 local function is_named(part)
   local name = part.type == "application/octet-stream" and part.filename
-  return name and name:lower():find "%.p7[mcz]$" ~= nil
+  return name and ascii.lower(name):find "%.p7[mcz]$" ~= nil
 end
 
 -- Two parts, of which the second is a signature.
 local function is_beside(part)
   if part.type ~= "multipart/signed" then return false end
   local protocol = part.parameters.protocol
-  if protocol then return SIGNATURE[protocol:lower()] == true end
+  if protocol then return SIGNATURE[ascii.lower(protocol)] == true end
   return part.parts ~= nil and part.parts[2] ~= nil and SIGNATURE[part.parts[2].type] == true
 end
 
@@ -108,7 +109,7 @@ end
 local function plain(address)
   local name, domain = address:match "^(.*)@([^@]*)$"
   if domain and domain:find "[\128-\255]" then address = name .. "@" .. (core.idn(domain) or domain) end
-  return address:lower()
+  return ascii.lower(address)
 end
 
 local function mailboxes(list, into)

@@ -16,7 +16,7 @@ end
 
 -- absolute-URI (RFC 3986 §4.3), printable ASCII without spaces.
 local function is_url(url)
-  return type(url) == "string" and url:find("^%a[%w+.-]*:[!-~]+$") ~= nil
+  return type(url) == "string" and url:find("^[A-Za-z][A-Za-z0-9+.-]*:[!-~]+$") ~= nil
 end
 
 --- The parts as a source for `mail.smtp.send`; raises at `level` where it is no such list.

@@ -2,6 +2,7 @@
 -- other.
 -- @module mail.smtp.commands
 
+local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
 local open = require "mail.smtp.open"
 local reply = require "mail.smtp.reply"
@@ -40,7 +41,7 @@ end
 -- @treturn table `{code=, enhanced=, lines=}`, whatever the code; or nil, err
 function Session:command(line, options)
   needs_string("command", line)
-  local own = OWN_CALL[line:match("^%a*"):upper()]
+  local own = OWN_CALL[ascii.upper(line:match "^[A-Za-z]*")]
   if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
   local pump = Pump.of(self)
   if pump then pump.peculiar = "commands were sent to it by hand" end
@@ -124,15 +125,15 @@ end
 -- name=value pairs in the order in which the server named them; false stands for "not known".
 local function attributes(pump, verb, values, said)
   local words, left = {}, {}
-  for name, value in pairs(values) do left[name:upper()] = value end
+  for name, value in pairs(values) do left[ascii.upper(name)] = value end
   for name in said:gmatch("%S+") do
-    name = name:upper()
+    name = ascii.upper(name)
     local value = left[name]
     left[name] = nil
     if value == false then
       words[#words + 1] = name .. "=[UNAVAILABLE]"
     elseif value ~= nil then
-      value = tostring(value)
+      value = ascii.text(value)
       if name == "ADDR" or name == "DESTADDR" then value = peer_address(value) end
       words[#words + 1] = name .. "=" .. xtext.encode(value)
     end

@@ -5,6 +5,7 @@
 -- NUL in what is made here.
 -- @module mail.smtp.extensions
 
+local ascii = require "mail.ascii"
 local xtext = require "mail.smtp.xtext"
 
 local extensions = {}
@@ -32,8 +33,8 @@ end
 local function notify(value)
   local words = {}
   for _, when in ipairs(type(value) == "string" and { value } or value) do
-    local word = NOTIFY[tostring(when):lower()]
-    if not word then return nil, "invalid", "notify: unknown '" .. tostring(when):gsub("%c", "?") .. "'" end
+    local word = NOTIFY[ascii.lower(tostring(when))]
+    if not word then return nil, "invalid", "notify: unknown '" .. tostring(when):gsub("[%z\1-\31\127]", "?") .. "'" end
     words[#words + 1] = word
   end
   local joined = table.concat(words, ",")
@@ -45,7 +46,7 @@ end
 local function dsn(has, value, mail, rcpt)
   if not has.DSN then return lacks "DSN" end
   if value.ret then
-    local ret = RET[tostring(value.ret):lower()]
+    local ret = RET[ascii.lower(tostring(value.ret))]
     if not ret then return nil, "invalid", "dsn.ret must be 'full' or 'hdrs'" end
     mail[#mail + 1] = "RET=" .. ret
   end
@@ -163,7 +164,7 @@ local function rrvs(has, value, list)
   if action ~= nil and action ~= "continue" and action ~= "reject" then
     return nil, "invalid", "rrvs.action must be 'continue' or 'reject'"
   end
-  list[#list + 1] = "RRVS=" .. text .. (action and ";" .. action:sub(1, 1):upper() or "")
+  list[#list + 1] = "RRVS=" .. text .. (action and ";" .. ascii.upper(action:sub(1, 1)) or "")
   return true
 end
 

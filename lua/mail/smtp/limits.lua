@@ -2,6 +2,7 @@
 -- that say only when it is too late that these were too many (RFC 5321 §4.5.3.1.10).
 -- @module mail.smtp.limits
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 
 local limits = {}
@@ -11,7 +12,7 @@ local function read(text)
   local found = {}
   for name, value in text:gmatch("(%S+)=(%d+)") do
     local n = tonumber(value)
-    if n and n > 0 then found[name:upper()] = n end
+    if n and n > 0 then found[ascii.upper(name)] = n end
   end
   return found
 end
@@ -55,7 +56,7 @@ function limits.plain(recipient)
 end
 
 local function domain_of(recipient)
-  return (limits.plain(recipient):match("@([^@]*)$") or ""):lower()
+  return ascii.lower(limits.plain(recipient):match "@([^@]*)$" or "")
 end
 
 -- Recipients by domain, the domains in the order of their first one.
@@ -110,7 +111,7 @@ function limits.is_too_many(refusal)
   local code, enhanced = refusal.code, refusal.enhanced
   if code ~= 452 and code ~= 552 then return false end
   if enhanced then return enhanced == "4.5.3" or enhanced == "5.5.3" end
-  return refusal.text ~= nil and refusal.text:lower():find("too many recipients", 1, true) ~= nil
+  return refusal.text ~= nil and ascii.lower(refusal.text):find("too many recipients", 1, true) ~= nil
 end
 
 return limits

@@ -1,6 +1,7 @@
 --- From the greeting to a session that may send: EHLO or LHLO, STARTTLS, login.
 -- @module mail.smtp.open
 
+local ascii = require "mail.ascii"
 local auth = require "mail.auth"
 local connect = require "mail.connect"
 local core = require "mail.core"
@@ -15,7 +16,7 @@ local open = {}
 local function own_name(pump, o)
   if o.helo then return o.helo end
   local name = core.hostname()
-  if name and name:find("^[%w.-]+%.[%w-]+$") then return name end
+  if name and name:find("^[A-Za-z0-9.-]+%.[A-Za-z0-9-]+$") then return name end
   local address = pump.conn.name and pump.conn:name()
   if not address then return "localhost" end
   return address:find(":", 1, true) and "[IPv6:" .. address .. "]" or "[" .. address .. "]"
@@ -65,7 +66,7 @@ end
 -- The server's mechanisms as a set; "AUTH=LOGIN" of old servers is read too.
 local function offered(pump)
   local set = {}
-  for name in (pump.capabilities.AUTH or ""):gmatch("[^%s=]+") do set[name:upper()] = true end
+  for name in (pump.capabilities.AUTH or ""):gmatch("[^%s=]+") do set[ascii.upper(name)] = true end
   return set
 end
 

@@ -111,7 +111,7 @@ local function refused(pump, level, why, kind, culprit)
     local _, err = pump:broken()
     return err
   end
-  if culprit then why = ("%s: '%s'"):format(why, culprit:gsub("%c", "?")) end
+  if culprit then why = ("%s: '%s'"):format(why, culprit:gsub("[%z\1-\31\127]", "?")) end
   return pump:error(kind, why, { command = "MAIL" })
 end
 

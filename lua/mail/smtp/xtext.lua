@@ -2,6 +2,8 @@
 -- (RFC 3339). All refuse what their grammar cannot say; the core refuses CR, LF and NUL besides.
 -- @module mail.smtp.xtext
 
+local ascii = require "mail.ascii"
+
 local xtext = {}
 
 --- `s` as xtext: any octet outside "!".."~", and "+" and "=", as "+" and two hexadecimal digits.
@@ -42,11 +44,11 @@ end
 -- @treturn string "type;value" as it stands on the wire; or nil, reason
 function xtext.original(text)
   if text:find("[%z\1-\31\127]") then return nil, "orcpt holds a control character" end
-  local kind, address = text:match("^([%w-]+);(.+)$")
+  local kind, address = text:match("^([A-Za-z0-9-]+);(.+)$")
   if not kind then kind, address = text:find("[\128-\255]") and "utf-8" or "rfc822", text end
   if address == "" then return nil, "orcpt is empty" end
   local value
-  if kind:lower() == "utf-8" then
+  if ascii.lower(kind) == "utf-8" then
     value = utf8_address(address)
     if not value then return nil, "orcpt is not UTF-8" end
   elseif address:find("[\128-\255]") then
@@ -65,8 +67,8 @@ function xtext.time(value)
   if type(value) == "number" then return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(value)) end
   local zone = value:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d([Zz+-][%d:]*)$")
     or value:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d+([Zz+-][%d:]*)$")
-  if zone and (zone:upper() == "Z" or zone:find("^[+-]%d%d:%d%d$")) then return value end
-  return nil, ("'%s' is no time (RFC 3339)"):format(value:gsub("%c", "?"))
+  if zone and (ascii.upper(zone) == "Z" or zone:find("^[+-]%d%d:%d%d$")) then return value end
+  return nil, ("'%s' is no time (RFC 3339)"):format(value:gsub("[%z\1-\31\127]", "?"))
 end
 
 return xtext

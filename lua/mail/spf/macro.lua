@@ -1,6 +1,8 @@
 --- The macros of SPF: checked when a record is read, expanded when a term is obeyed (RFC 7208 §7).
 -- @module mail.spf.macro
 
+local ascii = require "mail.ascii"
+
 local macro = {}
 
 local LITERAL = { ["%"] = "%", ["_"] = " ", ["-"] = "%20" }
@@ -12,8 +14,8 @@ local function next_macro(text, at)
   if not from then return nil end
   local literal = LITERAL[text:sub(from + 1, from + 1)]
   if literal then return from, from + 1, literal end
-  local letter, digits, reverse, delimiters, stop = text:match("^%%{(%a)(%d*)([rR]?)([.+,/_=-]*)}()", from)
-  if not letter or not letter:lower():find "[slodipvhcrt]" then return false, "a bad macro" end
+  local letter, digits, reverse, delimiters, stop = text:match("^%%{([A-Za-z])(%d*)([rR]?)([.+,/_=-]*)}()", from)
+  if not letter or not ascii.lower(letter):find "[slodipvhcrt]" then return false, "a bad macro" end
   if digits ~= "" and tonumber(digits) == 0 then return false, "a macro of no parts" end
   return from, stop - 1, nil, { letter = letter, digits = tonumber(digits), reverse = reverse ~= "",
     delimiters = delimiters == "" and "." or delimiters }
@@ -26,7 +28,8 @@ function macro.check(text, is_explanation)
     local from, stop, _, parts = next_macro(text, at)
     if from == nil then return nil end
     if from == false then return stop end
-    if parts and ONLY_EXPLAIN[parts.letter:lower()] and not is_explanation then return "a macro of explanations" end
+    local odd = parts and not is_explanation and ONLY_EXPLAIN[ascii.lower(parts.letter)]
+    if odd then return "a macro of explanations" end
     at = stop + 1
   end
 end
@@ -36,13 +39,13 @@ function macro.check_domain(text)
   local why = macro.check(text)
   if why then return why end
   if text:find "%%{[^{}]*}$" then return nil end
-  local top = text:match "%.([%w-]+)%.?$"
+  local top = text:match "%.([A-Za-z0-9-]+)%.?$"
   if not top or top:find "^%d+$" or top:find "^%-" or top:find "%-$" then return "a bad domain" end
 end
 
 -- RFC 3986: unreserved characters stay.
 local function escape(text)
-  return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (text:gsub("[^A-Za-z0-9._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 local function transform(text, parts)
@@ -73,10 +76,10 @@ function macro.expand(text, value)
     if not from then break end
     out[#out + 1] = text:sub(at, from - 1)
     if parts then
-      local plain, why = value(parts.letter:lower())
+      local plain, why = value(ascii.lower(parts.letter))
       if not plain then return nil, why end
       literal = transform(plain, parts)
-      if parts.letter:find "%u" then literal = escape(literal) end
+      if parts.letter:find "[A-Z]" then literal = escape(literal) end
     end
     out[#out + 1] = literal
     at = stop + 1

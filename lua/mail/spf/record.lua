@@ -2,6 +2,7 @@
 -- anywhere makes the record one (RFC 7208 §4.5, §4.6, §12).
 -- @module mail.spf.record
 
+local ascii = require "mail.ascii"
 local ip = require "mail.spf.ip"
 local macro = require "mail.spf.macro"
 
@@ -65,7 +66,7 @@ local MECHANISMS = {
 }
 
 local function read_modifier(out, name, text)
-  name = name:lower()
+  name = ascii.lower(name)
   if name == "redirect" or name == "exp" then
     if out[name] then return name .. "= twice" end
     out[name] = text
@@ -75,13 +76,13 @@ local function read_modifier(out, name, text)
 end
 
 local function read_term(out, text)
-  local name, value = text:match "^(%a[%w_.-]*)=(.*)$"
+  local name, value = text:match "^([A-Za-z][A-Za-z0-9_.-]*)=(.*)$"
   if name then return read_modifier(out, name, value) end
-  local sign, word, rest = text:match "^([-+~?]?)(%a[%w]*)(.*)$"
+  local sign, word, rest = text:match "^([-+~?]?)([A-Za-z][A-Za-z0-9]*)(.*)$"
   if not word then return "a bad term" end
-  local read = MECHANISMS[word:lower()]
+  local read = MECHANISMS[ascii.lower(word)]
   if not read then return "an unknown mechanism" end
-  local term = { name = word:lower(), result = QUALIFIERS[sign] or "pass", text = text }
+  local term = { name = ascii.lower(word), result = QUALIFIERS[sign] or "pass", text = text }
   out[#out + 1] = term
   return read(term, rest)
 end
@@ -102,7 +103,7 @@ end
 function record.select(texts)
   local list = {}
   for _, text in ipairs(texts) do
-    local head = text:sub(1, 7):lower()
+    local head = ascii.lower(text:sub(1, 7))
     if head == "v=spf1" or head == "v=spf1 " then list[#list + 1] = text end
   end
   return list

@@ -4,6 +4,8 @@
 -- its limit in the protocol. Here is what they say elsewhere; `max_links` says it where this is silent or out of date.
 -- @module mail.imap.account.limits
 
+local ascii = require "mail.ascii"
+
 local limits = {}
 
 -- What providers allow: the end of the host's name → connections of one account at a time.
@@ -17,7 +19,7 @@ local PROVIDERS = {
 -- @tparam string host
 -- @treturn ?number connections; nil where nothing is known
 function limits.of_host(host)
-  local name = host:lower():gsub("%.$", "")
+  local name = ascii.lower(host):gsub("%.$", "")
   for _, row in ipairs(PROVIDERS) do
     local ending = row[1]
     if name == ending or name:sub(-#ending - 1) == "." .. ending then return row[2] end
@@ -34,7 +36,7 @@ local CROWDED = {
 -- @tparam table err
 function limits.is_throttled(err)
   if err.response_code == "THROTTLED" or (err.retry_after and err.kind ~= "closed") then return true end
-  return (err.text or ""):lower():find("throttl", 1, true) ~= nil
+  return ascii.lower(err.text or ""):find("throttl", 1, true) ~= nil
 end
 
 --- True where a connection was refused because there are others.
@@ -42,7 +44,7 @@ end
 function limits.is_crowded(err)
   if err.kind == "closed" or err.kind == "rejected" or err.kind == "auth" then
     if err.response_code == "LIMIT" or limits.is_throttled(err) then return true end
-    local words = ((err.text or "") .. " " .. err.message):lower()
+    local words = ascii.lower((err.text or "") .. " " .. err.message)
     for _, part in ipairs(CROWDED) do
       if words:find(part, 1, true) then return true end
     end

@@ -4,6 +4,7 @@
 -- one, calls fail with kind "uidvalidity" and touch nothing.
 -- @module mail.imap.account.mailbox
 
+local ascii = require "mail.ascii"
 local Err = require "mail.err"
 local iterator = require "mail.iterator"
 local methods = require "mail.imap.account.methods"
@@ -38,7 +39,7 @@ local function names_saved(what) return type(what) == "string" and (" " .. what 
 for name, row in pairs(methods.mailbox) do
   Mailbox[name] = function(self, ...)
     if names_saved((...)) then
-      return nil, Err.new { kind = "invalid", protocol = "imap", command = name:upper(),
+      return nil, Err.new { kind = "invalid", protocol = "imap", command = ascii.upper(name),
         message = "'$' is known to one connection: use account:with" }
     end
     local results = self.account:run(name, row, self, ...)

@@ -67,7 +67,7 @@ sending.learn = learn
 
 --- Raises a misuse with the caller's line in place of ours; any other error as it is.
 local function raise(why, level)
-  local misuse = type(why) == "string" and (":1: " .. why):match "^[^\n]-:%d+: %a+:send: (.*)$"
+  local misuse = type(why) == "string" and (":1: " .. why):match "^[^\n]-:%d+: [A-Za-z]+:send: (.*)$"
   if misuse then error("pool:send: " .. misuse, level + 1) end
   error(why, 0)
 end
