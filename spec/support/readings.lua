@@ -7,7 +7,7 @@ if locale and locale ~= "" then assert(os.setlocale(locale), "no such locale: " 
 local mail = require "mail"
 local names = {}
 for name in pairs(dofile "spec/data/mime/expected.lua") do names[#names + 1] = name end
-table.sort(names, require "mail.message.fields".before)
+table.sort(names, require "mail.ascii".before)
 
 local function show(...)
   for i = 1, select("#", ...) do

@@ -2,7 +2,8 @@
 --                         what they call and keep; --selftest proves that each rule can fail
 -- The rules: a C file includes its own folder, base, and folders of a lower layer; tls, os, zlib and gss include only
 -- base and only bind includes them; grammar never sees a session; the pure folders include nothing of the system,
--- call nothing of it and keep no mutable data; C never calls into Lua; only lua/mail/io names an event loop.
+-- call nothing of it and keep no mutable data; C never calls into Lua; only lua/mail/io names an event loop; letters
+-- and classes of characters are those of ASCII, never those of the host's locale.
 
 local LAYER = { base = 0, mime = 1, sasl = 1, tls = 1, os = 1, zlib = 1, gss = 1, sign = 2,
   imap = 2, smtp = 2, pop3 = 2, bind = 3 }
@@ -115,9 +116,21 @@ local function check_c(root, path)
   end
 end
 
+-- What follows the host's locale: string.lower and string.upper, and the classes of patterns that letters, controls
+-- and punctuation belong to. In locales of single octets even parts of UTF-8 are in them.
+local function check_locale(path, text)
+  if path == "mail/ascii.lua" then return end
+  local code = text:gsub("%f[%w_]ascii%.%l+", ""):gsub("%f[%w_]letters%.%l+", "")
+  local name = code:match "[^.][:.](lower)%f[^%w_]" or code:match "[^.][:.](upper)%f[^%w_]"
+  if name then breach("lua/" .. path, "%s follows the host's locale: mail.ascii has one that does not", name) end
+  local class = text:gsub("%%%%", "  "):match "%%[aclpuwACLPUW]"
+  if class then breach("lua/" .. path, "%s follows the host's locale: write out the set", class) end
+end
+
 local function check_lua(root, path)
-  if path:find "^mail/io/" or path:find "^mail/resty/" then return end -- what is for one loop alone
   local text = slurp(root .. "/lua/" .. path):gsub("%-%-%[(=*)%[.-%]%1%]", blank):gsub("%-%-[^\n]*", blank)
+  check_locale(path, text)
+  if path:find "^mail/io/" or path:find "^mail/resty/" then return end -- what is for one loop alone
   for name in text:gmatch "require%s*%(?%s*[\"']([%w_]+)" do
     if LOOPS[name] then breach("lua/" .. path, "only lua/mail/io names an event loop: %s", name) end
   end
@@ -177,6 +190,10 @@ local BAD = {
   ["csrc/base/t.c"] = { "long time(long *);\nlong lm_t(void);\nlong lm_t(void) { return time(0); }\n", "calls time" },
   ["lua/mail/pump.lua"] = { 'local uv = require("luv")\n', "names an event loop: luv" },
   ["lua/mail/loop.lua"] = { "return ngx.sleep\n", "names an event loop: ngx" },
+  ["lua/mail/imap/a.lua"] = { "local function f(s) return s:lower() end\n", "lower follows the host's locale" },
+  ["lua/mail/imap/b.lua"] = { "return string.upper\n", "upper follows the host's locale" },
+  ["lua/mail/imap/c.lua"] = { 'return function(s) return s:find "^[%w-]+$" end\n', "%%w follows the host's locale" },
+  ["lua/mail/io/a.lua"] = { 'return function(s) return s:gsub("%c", "") end\n', "%%c follows the host's locale" },
 }
 local GOOD = {
   ["csrc/imap/client.c"] = '#include "imap/client.h"\n#include "mime/b.h"\n#include <string.h>\n/* lua_call( */\n',
@@ -186,6 +203,8 @@ local GOOD = {
   ["csrc/base/u.c"] = 'static const char *const t[] = {"a"};\nconst char *lm_u(int i);\n'
     .. "const char *lm_u(int i) { return t[i]; }\n",
   ["lua/mail/io/luv.lua"] = 'return require "luv"\n',
+  ["lua/mail/ascii.lua"] = "return { lower = string.lower }\n",
+  ["lua/mail/imap/d.lua"] = 'local ascii = require "mail.ascii"\nreturn ascii.lower("%%w%s%d"), ascii.upper "x" -- %w\n',
   ["lua/mail/init.lua"] = 'return { luv = "mail.io.luv" } -- require "luv"\n',
 }
 
