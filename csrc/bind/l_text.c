@@ -5,7 +5,6 @@
 ** Plain functions over whole strings. The buffer that they share lives in a userdata (upvalue 1): an
 ** error raised halfway leaks nothing.
 */
-#include "base/chars.h"
 #include "bind/bind.h"
 #include "bind/open.h"
 #include "mime/flowed.h"
@@ -70,33 +69,40 @@ static int preview(lua_State *L) {
 
 /* --- letters ---------------------------------------------------------------------------------- */
 
-typedef char (*letter)(char);
+/* Whether it is among the 26 letters from `first` on. */
+static inline bool among(char c, char first) {
+  return (unsigned char)(c - first) < 26;
+}
 
-/* The text with each octet as `of` has it; the very same string where that changes nothing. Names are
-** short: those need no memory but the string's own. */
-static int in_case(lua_State *L, letter of) {
+/* The text with the letters from `first` on in the other case; the very same string where there are
+** none. Names are short: those need no memory but the string's own. */
+static int in_case(lua_State *L, char first) {
   struct lm_str text = lm_checkstr(L, 1);
   char name[128], *made = name;
+  struct lm_buf *b = NULL;
   size_t i = 0;
-  while (i < text.n && of(text.p[i]) == text.p[i]) i++;
+  while (i < text.n && !among(text.p[i], first)) i++;
   if (i == text.n) return lua_settop(L, 1), 1;
   if (text.n > sizeof name) {
-    struct lm_buf *b = scratch(L);
+    b = scratch(L);
     made = lm_buf_room(b, text.n);
     if (made == NULL) return luaL_error(L, "out of memory");
   }
   memcpy(made, text.p, i);
-  for (; i < text.n; i++) made[i] = of(text.p[i]);
+  for (; i < text.n; i++) {
+    made[i] = among(text.p[i], first) ? (char)(text.p[i] ^ 32) : text.p[i];
+  }
   lua_pushlstring(L, made, text.n);
+  if (b) lm_buf_free(b);
   return 1;
 }
 
 /* lower(text) -> with A to Z as a to z; upper(text) -> the other way. All other octets stay. */
 static int lower(lua_State *L) {
-  return in_case(L, lm_lower);
+  return in_case(L, 'A');
 }
 static int upper(lua_State *L) {
-  return in_case(L, lm_upper);
+  return in_case(L, 'a');
 }
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
