@@ -1,6 +1,6 @@
 /*
 ** l_compose.c: what composing needs of the core: header fields as they are written, a look at text, and
-** transfer encodings in pieces.
+** transfer encodings.
 **
 ** No field leaves here with CR, LF or NUL in its value: all are written by the functions of this file.
 ** The buffer that they share lives in a userdata (upvalue 1), so an error raised halfway leaks nothing.
@@ -11,12 +11,17 @@
 #include "base/digest.h"
 #include "bind/bind.h"
 #include "bind/open.h"
+#include "bind/push_mime.h"
+#include "mime/content.h"
 #include "mime/fold.h"
 #include "mime/survey.h"
 #include "mime/transfer.h"
 
 /* The longest line that may be sent (RFC 5322 §2.1.1). */
 enum { LINE_MAX_OCTETS = 998, PARAMETERS_MAX = 100 };
+
+/* Scratch memory that stays from call to call. */
+enum { ROOM_KEPT = 1048576 };
 
 /* --- header fields --------------------------------------------------------------------------- */
 
@@ -195,6 +200,21 @@ static int encoder_new(lua_State *L) {
   return 1;
 }
 
+/* --- transfer decoding ------------------------------------------------------------------------ */
+
+/* transfer_decode(encoding, text) -> octets; nil where the encoding is unknown */
+static int transfer_decode(lua_State *L) {
+  struct lm_buf *room = scratch(L);
+  enum lm_transfer how;
+  struct lm_str out;
+  size_t defects;
+  if (!lm_transfer_find(lm_checkstr(L, 1), &how)) return 0;
+  if (!lm_content_decode(how, lm_checkstr(L, 2), room, &out, &defects)) return lm_no_memory(L);
+  lm_pushstr(L, out);
+  if (room->cap > ROOM_KEPT) lm_buf_free(room);
+  return 1;
+}
+
 /* --- opening --------------------------------------------------------------------------------- */
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
@@ -203,11 +223,15 @@ static const luaL_Reg encoder_methods[] = {
     {"put", encoder_put}, {"finish", encoder_finish}, {NULL, NULL}};
 static const luaL_Reg encoder_meta[] = {{"__gc", encoder_gc}, {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"header_text", header_text},     {"header_tokens", header_tokens},
-    {"header_params", header_params}, {"survey", survey},
-    {"base64_length", base64_length}, {"random_text", random_text},
-    {"encoder", encoder_new},         {NULL, NULL}};
+static const luaL_Reg functions[] = {{"header_text", header_text},
+                                     {"header_tokens", header_tokens},
+                                     {"header_params", header_params},
+                                     {"survey", survey},
+                                     {"base64_length", base64_length},
+                                     {"random_text", random_text},
+                                     {"encoder", encoder_new},
+                                     {"transfer_decode", transfer_decode},
+                                     {NULL, NULL}};
 
 void lm_open_compose(lua_State *L) {
   lm_newclass(L, "field_class", "mail.field", no_methods, scratch_meta);

@@ -29,7 +29,8 @@ static struct lm_sasl *server(const char *name, struct lm_sasl_credentials c) {
 static enum lm_sasl_answer step(struct lm_sasl *s, struct lm_str challenge, struct lm_str *out) {
   enum lm_sasl_answer answer = lm_sasl_step(s, challenge, out);
   int slices = 0;
-  while (answer == LM_SASL_WORKING && slices++ < 10000) answer = lm_sasl_work(s, LM_SCRAM_SLICE, out);
+  while (answer == LM_SASL_WORKING && slices++ < 10000)
+    answer = lm_sasl_work(s, LM_SCRAM_SLICE, out);
   return answer;
 }
 

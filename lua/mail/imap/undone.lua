@@ -6,48 +6,9 @@
 -- @module mail.imap.undone
 
 local ascii = require "mail.ascii"
+local core = require "mail.core"
 
 local undone = {}
-
--- --- transfer encodings -----------------------------------------------------------------------------
-
-local DIGITS = {}
-for i = 0, 63 do
-  DIGITS[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):byte(i + 1)] = i
-end
-
--- Four digits, or fewer at the end, as octets.
-local function quad(text)
-  local a, b, c, d = text:byte(1, 4)
-  a, b = DIGITS[a] or 0, DIGITS[b] or 0
-  local n = a * 262144 + b * 4096 + (DIGITS[c] or 0) * 64 + (DIGITS[d] or 0)
-  local first = math.floor(n / 65536)
-  if not c then return string.char(first) end
-  local second = math.floor(n / 256) % 256
-  if not d then return string.char(first, second) end
-  return string.char(first, second, n % 256)
-end
-
--- What is no digit is passed over, a padding in the middle too (RFC 2045 §6.8).
-local function base64(text)
-  text = text:gsub("[^A-Za-z0-9+/]+", "")
-  if #text % 4 == 1 then text = text:sub(1, -2) end
-  return (text:gsub("..?.?.?", quad))
-end
-
-local function hex(digits) return string.char(tonumber(digits, 16)) end
-
--- RFC 2045 §6.7; "=" before anything else stands for itself.
-local function quoted_printable(text)
-  text = text:gsub("[ \t]+(\r?\n)", "%1"):gsub("[ \t]+$", ""):gsub("=\r?\n", "")
-  return (text:gsub("=(%x%x)", hex))
-end
-
-local function same(text) return text end
-
-local DECODERS = {
-  base64 = base64, ["quoted-printable"] = quoted_printable, ["7bit"] = same, ["8bit"] = same, binary = same,
-}
 
 -- --- items ------------------------------------------------------------------------------------------
 
@@ -125,16 +86,16 @@ function undone.finish(message, asked)
     local text, section = body[binary.section], binary.section
     local part = text and section ~= "" and message.bodystructure and find_part(message.bodystructure, section)
     local encoding = part and part.encoding or "7bit"
-    local decode = DECODERS[encoding]
-    if text and not decode then
+    local decoded = text and core.transfer_decode(encoding, text)
+    if text and not decoded then
       give_up(message, binary, encoding)
     elseif text and binary.size then
       message.binary_size = message.binary_size or {}
-      message.binary_size[section] = #decode(text)
+      message.binary_size[section] = #decoded
       bare[section] = not asked_for(asked, "BODY[" .. section .. "]")
     elseif text then
       message.binary = message.binary or {}
-      message.binary[section] = cut(decode(text), binary)
+      message.binary[section] = cut(decoded, binary)
       bare[section] = not asked_for(asked, "BODY[" .. section .. "]")
     end
   end
