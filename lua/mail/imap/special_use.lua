@@ -12,10 +12,18 @@ local SPECIAL = {
   ["\\allmail"] = "\\All", ["\\spam"] = "\\Junk", ["\\starred"] = "\\Flagged",
 }
 
+-- The narrower use goes first where a mailbox has several.
+local ORDER = { "\\Drafts", "\\Sent", "\\Junk", "\\Trash", "\\Archive", "\\Flagged", "\\Important", "\\All" }
+
 --- The use that attributes tell, or nil.
 function special_use.of(attributes)
+  local found = {}
   for attribute in pairs(attributes or {}) do
-    if SPECIAL[ascii.lower(attribute)] then return SPECIAL[ascii.lower(attribute)] end
+    local use = SPECIAL[ascii.lower(attribute)]
+    if use then found[use] = true end
+  end
+  for _, use in ipairs(ORDER) do
+    if found[use] then return use end
   end
 end
 
