@@ -227,6 +227,13 @@ describe("hostile messages", function()
     assert.equal(4, #mail.message.parse(text, { limits = { parts = 5 } }).parts[1].parts)
   end)
 
+  it("have methods that take no notice of arguments that nobody asked for", function()
+    local core = require "mail.core"
+    local text = core.message_parse "References: <a@b> <c@d>\r\n\r\nx"
+    assert.same({ "<a@b>", "<c@d>" }, text:ids(1, "references", true))
+    assert.equal(0, select("#", text:ids(1, "x", true, true)))
+  end)
+
   it("are any octets", function()
     local seed = 7
     local function random(n)
