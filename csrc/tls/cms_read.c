@@ -14,12 +14,56 @@
 
 enum { SLICE = 16384 };
 
+/* --- before OpenSSL does --------------------------------------------------------------------------- */
+
+enum { BROKEN = 0x80, INDEFINITE = 1 }; /* of what ASN1_get_object says */
+
+/* Steps into the element at *p; *end is then where it ends at the latest. */
+static bool enter(const unsigned char **p, const unsigned char **end, int tag) {
+  long n;
+  int found, class, said = ASN1_get_object(p, &n, &found, &class, *end - *p);
+  if (said & BROKEN) return false;
+  if (!(said & INDEFINITE)) *end = *p + n;
+  return found == tag;
+}
+
+/* Steps over the element at *p, if it says how long it is. */
+static bool pass(const unsigned char **p, const unsigned char *end) {
+  long n;
+  int tag, class, said = ASN1_get_object(p, &n, &tag, &class, end - *p);
+  if (said & (BROKEN | INDEFINITE)) return false;
+  *p += n;
+  return true;
+}
+
+/*
+** ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT }
+** SignedData ::= SEQUENCE { version, digestAlgorithms SET OF AlgorithmIdentifier, ... }
+** OpenSSL makes a chain of all digests in a time that grows with their square, and shows nobody how many
+** they are. Where they cannot be counted they do not fit.
+*/
+static bool digests_fit(struct lm_str octets) {
+  const unsigned char *p = (const unsigned char *)octets.p, *end = p + octets.n;
+  int n = 0;
+  if (!enter(&p, &end, V_ASN1_SEQUENCE) || !pass(&p, end) || !enter(&p, &end, 0) ||
+      !enter(&p, &end, V_ASN1_SEQUENCE) || !pass(&p, end) || !enter(&p, &end, V_ASN1_SET)) {
+    return false;
+  }
+  while (p < end && *p != 0) {
+    if (++n > LM_CMS_DIGESTS || !pass(&p, end)) return false;
+  }
+  return true;
+}
+
+/* --- objects ------------------------------------------------------------------------------------- */
+
 struct lm_cms *lm_cms_read(struct lm_str octets, struct lm_buf *why) {
   const unsigned char *p = (const unsigned char *)octets.p;
   struct lm_cms *c = calloc(1, sizeof *c);
   if (c == NULL) return NULL;
   ERR_clear_error();
   if (octets.n > 0 && octets.n <= INT_MAX) c->info = d2i_CMS_ContentInfo(NULL, &p, (long)octets.n);
+  c->many_digests = c->info && lm_cms_kind(c) == LM_CMS_SIGNED && !digests_fit(octets);
   ERR_clear_error();
   if (c->info) return c;
   lm_cms_free(c);
