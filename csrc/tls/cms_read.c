@@ -12,7 +12,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-enum { SLICE = 16384 };
+enum { SLICE = 16384, TAG_MIN = 12 };
 
 /* --- before OpenSSL does --------------------------------------------------------------------------- */
 
@@ -157,12 +157,19 @@ static bool read_all(BIO *from, struct lm_buf *out) {
   return n == 0 || !BIO_should_retry(from);
 }
 
+/* RFC 5084 §3.2: a tag has 12 to 16 octets. Not every OpenSSL 3 minds a shorter one, which can be guessed, or a
+** cipher without any in an object that claims one. */
+static bool is_guarded(const struct lm_cms *c, EVP_CIPHER_CTX *ctx) {
+  return lm_cms_kind(c) != LM_CMS_AUTH_ENVELOPED || EVP_CIPHER_CTX_get_tag_length(ctx) >= TAG_MIN;
+}
+
 /* The content through the cipher; true only if its end was right. */
 static bool open_content(const struct lm_cms *c, struct lm_buf *out, const char **cipher_out) {
   BIO *from = CMS_dataInit(c->info, NULL);
   BIO *through = from ? BIO_find_type(from, BIO_TYPE_CIPHER) : NULL;
   EVP_CIPHER_CTX *ctx = NULL;
-  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 && read_all(from, out) &&
+  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 &&
+              is_guarded(c, ctx) && read_all(from, out) &&
               BIO_get_cipher_status(through) == 1;
   if (good) *cipher_out = OBJ_nid2ln(EVP_CIPHER_CTX_get_nid(ctx));
   BIO_free_all(from);
