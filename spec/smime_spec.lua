@@ -840,6 +840,14 @@ describe("mail.smime", function()
     end
   end)
 
+  it("asks a table of the core's options for nothing that it does not hold itself", function()
+    local asked = false
+    local made, why = require "mail.core".cms_identity(setmetatable({}, { __index = function() asked = true end }))
+    assert.is_nil(made)
+    assert.equal("no private key that can be read", why)
+    assert.is_false(asked)
+  end)
+
   it("takes messages of every form", function()
     local text = composed():tostring()
     local path = pki:write("plain.eml", text)
