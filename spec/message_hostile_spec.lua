@@ -209,6 +209,23 @@ describe("hostile messages", function()
     is_linear("status", function(text) return mail.message.parse(text):delivery_status() end, TRAPS.status)
   end)
 
+  it("are quoted without their marks on every line, where these are longer than a line", function()
+    local core = require "mail.core"
+    local text = (">"):rep(20000) .. " " .. ("word "):rep(20000)
+    assert.is_true(#core.flowed_write(text) < 2 * #text)
+    assert.equal((">"):rep(64) .. " " .. ("word "):rep(14) .. "\r\n",
+      core.flowed_write((">"):rep(64) .. " " .. ("word "):rep(40)):match "^.-\n")
+  end)
+
+  it("name no file with a NUL, of which the system sees the front only", function()
+    local core = require "mail.core"
+    for _, name in ipairs { "write_file", "is_folder", "message_file" } do
+      local ok, why = pcall(core[name], "spec/none\0.txt", "x", true)
+      assert.is_false(ok)
+      assert.truthy(why:find("a path without NUL", 1, true))
+    end
+  end)
+
   it("name one part of another as where their text begins, on each level", function()
     local out = {}
     for i = 1, 90 do
