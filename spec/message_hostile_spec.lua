@@ -212,9 +212,9 @@ describe("hostile messages", function()
   it("are quoted without their marks on every line, where these are longer than a line", function()
     local core = require "mail.core"
     local text = (">"):rep(20000) .. " " .. ("word "):rep(20000)
-    assert.is_true(#core.flowed_write(text) < 2 * #text)
+    assert.is_true(#core.flow(text) < 2 * #text)
     assert.equal((">"):rep(64) .. " " .. ("word "):rep(14) .. "\r\n",
-      core.flowed_write((">"):rep(64) .. " " .. ("word "):rep(40)):match "^.-\n")
+      core.flow((">"):rep(64) .. " " .. ("word "):rep(40)):match "^.-\n")
   end)
 
   it("name no file with a NUL, of which the system sees the front only", function()
@@ -224,6 +224,13 @@ describe("hostile messages", function()
       assert.is_false(ok)
       assert.truthy(why:find("a path without NUL", 1, true))
     end
+  end)
+
+  it("grow in uuencode no further than by lines whose blanks were lost", function()
+    local core = require "mail.core"
+    local head = "Content-Transfer-Encoding: uuencode\r\n\r\nbegin 644 x\n"
+    assert.equal(("\0"):rep(63000), core.message_parse(head .. ("_\n"):rep(1000)):body(1))
+    assert.is_true(#core.message_parse(head .. ("_\n"):rep(500000)):body(1) < 5000000)
   end)
 
   it("name one part of another as where their text begins, on each level", function()
