@@ -61,6 +61,8 @@ static struct lm_buf signed_by(const struct identity *who, enum lm_cms_form form
   struct lm_buf out = {NULL, 0, 0, 0};
   CHECK(m && lm_cms_maker_sign(m, id, &how, &why) && feed(m, LM_STR(TEXT), size, &out));
   EXPECT(refused(lm_cms_maker_end(m, &out, &why)));
+  EXPECT(refused(lm_cms_maker_put(m, LM_STR("x"), &out, &why)));
+  EXPECT(refused(lm_cms_maker_sign(m, id, &how, &why)));
   lm_cms_maker_free(m);
   lm_cms_id_free(id);
   return out;
