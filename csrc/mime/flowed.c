@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 enum {
-  WIDTH = 72,    /* characters of a flowed line, its quote marks not counted (§4.2 wants 78 at most) */
+  WIDTH = 72, /* characters of a flowed line, its quote marks not counted (§4.2 wants 78 at most) */
   QUOTES_MAX = 64 /* a paragraph with more marks stays one line: each line would repeat them all */
 };
 

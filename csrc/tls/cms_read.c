@@ -168,9 +168,8 @@ static bool open_content(const struct lm_cms *c, struct lm_buf *out, const char 
   BIO *from = CMS_dataInit(c->info, NULL);
   BIO *through = from ? BIO_find_type(from, BIO_TYPE_CIPHER) : NULL;
   EVP_CIPHER_CTX *ctx = NULL;
-  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 &&
-              is_guarded(c, ctx) && read_all(from, out) &&
-              BIO_get_cipher_status(through) == 1;
+  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 && is_guarded(c, ctx) &&
+              read_all(from, out) && BIO_get_cipher_status(through) == 1;
   if (good) *cipher_out = OBJ_nid2ln(EVP_CIPHER_CTX_get_nid(ctx));
   BIO_free_all(from);
   return good;
