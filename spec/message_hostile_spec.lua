@@ -209,6 +209,30 @@ describe("hostile messages", function()
     is_linear("status", function(text) return mail.message.parse(text):delivery_status() end, TRAPS.status)
   end)
 
+  it("are quoted without their marks on every line, where these are longer than a line", function()
+    local core = require "mail.core"
+    local text = (">"):rep(20000) .. " " .. ("word "):rep(20000)
+    assert.is_true(#core.flow(text) < 2 * #text)
+    assert.equal((">"):rep(64) .. " " .. ("word "):rep(14) .. "\r\n",
+      core.flow((">"):rep(64) .. " " .. ("word "):rep(40)):match "^.-\n")
+  end)
+
+  it("name no file with a NUL, of which the system sees the front only", function()
+    local core = require "mail.core"
+    for _, name in ipairs { "write_file", "is_folder", "message_file" } do
+      local ok, why = pcall(core[name], "spec/none\0.txt", "x", true)
+      assert.is_false(ok)
+      assert.truthy(why:find("a path without NUL", 1, true))
+    end
+  end)
+
+  it("grow in uuencode no further than by lines whose blanks were lost", function()
+    local core = require "mail.core"
+    local head = "Content-Transfer-Encoding: uuencode\r\n\r\nbegin 644 x\n"
+    assert.equal(("\0"):rep(63000), core.message_parse(head .. ("_\n"):rep(1000)):body(1))
+    assert.is_true(#core.message_parse(head .. ("_\n"):rep(500000)):body(1) < 5000000)
+  end)
+
   it("name one part of another as where their text begins, on each level", function()
     local out = {}
     for i = 1, 90 do
@@ -225,6 +249,13 @@ describe("hostile messages", function()
       .. inner:gsub("=", "=3D")
     assert.equal(50, #mail.message.parse(text).parts[1].parts)
     assert.equal(4, #mail.message.parse(text, { limits = { parts = 5 } }).parts[1].parts)
+  end)
+
+  it("have methods that take no notice of arguments that nobody asked for", function()
+    local core = require "mail.core"
+    local text = core.message_parse "References: <a@b> <c@d>\r\n\r\nx"
+    assert.same({ "<a@b>", "<c@d>" }, text:ids(1, "references", true))
+    assert.equal(0, select("#", text:ids(1, "x", true, true)))
   end)
 
   it("are any octets", function()

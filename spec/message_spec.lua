@@ -462,6 +462,8 @@ describe("an attachment", function()
     os.execute(("ln -s '%s/target' '%s/link'"):format(dir, dir))
     assert.is_nil((a:save(dir .. "/link")))
     assert.is_nil((a:save(dir .. "/link", { overwrite = true })))
+    os.execute(("mkfifo '%s/pipe'"):format(dir))
+    assert.is_nil((a:save(dir .. "/pipe", { overwrite = true }))) -- nor waits for a reader
     assert.is_nil(io.open(dir .. "/target"))
     remove(dir)
   end)

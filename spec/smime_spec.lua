@@ -816,6 +816,38 @@ describe("mail.smime", function()
     assert.equal("Grüße\n", assert(smime.decompress(assert(verify(inside)).message)):text())
   end)
 
+  it("refuses an object of many digests before anything is digested", function()
+    local function element(tag, text)
+      local size = #text < 128 and string.char(#text)
+        or string.char(0x83, math.floor(#text / 65536), math.floor(#text / 256) % 256, #text % 256)
+      return tag .. size .. text
+    end
+    local number, null = "\2\1\1", "\5\0"
+    local sha256 = element("\48", "\6\9\96\134\72\1\101\3\4\2\1")
+    local rsa = element("\48", "\6\9\42\134\72\134\247\13\1\1\1" .. null)
+    local signer = element("\48", number .. element("\48", element("\48", "") .. number) .. sha256 .. rsa
+      .. element("\4", ("x"):rep(128)))
+    local data = element("\48", "\6\9\42\134\72\134\247\13\1\7\1" .. element("\160", element("\4", "X: y\r\n\r\n")))
+    for _, digests in ipairs { sha256:rep(20000), sha256:rep(9), "\48\128" .. sha256:sub(3) .. "\0\0" } do
+      local body = element("\48", number .. element("\49", digests) .. data .. element("\49", signer))
+      local object = element("\48", "\6\9\42\134\72\134\247\13\1\7\2" .. element("\160", body))
+      local begun = os.clock()
+      local verdict, err = verify(wrap(MIME .. "signed-data", object))
+      assert.is_nil(verdict)
+      assert.equal("malformed", err.reason)
+      assert.truthy(err.message:find("more digests", 1, true), err.message)
+      assert.is_true(os.clock() - begun < 2)
+    end
+  end)
+
+  it("asks a table of the core's options for nothing that it does not hold itself", function()
+    local asked = false
+    local made, why = require "mail.core".cms_identity(setmetatable({}, { __index = function() asked = true end }))
+    assert.is_nil(made)
+    assert.equal("no private key that can be read", why)
+    assert.is_false(asked)
+  end)
+
   it("takes messages of every form", function()
     local text = composed():tostring()
     local path = pki:write("plain.eml", text)

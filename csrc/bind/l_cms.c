@@ -75,10 +75,17 @@ static void *optmarked(lua_State *L, int i, const void *key, const char *what) {
 
 /* --- option tables ------------------------------------------------------------------------------- */
 
+/* Pushes what the table itself holds: a metamethod would be Lua called from C, and nothing would keep what
+** it makes. */
+static void raw_field(lua_State *L, int i, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, i);
+}
+
 /* The table stays on the stack and keeps the string. */
 static struct lm_str string_field(lua_State *L, int i, const char *name) {
   struct lm_str s = LM_NOSTR;
-  lua_getfield(L, i, name);
+  raw_field(L, i, name);
   if (lua_type(L, -1) == LUA_TSTRING) {
     s.p = lua_tolstring(L, -1, &s.n);
   } else if (!lua_isnil(L, -1)) {
@@ -90,7 +97,7 @@ static struct lm_str string_field(lua_State *L, int i, const char *name) {
 
 static bool flag_field(lua_State *L, int i, const char *name) {
   bool on;
-  lua_getfield(L, i, name);
+  raw_field(L, i, name);
   on = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return on;
@@ -98,7 +105,7 @@ static bool flag_field(lua_State *L, int i, const char *name) {
 
 static int64_t time_field(lua_State *L, int i, const char *name) {
   lua_Number n;
-  lua_getfield(L, i, name);
+  raw_field(L, i, name);
   n = lua_tonumber(L, -1);
   lua_pop(L, 1);
   if (!(n > -1e11 && n < 1e12)) luaL_error(L, "option '%s' must be a time", name);
@@ -108,7 +115,7 @@ static int64_t time_field(lua_State *L, int i, const char *name) {
 /* An object of a marked class; the table keeps it. */
 static void *object_field(lua_State *L, int i, const char *name, const void *key) {
   void *held;
-  lua_getfield(L, i, name);
+  raw_field(L, i, name);
   held = optmarked(L, lua_gettop(L), key, name);
   lua_pop(L, 1);
   return held;

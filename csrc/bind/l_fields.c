@@ -185,6 +185,7 @@ static int ids(lua_State *L) {
   struct lm_str name = lm_checkstr(L, 3);
   struct lm_header_field f;
   int count = 0;
+  lua_settop(L, 3);
   while (next_named(&w, name, &f)) {
     struct lm_lex x = lm_lex(f.value);
     char *p = room(L, m, f.value.n);

@@ -153,9 +153,16 @@ static int message_parse(lua_State *L) {
   return 1;
 }
 
+/* A path with NUL in it is refused: the system would see another one. */
+static const char *checkpath(lua_State *L, int i) {
+  struct lm_str s = lm_checkstr(L, i);
+  luaL_argcheck(L, memchr(s.p, '\0', s.n) == NULL, i, "a path without NUL expected");
+  return s.p;
+}
+
 /* message_file(path, limits or nil) -> message; or nil, why */
 static int message_file(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = checkpath(L, 1);
   struct lm_mime_limits limits;
   struct lm_message *m;
   lm_checkmimelimits(L, 2, &limits);
@@ -509,13 +516,13 @@ static int count(lua_State *L) {
 
 /* is_folder(path) */
 static int is_folder(lua_State *L) {
-  lua_pushboolean(L, lm_whole_is_folder(luaL_checkstring(L, 1)));
+  lua_pushboolean(L, lm_whole_is_folder(checkpath(L, 1)));
   return 1;
 }
 
 /* write_file(path, text, replace) -> true; or nil, why, whether a file of that name is there */
 static int write_file(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = checkpath(L, 1);
   struct lm_str content = lm_checkstr(L, 2);
   int error = lm_whole_write(path, content, lua_toboolean(L, 3) ? LM_WHOLE_REPLACE : LM_WHOLE_NEW);
   if (error == 0) {

@@ -256,12 +256,16 @@ static int to_utf8(lua_State *L) {
 
 /* from_utf8(text, charset) -> bytes; nil where the text does not fit or the charset is not known */
 static int from_utf8(lua_State *L) {
-  struct lm_str text = lm_checkstr(L, 1), charset = lm_checkstr(L, 2);
+  struct lm_arena *a = scratch(L);
+  struct lm_str text = lm_checkstr(L, 1), charset = lm_checkstr(L, 2), kept = LM_NOSTR;
   struct lm_buf out = {NULL, 0, 0, 0};
-  bool ok = lm_charset_from_utf8(text, charset, &out);
-  if (ok) lm_pushstr(L, lm_buf_str(&out));
-  lm_buf_free(&out);
-  return ok;
+  bool fits = lm_charset_from_utf8(text, charset, &out);
+  if (fits) kept = lm_arena_copy(a, lm_buf_str(&out));
+  lm_buf_free(&out); /* before Lua is asked for memory, which may raise */
+  if (!fits) return 0;
+  if (kept.p == NULL) return lm_no_memory(L);
+  lm_pushstr(L, kept);
+  return done(a, 1);
 }
 
 static int is_utf8(lua_State *L) {

@@ -9,8 +9,9 @@
 #include "base/text.h"
 
 enum {
-  WIDTH = 72
-}; /* characters of a flowed line, its quote marks not counted (§4.2 wants 78 at most) */
+  WIDTH = 72, /* characters of a flowed line, its quote marks not counted (§4.2 wants 78 at most) */
+  QUOTES_MAX = 64 /* a paragraph with more marks stays one line: each line would repeat them all */
+};
 
 /* The line at the front of *s without its end; *s moves behind it. */
 static struct lm_str take_line(struct lm_str *s) {
@@ -97,7 +98,7 @@ static bool needs_stuffing(struct lm_str s) {
 /* One paragraph. */
 static bool put_paragraph(struct lm_buf *out, struct lm_str s, size_t depth) {
   do {
-    size_t n = wrapped(s);
+    size_t n = depth > QUOTES_MAX ? s.n : wrapped(s);
     if (!put_quote(out, depth)) return false;
     if ((depth || needs_stuffing(s)) && s.n && !lm_buf_putc(out, ' ')) return false;
     if (!lm_buf_put(out, s.p, n) || !lm_buf_put(out, "\r\n", 2)) return false;

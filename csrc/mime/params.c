@@ -159,10 +159,16 @@ static bool escapes(const char *p, const char *end) {
   return *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\');
 }
 
+/* The quote that ends the string at `p`, or the end of the text: what is behind it takes no memory. */
+static const char *quote_end(const char *p, const char *end) {
+  while (p < end && *p != '"') p += escapes(p, end) ? 2 : 1;
+  return p;
+}
+
 /* quoted-string; where its end is missing it goes to the end of the text. */
 static bool quoted_value(struct reader *r, struct piece *piece) {
   const char *from = r->p++;
-  char *out = lm_arena_alloc(r->arena, (size_t)(r->end - from));
+  char *out = lm_arena_alloc(r->arena, (size_t)(quote_end(r->p, r->end) - from));
   size_t n = 0;
   if (out == NULL) return false;
   piece->quoted = true;

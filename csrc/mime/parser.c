@@ -57,7 +57,7 @@ struct lm_parser {
   size_t scanned;       /* octets from `at` on in which no end of a line is */
   bool next_line;       /* HEADER: `scanned` is in the line behind the field */
   bool plain_line;      /* HEADER: the line at `at` is no delimiter */
-  bool broken;          /* memory was short */
+  bool broken;          /* memory was short: the window may be gone, nothing more is read */
   bool final;
   bool line_start; /* `at` is the start of a line whose line end was told */
   enum state state;
@@ -125,6 +125,7 @@ static bool keep(struct lm_parser *p) {
 }
 
 bool lm_parser_feed(struct lm_parser *p, struct lm_str piece) {
+  if (p->broken) return false;
   if (piece.n == 0) return true;
   p->base += p->at;
   lm_buf_consume(&p->held, p->at);
@@ -134,7 +135,10 @@ bool lm_parser_feed(struct lm_parser *p, struct lm_str piece) {
     p->lent = true;
     return true;
   }
-  if (!lm_buf_put(&p->held, piece.p, piece.n)) return false;
+  if (!lm_buf_put(&p->held, piece.p, piece.n)) {
+    p->broken = true;
+    return false;
+  }
   p->window = lm_buf_str(&p->held);
   return true;
 }
@@ -682,12 +686,16 @@ static enum step step(struct lm_parser *p, struct lm_mime_event *ev) {
 }
 
 enum lm_status lm_parser_next(struct lm_parser *p, struct lm_mime_event *ev) {
-  for (;;) {
+  while (!p->broken) {
     switch (step(p, ev)) {
     case STEP_EVENT: return LM_EVENT;
     case STEP_AGAIN: break;
-    case STEP_WAIT: return keep(p) ? LM_WAIT : LM_FAIL;
-    default: return LM_FAIL;
+    case STEP_WAIT:
+      if (keep(p)) return LM_WAIT;
+      p->broken = true;
+      break;
+    default: p->broken = true;
     }
   }
+  return LM_FAIL;
 }

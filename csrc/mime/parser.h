@@ -61,7 +61,7 @@ bool lm_parser_feed(struct lm_parser *p, struct lm_str piece);
 void lm_parser_eof(struct lm_parser *p);
 
 /* The next event; its text is valid until the next call. LM_WAIT: more input, or, behind LM_MIME_END,
-** nothing more. LM_FAIL when memory is short. */
+** nothing more. LM_FAIL when memory is short, and ever after: only a reset or the end is left. */
 enum lm_status lm_parser_next(struct lm_parser *p, struct lm_mime_event *ev);
 
 #endif

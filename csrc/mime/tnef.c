@@ -105,8 +105,12 @@ static bool text16(struct reader *r, struct lm_str s, struct lm_str *out) {
 
 /* --- properties ------------------------------------------------------------------------------------- */
 
-static size_t padded(size_t n) {
-  return (n + 3) & ~(size_t)3;
+/* `n` octets and what fills them up to four. Compared before they are rounded, which may overflow. */
+static bool take_padded(struct reader *r, size_t n, struct lm_str *out) {
+  size_t more = n <= (size_t)(r->end - r->p) ? (0 - n) & 3 : 0;
+  if (!take(r, n + more, out)) return false;
+  out->n = n;
+  return true;
 }
 
 /* Octets of a value of fixed size, padding included; 0 for the others. */
@@ -133,7 +137,7 @@ static bool skip_name(struct reader *r) {
   uint32_t kind;
   uint32_t n;
   if (!take(r, GUID, &guid) || !take_number(r, 4, &kind) || !take_number(r, 4, &n)) return false;
-  return kind != 1 || take(r, padded(n), &guid);
+  return kind != 1 || take_padded(r, n, &guid);
 }
 
 /* The value of a property; of several the first. */
@@ -148,8 +152,8 @@ static bool property_value(struct reader *r, unsigned type, struct lm_str *value
     struct lm_str one;
     uint32_t n = (uint32_t)fixed;
     if (!fixed && !take_number(r, 4, &n)) return false;
-    if (!take(r, padded(n), &one)) return false;
-    if (i == 0) *value = (struct lm_str){one.p, n};
+    if (!take_padded(r, n, &one)) return false;
+    if (i == 0) *value = one;
   }
   return true;
 }

@@ -10,6 +10,10 @@
 #include "base/chars.h"
 #include "mime/codec.h"
 
+/* After so many things that are wrong, what a line does not hold is missing: two characters would go on
+** becoming 63 octets. */
+enum { FILLED_MAX = 65536 };
+
 /* Where in the text the machine is. */
 enum { BEFORE, SKIP_BEFORE, BEGIN, START, DATA, REST, ENDING, DONE };
 
@@ -60,7 +64,10 @@ static char *six(struct lm_decoder *d, char *out, unsigned value) {
 static char *data(struct lm_decoder *d, char *out, char c) {
   if (c == '\r') return out;
   if (c == '\n') { /* trailing spaces were cut: they stand for zeros */
-    d->defects++;
+    if (d->defects++ >= FILLED_MAX) {
+      d->due = 0;
+      d->held_n = 0;
+    }
     while (d->due) out = six(d, out, 0);
     d->state = START;
     return out;

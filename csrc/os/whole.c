@@ -101,11 +101,23 @@ static int write_all(int fd, struct lm_str text) {
   return 0;
 }
 
+/* What is not cut off, waited for or removed: pipes and devices. */
+static int cut_file(int fd) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return errno;
+  if (!S_ISREG(st.st_mode)) return EINVAL;
+  return ftruncate(fd, 0) == 0 ? 0 : errno;
+}
+
 int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
-  int how = mode == LM_WHOLE_NEW ? O_EXCL : O_TRUNC;
+  int how = mode == LM_WHOLE_NEW ? O_EXCL : O_NONBLOCK;
   int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0666);
   int error;
   if (fd < 0) return errno;
+  if ((error = cut_file(fd)) != 0) {
+    close(fd);
+    return error;
+  }
   error = write_all(fd, text);
   if (close(fd) != 0 && error == 0) error = errno;
   if (error) unlink(path);

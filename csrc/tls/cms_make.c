@@ -155,6 +155,7 @@ static bool add_signer(struct lm_cms_maker *m, const struct lm_cms_id *id,
 
 static const char *unfit(const struct lm_cms_maker *m, const struct lm_cms_id *id,
                          const EVP_MD *digest) {
+  if (m->in) return "the content has begun without this signer";
   if (id->cert == NULL) return "there is no certificate to sign with";
   if (digest == NULL) return "no digest that mail is signed with here";
   if (X509_check_purpose(id->cert, X509_PURPOSE_SMIME_SIGN, 0) != 1) {
@@ -265,6 +266,7 @@ bool lm_cms_maker_put(struct lm_cms_maker *m, struct lm_str piece, struct lm_buf
   size_t at, n;
   bool good;
   ERR_clear_error();
+  if (m->ended) return lm_cms_refuse_plain(why, "the object has ended");
   good = begin(m);
   if (good && m->ed.signer) good = lm_cms_ed25519_put(&m->ed, piece, m->form == LM_CMS_OPAQUE);
   for (at = 0; good && at < piece.n; at += n) {

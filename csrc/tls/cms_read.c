@@ -12,7 +12,50 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-enum { SLICE = 16384 };
+enum { SLICE = 16384, TAG_MIN = 12 };
+
+/* --- before OpenSSL does --------------------------------------------------------------------------- */
+
+enum { BROKEN = 0x80, INDEFINITE = 1 }; /* of what ASN1_get_object says */
+
+/* Steps into the element at *p; *end is then where it ends at the latest. */
+static bool enter(const unsigned char **p, const unsigned char **end, int tag) {
+  long n;
+  int found, class, said = ASN1_get_object(p, &n, &found, &class, *end - *p);
+  if (said & BROKEN) return false;
+  if (!(said & INDEFINITE)) *end = *p + n;
+  return found == tag;
+}
+
+/* Steps over the element at *p, if it says how long it is. */
+static bool pass(const unsigned char **p, const unsigned char *end) {
+  long n;
+  int tag, class, said = ASN1_get_object(p, &n, &tag, &class, end - *p);
+  if (said & (BROKEN | INDEFINITE)) return false;
+  *p += n;
+  return true;
+}
+
+/*
+** ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT }
+** SignedData ::= SEQUENCE { version, digestAlgorithms SET OF AlgorithmIdentifier, ... }
+** OpenSSL makes a chain of all digests in a time that grows with their square, and shows nobody how many
+** they are. Where they cannot be counted they do not fit.
+*/
+static bool digests_fit(struct lm_str octets) {
+  const unsigned char *p = (const unsigned char *)octets.p, *end = p + octets.n;
+  int n = 0;
+  if (!enter(&p, &end, V_ASN1_SEQUENCE) || !pass(&p, end) || !enter(&p, &end, 0) ||
+      !enter(&p, &end, V_ASN1_SEQUENCE) || !pass(&p, end) || !enter(&p, &end, V_ASN1_SET)) {
+    return false;
+  }
+  while (p < end && *p != 0) {
+    if (++n > LM_CMS_DIGESTS || !pass(&p, end)) return false;
+  }
+  return true;
+}
+
+/* --- objects ------------------------------------------------------------------------------------- */
 
 struct lm_cms *lm_cms_read(struct lm_str octets, struct lm_buf *why) {
   const unsigned char *p = (const unsigned char *)octets.p;
@@ -20,6 +63,7 @@ struct lm_cms *lm_cms_read(struct lm_str octets, struct lm_buf *why) {
   if (c == NULL) return NULL;
   ERR_clear_error();
   if (octets.n > 0 && octets.n <= INT_MAX) c->info = d2i_CMS_ContentInfo(NULL, &p, (long)octets.n);
+  c->many_digests = c->info && lm_cms_kind(c) == LM_CMS_SIGNED && !digests_fit(octets);
   ERR_clear_error();
   if (c->info) return c;
   lm_cms_free(c);
@@ -113,13 +157,19 @@ static bool read_all(BIO *from, struct lm_buf *out) {
   return n == 0 || !BIO_should_retry(from);
 }
 
+/* RFC 5084 §3.2: a tag has 12 to 16 octets. Not every OpenSSL 3 minds a shorter one, which can be guessed, or a
+** cipher without any in an object that claims one. */
+static bool is_guarded(const struct lm_cms *c, EVP_CIPHER_CTX *ctx) {
+  return lm_cms_kind(c) != LM_CMS_AUTH_ENVELOPED || EVP_CIPHER_CTX_get_tag_length(ctx) >= TAG_MIN;
+}
+
 /* The content through the cipher; true only if its end was right. */
 static bool open_content(const struct lm_cms *c, struct lm_buf *out, const char **cipher_out) {
   BIO *from = CMS_dataInit(c->info, NULL);
   BIO *through = from ? BIO_find_type(from, BIO_TYPE_CIPHER) : NULL;
   EVP_CIPHER_CTX *ctx = NULL;
-  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 && read_all(from, out) &&
-              BIO_get_cipher_status(through) == 1;
+  bool good = through && BIO_get_cipher_ctx(through, &ctx) == 1 && is_guarded(c, ctx) &&
+              read_all(from, out) && BIO_get_cipher_status(through) == 1;
   if (good) *cipher_out = OBJ_nid2ln(EVP_CIPHER_CTX_get_nid(ctx));
   BIO_free_all(from);
   return good;

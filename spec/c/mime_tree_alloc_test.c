@@ -55,6 +55,11 @@ static bool parse(void) {
     } while (status == LM_EVENT);
     if (status == LM_FAIL) break;
   }
+  if (at < whole.n || status == LM_FAIL) { /* what it looked at is gone: it must not go on */
+    fail_never();
+    EXPECT(lm_parser_next(p, &ev) == LM_FAIL);
+    EXPECT(!lm_parser_feed(p, whole) && lm_parser_next(p, &ev) == LM_FAIL);
+  }
   lm_parser_free(p);
   return at == whole.n && status == LM_WAIT;
 }

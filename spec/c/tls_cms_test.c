@@ -4,6 +4,7 @@
 */
 #include "tls/cms.h"
 
+#include "base/text.h"
 #include "tls_fixture.h"
 
 #include <time.h>
@@ -60,6 +61,8 @@ static struct lm_buf signed_by(const struct identity *who, enum lm_cms_form form
   struct lm_buf out = {NULL, 0, 0, 0};
   CHECK(m && lm_cms_maker_sign(m, id, &how, &why) && feed(m, LM_STR(TEXT), size, &out));
   EXPECT(refused(lm_cms_maker_end(m, &out, &why)));
+  EXPECT(refused(lm_cms_maker_put(m, LM_STR("x"), &out, &why)));
+  EXPECT(refused(lm_cms_maker_sign(m, id, &how, &why)));
   lm_cms_maker_free(m);
   lm_cms_id_free(id);
   return out;
@@ -217,6 +220,40 @@ static void test_sealing(void) {
   free((void *)(uintptr_t)text.p);
 }
 
+/* Octets `at` to `at + gone` of an object in BER are others. */
+static void splice(struct lm_buf *der, size_t at, size_t gone, struct lm_str with) {
+  struct lm_str all = lm_buf_str(der);
+  struct lm_buf out = {NULL, 0, 0, 0};
+  CHECK(at + gone <= all.n && lm_buf_put(&out, all.p, at) && lm_buf_puts(&out, with));
+  CHECK(lm_buf_put(&out, all.p + at + gone, all.n - at - gone));
+  lm_buf_free(der);
+  *der = out;
+}
+
+/* Whoever may shorten a tag guesses it; whoever may leave the cipher's guard out needs not even that. */
+static void test_unguarded(void) {
+  enum { ENDS = 6 }; /* octets: the ends of the object, its content, its data */
+  struct lm_buf der = sealed("aes-256-gcm", &bob, LM_STR(TEXT), 100);
+  size_t tag = lm_buf_len(&der) - ENDS - 16;
+  EXPECT(opens(lm_buf_str(&der), &bob, LM_STR(TEXT)));
+  splice(&der, tag - 1, 5, LM_STR("\14")); /* 12 octets, the last ones */
+  EXPECT(!opens(lm_buf_str(&der), &bob, LM_STR(TEXT)));
+  lm_buf_free(&der);
+  der = sealed("aes-256-gcm", &bob, LM_STR(TEXT), 100);
+  splice(&der, tag + 12, 4, LM_NOSTR);
+  splice(&der, tag - 1, 1, LM_STR("\14"));
+  EXPECT(opens(lm_buf_str(&der), &bob, LM_STR(TEXT)));
+  splice(&der, tag + 2, 10, LM_NOSTR);
+  splice(&der, tag - 1, 1, LM_STR("\2"));
+  EXPECT(!opens(lm_buf_str(&der), &bob, LM_STR(TEXT)));
+  lm_buf_free(&der);
+  der = sealed("aes-256-cbc", &bob, LM_STR(TEXT), 100);
+  splice(&der, lm_buf_len(&der) - ENDS, 0, LM_STR("\4\20sixteen octets.."));
+  splice(&der, 2, 11, LM_STR("\6\13\52\206\110\206\367\15\1\11\20\1\27"));
+  EXPECT(!opens(lm_buf_str(&der), &bob, LM_STR(TEXT)));
+  lm_buf_free(&der);
+}
+
 /* --- refusals ------------------------------------------------------------------------------------ */
 
 static void test_keys(void) {
@@ -289,6 +326,7 @@ int main(void) {
   test_faults();
   test_reading();
   test_sealing();
+  test_unguarded();
   test_keys();
   test_refused();
   forget(&root);
