@@ -368,9 +368,21 @@ function compose.build(options, part, null_sender)
   return setmetatable({ made = made, message_id = id, is_composed = true }, class)
 end
 
+-- An attachment that stands where an array of them is wanted would be left out without a word.
+local function check_array(attachments, what, level)
+  local n = #(attachments or {})
+  for key in pairs(attachments or {}) do
+    if type(key) ~= "number" or key < 1 or key > n or key % 1 ~= 0 then
+      error(("%s: 'attachments' must be an array of attachments, and has a key '%s'"):format(what, tostring(key)),
+        level + 2)
+    end
+  end
+end
+
 -- All that may be wrong with the table itself.
 local function check(options, what, level)
   want(options, FIELDS, what, level)
+  check_array(options.attachments, what, level)
   for i, a in ipairs(options.attachments or {}) do
     want(a, parts.ATTACHMENT, ("%s: attachments[%d]"):format(what, i), level)
   end
