@@ -335,6 +335,13 @@ describe("composing refuses", function()
     invalid { date = 1e14 }
   end)
 
+  it("a folder as an attachment, as what cannot be read", function()
+    local m, err = message.new(base { attachments = { { path = "spec" } } })
+    assert.is_nil(m)
+    assert.equal("io", err.kind)
+    assert.matches("spec: Is a directory", tostring(err), 1, true)
+  end)
+
   it("misuse, at the caller's line", function()
     local function raises(options, words)
       local ok, why = pcall(function() message.new(options) end)
