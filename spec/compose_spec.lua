@@ -53,6 +53,14 @@ local function last_of(source)
 end
 
 describe("mail.message.new", function()
+  it("is its text to tostring, as a parsed one is", function()
+    local m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" } } }
+    assert.equal(m:tostring(), tostring(m))
+    assert.equal(tostring(m), tostring(message.parse(m:tostring())))
+    local broken = new { attachments = { { source = function() return nil, "gone" end, name = "a.bin" } } }
+    assert.matches("^mail.message %(.*gone", tostring(broken))
+  end)
+
   it("writes a plain message in a stable order of fields", function()
     local m = new { message_id = "<1@example.com>", reply_to = "r@example.com", cc = "c@example.com",
                     headers = { ["X-B"] = "2", ["X-A"] = "1" }, in_reply_to = "<0@x>",

@@ -343,7 +343,13 @@ function Composed:forward(options)
   return made, err
 end
 
-local class = { __index = index, __name = "mail.message" }
+-- As of a parsed message; where it cannot be written, a word for the eye: `tostring` raises no refusal.
+local function as_text(self)
+  local text, err = self:tostring()
+  return text or ("mail.message (%s)"):format(tostring(err))
+end
+
+local class = { __index = index, __name = "mail.message", __tostring = as_text }
 
 --- True where `value` was made here.
 function compose.is_composed(value)
