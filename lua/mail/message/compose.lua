@@ -306,6 +306,11 @@ function Composed:form()
   return self.made.least or "7bit"
 end
 
+--- True where `source` gives the message but once: an attachment's source cannot be read again.
+function Composed:is_fleeting()
+  return writer.is_fleeting(self.made.body)
+end
+
 --- How many octets `source` will give; nil where an attachment's source has not said its size.
 function Composed:octets(options)
   local list = segments(self, form_of(options, "message:octets"))

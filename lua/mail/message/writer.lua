@@ -217,6 +217,14 @@ function writer.source(segments)
   end
 end
 
+--- True where a leaf comes from a source, which can be read only once.
+function writer.is_fleeting(part)
+  for _, child in ipairs(part.parts or {}) do
+    if writer.is_fleeting(child) then return true end
+  end
+  return part.source ~= nil
+end
+
 --- Reads sources that can be read only once into memory, so that the message can be read again.
 -- @treturn boolean true; or nil, err
 function writer.keep(part)
