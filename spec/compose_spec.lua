@@ -53,6 +53,18 @@ local function last_of(source)
 end
 
 describe("mail.message.new", function()
+  it("knows whether it can be read again", function()
+    local m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" }, { data = "x" } } }
+    assert.is_true(m:is_fleeting())
+    assert.is_false(m:is_fleeting(true))
+    assert.is_nil(last_of(m:source()))
+    assert.is_true(m:is_fleeting(true))
+    assert.is_false(new { attachments = { { data = "x" } } }:is_fleeting())
+    m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" } } }
+    m:tostring() -- keeps it
+    assert.is_false(m:is_fleeting())
+  end)
+
   it("is its text to tostring, as a parsed one is", function()
     local m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" } } }
     assert.equal(m:tostring(), tostring(m))

@@ -307,8 +307,9 @@ function Composed:form()
 end
 
 --- True where `source` gives the message but once: an attachment's source cannot be read again.
-function Composed:is_fleeting()
-  return writer.is_fleeting(self.made.body)
+-- @tparam[opt] boolean spent true: where it has been read already, so that `source` fails now
+function Composed:is_fleeting(spent)
+  return writer.is_fleeting(self.made.body, spent)
 end
 
 --- How many octets `source` will give; nil where an attachment's source has not said its size.
