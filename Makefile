@@ -45,7 +45,8 @@ REPLAYS  := $(FUZZERS:%_fuzz=%_replay)
 LUAFILES  = $(shell find lua -name '*.lua')
 WARN     := -std=c99 -pedantic -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wundef -Wwrite-strings -Wcast-qual -Wvla
-CPP      := -Icsrc $(subst -I,-isystem ,$(lua_inc)) $(ssl_dirs)
+# Files and messages beyond 2 GiB on systems of 32 bits.
+CPP      := -D_FILE_OFFSET_BITS=64 -Icsrc $(subst -I,-isystem ,$(lua_inc)) $(ssl_dirs)
 COMPILE   = $(CC) $(WARN) $(WERROR) $(CFLAGS) -fPIC -fvisibility=hidden $(SANITIZE) $(CPP)
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # The n-th allocation fails: only those tests see the wrapped functions.

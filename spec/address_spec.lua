@@ -93,6 +93,12 @@ describe("mail.address.format", function()
     end
   end)
 
+  it("raises for nothing at all to write", function()
+    local ok, why = pcall(function() local text = address.format(nil); return text end)
+    assert.is_false(ok)
+    assert.matches("address_spec%.lua:%d+: mail%.address%.format", why)
+  end)
+
   it("raises at the caller's line for a wrong shape", function()
     for _, a in ipairs { 7, true, { name = "Ann" }, { address = 7 }, { group = 7 }, { 7 },
       { group = "G", members = { { group = "H" } } } } do

@@ -53,6 +53,26 @@ local function last_of(source)
 end
 
 describe("mail.message.new", function()
+  it("knows whether it can be read again", function()
+    local m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" }, { data = "x" } } }
+    assert.is_true(m:is_fleeting())
+    assert.is_false(m:is_fleeting(true))
+    assert.is_nil(last_of(m:source()))
+    assert.is_true(m:is_fleeting(true))
+    assert.is_false(new { attachments = { { data = "x" } } }:is_fleeting())
+    m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" } } }
+    m:tostring() -- keeps it
+    assert.is_false(m:is_fleeting())
+  end)
+
+  it("is its text to tostring, as a parsed one is", function()
+    local m = new { attachments = { { source = by_chunks("abc", 1), name = "a.bin" } } }
+    assert.equal(m:tostring(), tostring(m))
+    assert.equal(tostring(m), tostring(message.parse(m:tostring())))
+    local broken = new { attachments = { { source = function() return nil, "gone" end, name = "a.bin" } } }
+    assert.matches("^mail.message %(.*gone", tostring(broken))
+  end)
+
   it("writes a plain message in a stable order of fields", function()
     local m = new { message_id = "<1@example.com>", reply_to = "r@example.com", cc = "c@example.com",
                     headers = { ["X-B"] = "2", ["X-A"] = "1" }, in_reply_to = "<0@x>",
@@ -335,6 +355,13 @@ describe("composing refuses", function()
     invalid { date = 1e14 }
   end)
 
+  it("a folder as an attachment, as what cannot be read", function()
+    local m, err = message.new(base { attachments = { { path = "spec" } } })
+    assert.is_nil(m)
+    assert.equal("io", err.kind)
+    assert.matches("spec: Is a directory", tostring(err), 1, true)
+  end)
+
   it("misuse, at the caller's line", function()
     local function raises(options, words)
       local ok, why = pcall(function() message.new(options) end)
@@ -350,6 +377,8 @@ describe("composing refuses", function()
     raises(base { headers = { ["Content-Type"] = "text/html" } }, "Content-Type")
     raises(base { headers = { Subject = "again" } }, "Subject")
     raises(base { headers = { 1 } }, "headers")
+    raises(base { attachments = { path = "a.pdf" } }, "must be an array of attachments, and has a key 'path'")
+    raises(base { attachments = { { data = "x" }, [3] = { data = "y" } } }, "must be an array of attachments")
     raises(base { list = { nothing = "x" } }, "list.nothing")
     raises(base { attachments = { {} } }, "one of")
     raises(base { attachments = { { data = "x", path = "y" } } }, "one of")

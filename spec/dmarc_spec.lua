@@ -43,6 +43,9 @@ describe("mail.dmarc", function()
     assert.equal("relaxed", r.spf)
     assert.equal(20, r.percent)
     assert.same({ "mailto:a@b", "mailto:c@d!10m" }, r.reports)
+    local ok, why = pcall(function() local record = dmarc.parse(nil); return record end)
+    assert.is_false(ok)
+    assert.matches("dmarc_spec%.lua:%d+: mail%.dmarc%.parse", why)
     assert.equal("none", dmarc.parse("v=DMARC1; p=bogus; rua=mailto:a@b").policy)
     for _, bad in ipairs { "", "v=DMARC2; p=none", "p=none; v=DMARC1", "v=DMARC1", "v=DMARC1; p=bogus",
       "v=DMARC1 p=none" } do

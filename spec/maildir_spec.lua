@@ -29,6 +29,15 @@ describe("mail.maildir", function()
   end)
   after_each(function() os.execute("rm -rf '" .. root .. "'") end)
 
+  it("raises at the caller's line where a message should go nowhere", function()
+    local key = assert(box:add "x")
+    for _, name in ipairs { "move", "copy" } do
+      local ok, why = pcall(function() local made = box[name](box, key); return made end)
+      assert.is_false(ok)
+      assert.matches("maildir_spec%.lua:%d+: maildir: a Maildir", why)
+    end
+  end)
+
   it("delivers to new by way of tmp", function()
     local key = assert(box:add(TEXT))
     assert.equal(TEXT, read(root .. "/box/new/" .. key))

@@ -97,6 +97,21 @@ describe("mail.mbox", function()
     assert.equal("unsupported", err.kind)
   end)
 
+  it("takes a date of any number, and refuses one that no line can hold before it locks", function()
+    local box = assert(mail.mbox.open(path))
+    assert.equal(0, box:add("Subject: 1\n\none\n", { from = "ann@example.com", date = 10.75 }))
+    assert.equal("From ann@example.com " .. DATE .. "\n", read(path):match "^[^\n]*\n")
+    local before = read(path)
+    for _, date in ipairs { 0 / 0, 1e300, -1e300, 253402300800 } do
+      local offset, err = box:add("Subject: 2\n\ntwo\n", { date = date })
+      assert.is_nil(offset)
+      assert.equal("invalid", err.kind)
+    end
+    assert.equal(before, read(path))
+    assert.is_number(box:add("Subject: 2\n\ntwo\n", { date = 253402300799 }))
+    assert.matches("31 23:59:59 9999\n", read(path), 1, true)
+  end)
+
   it("reads the dates that are seen", function()
     for _, text in ipairs { DATE, "Thu Jan 01 01:00:10 1970 +0100", "Thu Jan  1 01:00:10 +0100 1970" } do
       assert.equal(10, mail.mbox.date(text), text)

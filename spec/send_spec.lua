@@ -93,6 +93,10 @@ describe("mail.send", function()
       { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", attachments = { { wrong = 1 } } },
       { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", attachments = { {} } },
       { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", headers = { 1 } },
+      { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x" },
+      { smtp = { host = "127.0.0.1", hots = 1 }, from = "a@x.org", to = "b@x.org", text = "x" },
+      { smtp = "http://127.0.0.1", from = "a@x.org", to = "b@x.org", text = "x" },
+      { smtp = { host = "127.0.0.1", limits = { nothing = 1 } }, from = "a@x.org", to = "b@x.org", text = "x" },
       { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", list = { id = 1 } } } do
       local ok, why = pcall(function() return (mail.send(bad)) end)
       assert.is_false(ok)

@@ -54,6 +54,17 @@ describe("RCPTMAX", function()
     end
   end)
 
+  it("sends a composed message whole in each, though a source of it can be read but once", function()
+    local peer, left = smtp_peer.new { "PIPELINING", "LIMITS RCPTMAX=1" }, { "abc", "def" }
+    local message = assert(mail.message.new { from = "ann@example.com", to = recipients(2), text = "x\n",
+      attachments = { { source = function() return table.remove(left, 1) end, name = "a.bin" } } })
+    local receipt = assert(send_to(peer, recipients(2), message))
+    assert.same({}, receipt.rejected)
+    assert.equal(2, #peer.messages)
+    assert.equal(peer.messages[1], peer.messages[2])
+    assert.equal("abcdef", mail.message.parse(peer.messages[2]):attachments()[1].data())
+  end)
+
   it("leaves alone what fits", function()
     local peer = smtp_peer.new { "PIPELINING", "LIMITS RCPTMAX=10 FOO=bar MAILMAX=x" }
     assert(send_to(peer, recipients(10)))

@@ -87,6 +87,7 @@ end
 -- @treturn string the text; or nil, err (kind "invalid") where an address breaks the grammar or a name
 --   holds CR, LF or NUL
 function address.format(a)
+  if a == nil then error("mail.address.format: an address, a group or an array of them expected, got nil", 2) end
   local one = type(a) ~= "table" or a.group ~= nil or a.address ~= nil or a.name ~= nil
   for _, entry in ipairs(one and { a } or a) do
     local why = misshapen(entry)

@@ -25,6 +25,7 @@ end
 -- @treturn table { policy=, subdomain_policy=, dkim= "relaxed"|"strict", spf=, percent=, reports= (array of
 --   URIs), failure_reports=, failure_options=, interval= }; or nil, err (kind "invalid") where it is none
 function dmarc.parse(text)
+  if type(text) ~= "string" then error("mail.dmarc.parse: a string expected, got " .. type(text), 2) end
   local tags, why = core.tags(text)
   if not tags or tags[1] ~= "v" or tags.v ~= "DMARC1" then
     return nil, Err.new { kind = "invalid", message = "no DMARC record" .. (why and ": " .. why or "") }

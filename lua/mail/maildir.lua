@@ -385,6 +385,9 @@ end
 -- Gives the file of a message another name in `target` by `call`: its key there; or nil, err.
 local function transfer(self, key, target, call)
   if getmetatable(target) ~= Maildir then
+    if type(target) ~= "string" then
+      error("maildir: a Maildir, or the name of a folder, expected, got " .. type(target), 3)
+    end
     local err
     target, err = self:folder(target)
     if not target then return nil, err end

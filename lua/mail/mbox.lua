@@ -296,6 +296,7 @@ local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
 -- front of the year counts).
 -- @treturn number seconds since 1970; nil where it is none
 function mbox.date(text)
+  if type(text) ~= "string" then error("mail.mbox.date: a string expected, got " .. type(text), 2) end
   local weekday, month, day, clock, rest = text:match "^([A-Za-z]+)%s+([A-Za-z]+)%s+(%d%d?)%s+([%d:]+)%s+(.+)$"
   if not rest or #weekday ~= 3 or #month ~= 3 then return nil end
   local zone = rest:match "[+-]%d%d%d%d" or "+0000"
@@ -306,8 +307,10 @@ end
 
 -- --- appending ---------------------------------------------------------------------------------------------
 
+-- The date of a "From " line; nil for what four digits of a year cannot hold.
 local function date_line(epoch)
-  local t = os.date("!*t", epoch)
+  if not (epoch >= -62167219200 and epoch < 253402300800) then return nil end
+  local t = os.date("!*t", math.floor(epoch))
   return ("%s %s %2d %02d:%02d:%02d %04d"):format(DAYS[t.wday], MONTHS[t.month], t.day, t.hour, t.min, t.sec, t.year)
 end
 
@@ -451,6 +454,8 @@ function Mbox:add(message, options)
   local from = options.from or "MAILER-DAEMON"
   if from == "" then from = "MAILER-DAEMON" end
   if from:find "[%z\1-\31\127%s]" then return fail("invalid", "the sender holds a space or a control character") end
+  local date = date_line(options.date or os.time())
+  if not date then return fail("invalid", "the date is none of the years 0 to 9999") end
   local source, unreadable = settled(message, 2)
   if not source then return nil, unreadable end
   local file, release = locked(self)
@@ -461,7 +466,7 @@ function Mbox:add(message, options)
     return fail("invalid", "%s is no mbox: it does not begin with \"From \"", self.path)
   end
   local before = gap(file, size)
-  local head = ("%sFrom %s %s\n"):format(before, from, date_line(options.date or os.time()))
+  local head = ("%sFrom %s %s\n"):format(before, from, date)
   local ok, err = append(self, file, size, head, source)
   if not ok then
     local cut, reason = file:truncate(size)

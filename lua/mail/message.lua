@@ -17,9 +17,27 @@ local message = {}
 
 local OPTIONS = { limits = "table?" }
 
+local LIMITS = {
+  depth = "number?", parts = "number?", header = "number?", headers = "number?", line = "number?",
+  parameters = "number?",
+}
+
+-- Names and numbers of limits; raises at the line of who called the caller.
+local function checked_limits(limits, what, level)
+  if limits == nil then return nil end
+  want(limits, LIMITS, what .. " limits", level)
+  for name, n in pairs(limits) do
+    if not (n >= 1 and n < 2 ^ 32 - 1) then
+      error(("%s: limit '%s' must be a number of 1 or more"):format(what, name), level + 1)
+    end
+  end
+  return limits
+end
+
 local function limits_of(options, what)
   if options == nil then return nil end
-  return want(options, OPTIONS, what, 2).limits
+  local limits = checked_limits(want(options, OPTIONS, what, 2).limits, what, 3)
+  return limits
 end
 
 --- Reads a message that lies in a string (which is kept, not copied).
@@ -83,6 +101,7 @@ local READER = { limits = "table?", decode = "boolean?" }
 -- @treturn userdata reader
 function message.reader(options)
   options = want(options or {}, READER, "mail.message.reader", 1)
+  checked_limits(options.limits, "mail.message.reader", 2)
   return core.message_reader(options.decode ~= false, options.limits)
 end
 
@@ -102,6 +121,7 @@ end
 --   nil, err
 function message.events(from, options)
   options = want(options or {}, READER, "mail.message.events", 1)
+  checked_limits(options.limits, "mail.message.events", 2)
   local it, a, b, close = require "mail.message.events".new(from, options.decode ~= false, options.limits)
   if not it then
     error("mail.message.events: text, a source, an open file or a message expected, got " .. type(from), 2)
@@ -120,14 +140,16 @@ message.DEFECTS = require "mail.message.defects"
 
 --- A file name that cannot leave its folder, made of any text.
 function message.safe_name(name, default)
-  return require "mail.message.attachment".safe_name(name, default)
+  local safe = require "mail.message.attachment".safe_name(name, default)
+  return safe
 end
 
 --- Puts the pieces of a message that was sent in parts together (message/partial, RFC 2046 §5.2.2).
 -- @tparam table pieces array of messages or strings, in any order
 -- @treturn table the message; or nil, err (kind "invalid": a piece is missing, or of another message)
 function message.join(pieces)
-  return require "mail.message.partial".join(pieces)
+  local joined, err = require "mail.message.partial".join(pieces)
+  return joined, err
 end
 
 --- Composes an answer, or a message that passes this one on; see mail.message.reply.

@@ -2,6 +2,7 @@
 -- @module mail.send
 
 local compose = require "mail.compose"
+local connect = require "mail.connect"
 local smtp = require "mail.smtp"
 local want = require "mail.want"
 
@@ -14,6 +15,13 @@ local function is_open(where)
   return type(where) == "userdata" or type(where) == "table" and type(where.send) == "function"
 end
 
+-- Wrong options of the connection, at the line of the caller of mail.send: `connect` would blame ours.
+local function check_connection(options)
+  if is_open(options) then return end
+  local ok, why = pcall(connect.options, options, "smtp", smtp.connect_options)
+  if not ok then error("mail.send: " .. (tostring(why):match "smtp%.connect: .*$" or tostring(why)), 3) end
+end
+
 --- Sends one message.
 -- @tparam table options `smtp`: options of `mail.smtp.connect` (a session is opened and ended), a session, or a
 --   pool; `message`, `from`, `to` and what else `smtp:send` takes; or, in place of `message`, the fields of one as
@@ -24,6 +32,7 @@ return function(options)
   local where, letter = options.smtp, {}
   local composed, err = compose(options, "mail.send")
   if not composed then return nil, err end
+  check_connection(where)
   for name in pairs(smtp.send_options) do letter[name] = composed[name] end
   local session = where
   if not is_open(where) then

@@ -54,6 +54,7 @@ end
 -- @tparam[opt="attachment"] string default the name where nothing is left
 -- @treturn string
 function attachment.safe_name(name, default)
+  if name ~= nil and type(name) ~= "string" then error("safe_name: a name expected, got " .. type(name), 3) end
   local base = (name or ""):match("^.*[/\\](.*)$") or name or ""
   -- What no file system takes is cut here already: the steps below look at an octet more than once.
   if #base > 2 * LONG then base = base:sub(1, LONG) .. base:sub(-LONG) end
@@ -149,9 +150,10 @@ function attachment.new(fields, data)
   local given = self.original_filename
   self.filename = given and attachment.safe_name(given, self.default_name) or nil
   function self.data() return data() end
-  function self.save(a, b, c)
-    if a == self then return save(self, b, c) end
-    return save(self, a, b)
+  function self.save(a, b, c) -- no tail calls: those have no level of their own
+    if a == self then a, b = b, c end
+    local path, err = save(self, a, b)
+    return path, err
   end
   return self
 end

@@ -307,6 +307,12 @@ function Composed:form()
   return self.made.least or "7bit"
 end
 
+--- True where `source` gives the message but once: an attachment's source cannot be read again.
+-- @tparam[opt] boolean spent true: where it has been read already, so that `source` fails now
+function Composed:is_fleeting(spent)
+  return writer.is_fleeting(self.made.body, spent)
+end
+
 --- How many octets `source` will give; nil where an attachment's source has not said its size.
 function Composed:octets(options)
   local list = segments(self, form_of(options, "message:octets"))
@@ -344,7 +350,13 @@ function Composed:forward(options)
   return made, err
 end
 
-local class = { __index = index, __name = "mail.message" }
+-- As of a parsed message; where it cannot be written, a word for the eye: `tostring` raises no refusal.
+local function as_text(self)
+  local text, err = self:tostring()
+  return text or ("mail.message (%s)"):format(tostring(err))
+end
+
+local class = { __index = index, __name = "mail.message", __tostring = as_text }
 
 --- True where `value` was made here.
 function compose.is_composed(value)
@@ -369,9 +381,21 @@ function compose.build(options, part, null_sender)
   return setmetatable({ made = made, message_id = id, is_composed = true }, class)
 end
 
+-- An attachment that stands where an array of them is wanted would be left out without a word.
+local function check_array(attachments, what, level)
+  local n = #(attachments or {})
+  for key in pairs(attachments or {}) do
+    if type(key) ~= "number" or key < 1 or key > n or key % 1 ~= 0 then
+      error(("%s: 'attachments' must be an array of attachments, and has a key '%s'"):format(what, tostring(key)),
+        level + 2)
+    end
+  end
+end
+
 -- All that may be wrong with the table itself.
 local function check(options, what, level)
   want(options, FIELDS, what, level)
+  check_array(options.attachments, what, level)
   for i, a in ipairs(options.attachments or {}) do
     want(a, parts.ATTACHMENT, ("%s: attachments[%d]"):format(what, i), level)
   end

@@ -142,6 +142,8 @@ end
 local function file_part(path)
   local file, why = io.open(path, "rb")
   local size = file and file:seek "end"
+  -- A folder opens and has an end, too; it cannot be read.
+  if file and core.is_folder(path) then size, why = nil, path .. ": Is a directory" end
   if file then file:close() end
   if not size then
     return nil, Err.new { kind = "io", message = "the attachment cannot be read: " .. tostring(why or path) }

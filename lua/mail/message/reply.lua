@@ -309,7 +309,7 @@ function reply.forward(original, options)
     error(what .. ": 'as' must be \"inline\" or \"attachment\"", 3)
   end
   fields.attachments = {}
-  for i, a in ipairs(options.attachments or {}) do fields.attachments[i] = a end
+  for key, a in pairs(options.attachments or {}) do fields.attachments[key] = a end
   local ok, err
   if options.as == "attachment" then
     ok, err = attached(original, options, fields)

@@ -217,6 +217,16 @@ function writer.source(segments)
   end
 end
 
+--- True where a leaf comes from a source, which can be read only once.
+-- @tparam table part
+-- @tparam[opt] boolean spent true where only sources that were read are meant
+function writer.is_fleeting(part, spent)
+  for _, child in ipairs(part.parts or {}) do
+    if writer.is_fleeting(child, spent) then return true end
+  end
+  return part.source ~= nil and (not spent or part.spent == true)
+end
+
 --- Reads sources that can be read only once into memory, so that the message can be read again.
 -- @treturn boolean true; or nil, err
 function writer.keep(part)

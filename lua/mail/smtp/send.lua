@@ -255,6 +255,9 @@ end
 local function keep(job)
   local message = job.message
   if type(message) == "string" or burl.is_list(message) then return true end
+  if type(message) == "table" and message.is_composed and message.is_fleeting then
+    return not message:is_fleeting()
+  end
   if type(message) == "table" or type(message) == "userdata" and io.type(message) == nil then return true end
   if io.type(message) == "file" then
     job.offset = job.offset or message:seek()

@@ -63,6 +63,9 @@ function replay.options(options)
     local record = recorder(message)
     return with(options, record.read, options.size), record.rewind
   end
+  if type(message) == "table" and message.is_composed and message.is_fleeting then
+    return options, function() return not message:is_fleeting(true) end
+  end
   return options, function() return true end -- an object gives a new source each time
 end
 
