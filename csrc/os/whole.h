@@ -24,7 +24,7 @@ void lm_whole_free(struct lm_whole *f);
 bool lm_whole_is_folder(const char *path);
 
 enum lm_whole_mode {
-  LM_WHOLE_NEW,    /* a file or link of that name is an error: EEXIST */
+  LM_WHOLE_NEW, /* a file or link of that name is an error: EEXIST */
   LM_WHOLE_REPLACE /* what is there is overwritten; not through a symbolic link, nor into what is no file (EINVAL) */
 };
 

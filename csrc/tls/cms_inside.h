@@ -28,7 +28,7 @@ struct lm_cms_trust {
 struct lm_cms {
   CMS_ContentInfo *info;
   bool many_digests; /* more than are looked at */
-  BIO *digests; /* what content passes through while it is digested; or NULL */
+  BIO *digests;      /* what content passes through while it is digested; or NULL */
   struct lm_cms_signer *signers;
   size_t signers_n;
 };
