@@ -29,7 +29,7 @@ return function(check)
   end
 
   check("SMTP pool: 200 sends over 4 connections", "", function(c)
-    local pool, before = pool_of(c, "smtp"), c:count "smtp"
+    local pool, before = pool_of(c, "smtp", { max_messages = 1000 }), c:count "smtp"
     c:each(200, function(i)
       local lines = 1 + i % 7
       local receipt = c.truth(pool:send(letter(c, lines)))
