@@ -50,7 +50,7 @@ unpack() {
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 0
 for peer in 'postfix postfix' 'curl libcurl4 libcurl4-openssl-dev' 'etpan libetpan20 libetpan-dev' 'mpop mpop' \
-  'gmime libgmime-3.0-0 libgmime-3.0-dev libglib2.0-0 libglib2.0-dev'; do
+  'gmime libgmime-3.0-0 libgmime-3.0-dev libglib2.0-0 libglib2.0-dev libgpgme11 libassuan0'; do
   # shellcheck disable=SC2086
   unpack $peer || echo "peers: ${peer%% *} cannot be had here"
 done
