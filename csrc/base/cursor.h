@@ -22,7 +22,8 @@ struct lm_cursor {
 };
 
 static inline struct lm_cursor lm_cursor(struct lm_str s) {
-  struct lm_cursor c = {s.p, s.p + s.n, s.p, NULL, NULL, LM_E_NONE, NULL, NULL};
+  const char *end = s.n ? s.p + s.n : s.p; /* no text at all has no address to count from */
+  struct lm_cursor c = {s.p, end, s.p, NULL, NULL, LM_E_NONE, NULL, NULL};
   return c;
 }
 
