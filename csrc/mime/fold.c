@@ -13,6 +13,7 @@
 #include "base/chars.h"
 #include "base/text.h"
 #include "mime/charset.h"
+#include "mime/word2047.h"
 
 enum {
   LINE = 78,  /* RFC 5322 §2.1.1 */
@@ -66,13 +67,9 @@ bool lm_fold_end(struct lm_fold *f) {
 
 /* --- encoded words ------------------------------------------------------------------------------ */
 
-/* What stands for itself in Q wherever the word stands (RFC 2047 §5 (3)). */
-static bool is_q_plain(char c) {
-  return lm_is(c, LM_ALPHA | LM_DIGIT) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
-}
-
 static size_t q_cost(char c) {
-  return is_q_plain(c) || c == ' ' ? 1 : 3;
+  char code[3];
+  return lm_word2047_q(c, code);
 }
 
 /* Q can be read without a decoder: it may be longer than B by half. */
@@ -106,14 +103,11 @@ static size_t fitting(struct lm_str s, bool q, size_t room) {
 }
 
 static bool put_q(struct lm_fold *f, struct lm_str s) {
-  static const char hex[] = "0123456789ABCDEF";
+  char code[3];
   size_t i;
   for (i = 0; i < s.n; i++) {
-    unsigned char c = (unsigned char)s.p[i];
-    char code[3] = {'=', hex[c >> 4], hex[c & 15]};
-    if (c == ' ') code[0] = '_';
-    if (is_q_plain(s.p[i])) code[0] = s.p[i];
-    if (!lm_fold_put(f, (struct lm_str){code, code[0] == '=' ? 3 : 1})) return false;
+    size_t n = lm_word2047_q(s.p[i], code);
+    if (!lm_fold_put(f, (struct lm_str){code, n})) return false;
   }
   return true;
 }

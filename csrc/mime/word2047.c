@@ -321,22 +321,30 @@ static bool is_q_plain(char c) {
   return lm_is(c, LM_ALPHA | LM_DIGIT) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
+size_t lm_word2047_q(char octet, char code[3]) {
+  static const char hex[] = "0123456789ABCDEF";
+  unsigned char c = (unsigned char)octet;
+  code[0] = c == ' ' ? '_' : octet;
+  if (c == ' ' || is_q_plain(octet)) return 1;
+  code[0] = '=';
+  code[1] = hex[c >> 4];
+  code[2] = hex[c & 15];
+  return 3;
+}
+
 static size_t q_length(struct lm_str s) {
+  char code[3];
   size_t n = 0;
   size_t i;
-  for (i = 0; i < s.n; i++) n += is_q_plain(s.p[i]) || s.p[i] == ' ' ? 1 : 3;
+  for (i = 0; i < s.n; i++) n += lm_word2047_q(s.p[i], code);
   return n;
 }
 
 static bool q_encode(struct lm_buf *out, struct lm_str s) {
-  static const char hex[] = "0123456789ABCDEF";
+  char code[3];
   size_t i;
   for (i = 0; i < s.n; i++) {
-    unsigned char c = (unsigned char)s.p[i];
-    char code[3] = {'=', hex[c >> 4], hex[c & 15]};
-    if (c == ' ') code[0] = '_';
-    if (is_q_plain(s.p[i])) code[0] = s.p[i];
-    if (!lm_buf_put(out, code, code[0] == '=' ? 3 : 1)) return false;
+    if (!lm_buf_put(out, code, lm_word2047_q(s.p[i], code))) return false;
   }
   return true;
 }

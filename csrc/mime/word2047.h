@@ -25,6 +25,10 @@ const char *lm_word2047_trouble(struct lm_str raw, bool quotes, size_t *offset_o
 ** tokenizer may call this. */
 size_t lm_word2047_span(struct lm_str s);
 
+/* An octet as a Q word has it, safe wherever the word stands (RFC 2047 §4.2, §5 (3)): into `code`; returns how
+** many octets that are, 1 or 3. */
+size_t lm_word2047_q(char octet, char code[3]);
+
 /* `utf8` as encoded words with a space between: each of at most 75 characters, none splits a
 ** character, B or Q as is shorter. False only when memory is short. */
 bool lm_word2047_encode(struct lm_arena *a, struct lm_str utf8, struct lm_str *out);

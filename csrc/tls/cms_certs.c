@@ -32,15 +32,6 @@ BIO *lm_cms_source(struct lm_str text) {
   return text.n <= INT_MAX ? BIO_new_mem_buf(text.n ? text.p : "", (int)text.n) : NULL;
 }
 
-static bool is_pem(struct lm_str text) {
-  static const char mark[] = "-----BEGIN ";
-  size_t i;
-  for (i = 0; i + sizeof mark - 1 <= text.n; i++) {
-    if (memcmp(text.p + i, mark, sizeof mark - 1) == 0) return true;
-  }
-  return false;
-}
-
 /* --- lists of certificates ----------------------------------------------------------------------- */
 
 struct lm_certs *lm_certs_new(void) {
@@ -144,7 +135,8 @@ bool lm_certs_add(struct lm_certs *c, struct lm_str text, struct lm_buf *why) {
   size_t before = lm_certs_count(c) + lm_certs_lists(c);
   bool good = false;
   ERR_clear_error();
-  if (text.n > 0 && text.n <= INT_MAX) good = is_pem(text) ? add_pem(c, text) : add_der(c, text);
+  if (text.n > 0 && text.n <= INT_MAX)
+    good = lm_tls_is_pem(text) ? add_pem(c, text) : add_der(c, text);
   if (!good) return lm_cms_refuse_plain(why, "no certificate that can be read");
   ERR_clear_error();
   if (lm_certs_count(c) + lm_certs_lists(c) > before) return true;
@@ -172,7 +164,7 @@ static EVP_PKEY *read_key(struct lm_str text, struct answer *a) {
   const unsigned char *p = (const unsigned char *)text.p;
   BIO *bio = lm_cms_source(text);
   EVP_PKEY *key = NULL;
-  if (bio && is_pem(text)) {
+  if (bio && lm_tls_is_pem(text)) {
     key = PEM_read_bio_PrivateKey(bio, NULL, passphrase_for, a);
   } else if (bio && (key = d2i_AutoPrivateKey(NULL, &p, (long)text.n)) == NULL) {
     key = d2i_PKCS8PrivateKey_bio(bio, NULL, passphrase_for, a);

@@ -88,6 +88,9 @@ bool lm_tls_accept(struct lm_tls *t);
 void lm_tls_say(struct lm_buf *b, const char *text, size_t n);
 void lm_tls_says(struct lm_buf *b, const char *text);
 
+/* True where a key or a certificate is in PEM (RFC 7468), not in DER. */
+bool lm_tls_is_pem(struct lm_str text);
+
 /* Appends the reason of OpenSSL's oldest error and empties its queue; LM_E_MEMORY if that was it,
 ** else LM_E_TLS. */
 enum lm_code lm_tls_say_error(struct lm_buf *b);

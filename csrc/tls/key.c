@@ -5,6 +5,7 @@
 ** No function asks anybody for a password, and none leaves words in OpenSSL's queue.
 */
 #include "base/digest.h"
+#include "tls/engine.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -76,7 +77,7 @@ static EVP_PKEY *from_pem(struct lm_str text) {
   return pkey;
 }
 
-static bool is_pem(struct lm_str text) {
+bool lm_tls_is_pem(struct lm_str text) {
   static const char mark[] = "-----BEGIN ";
   size_t i;
   for (i = 0; i + sizeof mark - 1 <= text.n; i++) {
@@ -87,7 +88,7 @@ static bool is_pem(struct lm_str text) {
 
 static EVP_PKEY *read_private(struct lm_str text) {
   const unsigned char *octets = (const unsigned char *)text.p;
-  if (is_pem(text)) return from_pem(text);
+  if (lm_tls_is_pem(text)) return from_pem(text);
   if (text.n == 32) return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, octets, 32);
   return d2i_AutoPrivateKey(NULL, &octets, (long)text.n);
 }
