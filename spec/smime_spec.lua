@@ -684,13 +684,16 @@ describe("mail.smime.decrypt", function()
 
   it("gives nothing to those whom it is not for", function()
     local sealed = sealed_by_openssl "-aes256"
-    for _, options in ipairs { key_of "bob", { key = pki:read "bob.key" }, key_of "ec", { key = pki:read "ec.key" },
-      { key = pki:read "ed.key" } } do
+    for _, options in ipairs { key_of "bob", { key = pki:read "bob.key" }, key_of "ec", { key = pki:read "ec.key" } } do
       local none, err = smime.decrypt(sealed, options)
       assert.is_nil(none)
       assert.equal("decrypt", err.kind)
     end
-    local none, err = smime.decrypt("Subject: x\r\n\r\nplain", key_of "rsa")
+    -- by its kind, and not by padding that is wrong 255 times in 256
+    local none, err = smime.decrypt(sealed, { key = pki:read "ed.key" })
+    assert.is_nil(none)
+    assert.matches("no key of this kind", err.message)
+    none, err = smime.decrypt("Subject: x\r\n\r\nplain", key_of "rsa")
     assert.is_nil(none)
     assert.equal("invalid", err.kind)
   end)
@@ -699,8 +702,12 @@ describe("mail.smime.decrypt", function()
     local long = ENTITY .. ("a line of text\r\n"):rep(5000)
     for _, cipher in ipairs { "-aes-256-gcm", "-aes256" } do
       local sealed = sealed_by_openssl(cipher, "rsa", long)
+      -- GCM's tag, or what makes CBC's padding longer than a block: a change elsewhere may leave it right
+      local at = cipher == "-aes256" and -17 or -1
       local rows = {
-        function(der) return der:sub(1, -2) .. string.char((der:byte(-1) + 1) % 256) end,
+        function(der)
+          return der:sub(1, at - 1) .. string.char((der:byte(at) + 128) % 256) .. der:sub(#der + at + 2)
+        end,
         function(der) return der:sub(1, math.floor(#der / 2)) end,
         function() return "" end,
         function() return "\48\128" end,

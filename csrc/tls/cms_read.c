@@ -134,13 +134,21 @@ static bool is_for(CMS_RecipientInfo *ri, X509 *cert) {
   return false;
 }
 
-/* Whether it was sealed for this certificate; without one, whoever can open it may. */
-static bool is_recipient(const struct lm_cms *c, X509 *cert) {
+/* Whether a key of this kind may open it. OpenSSL is not asked: it goes on with a key made up where RSA's does not
+** fit, so as not to tell (RFC 3218 §2.3.2), and padding is right by chance once in 256. */
+static bool is_of_kind(CMS_RecipientInfo *ri, const EVP_PKEY *key) {
+  return CMS_RecipientInfo_type(ri) != CMS_RECIPINFO_TRANS ||
+         EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+}
+
+/* Whether it was sealed for this identity; without a certificate, for a key of its kind. */
+static bool is_recipient(const struct lm_cms *c, const struct lm_cms_id *id) {
   STACK_OF(CMS_RecipientInfo) *all = CMS_get0_RecipientInfos(c->info);
-  bool found = cert == NULL;
+  bool found = false;
   int i;
   for (i = 0; !found && i < sk_CMS_RecipientInfo_num(all); i++) {
-    found = is_for(sk_CMS_RecipientInfo_value(all, i), cert);
+    CMS_RecipientInfo *ri = sk_CMS_RecipientInfo_value(all, i);
+    found = id->cert ? is_for(ri, id->cert) : is_of_kind(ri, id->key);
   }
   ERR_clear_error();
   return found;
@@ -184,8 +192,9 @@ bool lm_cms_decrypt(struct lm_cms *c, const struct lm_cms_id *id, struct lm_buf 
   if (sk_CMS_RecipientInfo_num(CMS_get0_RecipientInfos(c->info)) > LM_CMS_RECIPIENTS) {
     return lm_cms_refuse_plain(why, "more recipients than are looked at");
   }
-  if (!is_recipient(c, id->cert)) {
-    return lm_cms_refuse_plain(why, "the message was not encrypted for this certificate");
+  if (!is_recipient(c, id)) {
+    return lm_cms_refuse_plain(why, id->cert ? "the message was not encrypted for this certificate"
+                                             : "the message was encrypted for no key of this kind");
   }
   good = CMS_decrypt_set1_pkey(c->info, id->key, id->cert) == 1;
   good = good && open_content(c, &text, cipher_out);

@@ -12,6 +12,8 @@ local message = require "mail.message"
 
 local layer = {}
 
+local CANNOT_OPEN = "the content cannot be opened with this key, or was altered"
+
 local function fail(kind, words, ...)
   return nil, Err.new { kind = kind, message = words:format(...) }
 end
@@ -200,7 +202,8 @@ function layer.decrypt(root, identity)
   local kind = object:kind()
   local text, cipher = object:decrypt(identity)
   if not text then return fail("decrypt", "%s", cipher) end
-  if not entity.is_one(text) then return fail("decrypt", "what was decrypted is no MIME entity") end
+  -- a key made up gives octets, too, once in 256 (csrc/tls/cms_read.c): the words are those of any other failure
+  if not entity.is_one(text) then return fail("decrypt", CANNOT_OPEN) end
   return entity.join(root, text), {
     cipher = cipher, authenticated = kind == "authEnveloped-data", whole = whole, content = message.parse(text),
   }
