@@ -190,6 +190,10 @@ struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s) {
   return s->spare;
 }
 
+uint32_t lm_smtpc_next_id(const struct lm_smtpc *s) {
+  return s->last_id + 1;
+}
+
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   const char *why = NULL;
   struct lm_smtp_job *j = NULL;
