@@ -60,30 +60,27 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
 
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
   i = lua_absindex(L, i);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
+  if (b->anchors == 0) {
     lua_createtable(L, LM_ANCHORS + 1, 0);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+    b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
   lua_pushvalue(L, i);
   lua_rawseti(L, -2, place_of(b, id, true));
   lua_pop(L, 1);
 }
 
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
-  if (!lua_isnil(L, -1)) {
-    lua_pushnil(L);
-    lua_rawseti(L, -2, place_of(b, id, false));
-  }
+  if (b->anchors == 0) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, place_of(b, id, false));
   lua_pop(L, 1);
 }
 
 static void release_all(lua_State *L, struct lm_box *b) {
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+  if (b->anchors) luaL_unref(L, LUA_REGISTRYINDEX, b->anchors);
+  b->anchors = 0;
   b->places = 0;
 }
 

@@ -128,7 +128,7 @@ static bool keep_text(struct lm_smtp_txn *t, struct lm_str text, uint32_t *at_ou
 static struct lm_smtp_reply kept_reply(const struct lm_smtp_txn *t, uint32_t code, uint32_t at,
                                        uint32_t n) {
   struct lm_str text = {lm_buf_str(&t->replies).p + at, n};
-  return (struct lm_smtp_reply){code, lm_smtp_enhanced(text, code), text};
+  return (struct lm_smtp_reply){code, text};
 }
 
 bool lm_smtp_txn_refuse(struct lm_smtp_txn *t, enum lm_smtp_stage stage,
@@ -188,8 +188,7 @@ bool lm_smtp_txn_final(struct lm_smtp_txn *t, const struct lm_smtp_reply *reply,
 
 struct lm_smtp_rcpt lm_smtp_txn_recipient(const struct lm_smtp_txn *t, uint32_t i) {
   const struct rcpt *r = rcpt_at(t, i);
-  struct lm_smtp_rcpt out = {{lm_buf_str(&t->lines).p + r->path, r->path_n},
-                             {r->code, LM_NOSTR, LM_NOSTR}};
+  struct lm_smtp_rcpt out = {{lm_buf_str(&t->lines).p + r->path, r->path_n}, {r->code, LM_NOSTR}};
   if (r->text_n) out.reply = kept_reply(t, r->code, r->text, r->text_n);
   return out;
 }
