@@ -112,11 +112,16 @@ struct lm_str lm_smtp_txn_lines(const struct lm_smtp_txn *t) {
   return lm_buf_str(&t->lines);
 }
 
+/* Where command line `i` begins, or, behind the last one, where it ends. */
+static size_t line_at(const struct lm_smtp_txn *t, uint32_t i) {
+  if (i == 0) return 0;
+  if (i <= t->nrcpt) return rcpt_at(t, i - 1)->line;
+  return lm_buf_len(&t->lines) - (i == lm_smtp_txn_last(t) ? strlen("DATA\r\n") : 0);
+}
+
 struct lm_str lm_smtp_txn_line(const struct lm_smtp_txn *t, uint32_t i) {
-  struct lm_str all = lm_buf_str(&t->lines);
-  size_t from = i == 0 ? 0 : i <= t->nrcpt ? rcpt_at(t, i - 1)->line : all.n - 6;
-  const char *end = memchr(all.p + from, '\n', all.n - from);
-  return (struct lm_str){all.p + from, (size_t)(end - all.p) + 1 - from};
+  size_t from = line_at(t, i);
+  return (struct lm_str){lm_buf_str(&t->lines).p + from, line_at(t, i + 1) - from};
 }
 
 /* Copies a reply's text behind those before; its place to *at_out. */
