@@ -365,10 +365,12 @@ enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_ou
   for (;;) {
     struct lm_smtp_reply reply;
     enum lm_status status;
+    bool busy;
     if (lm_wire_failed(&s->wire)) return lm_smtp_last_words(s, event_out) ? LM_EVENT : LM_FAIL;
     lm_smtp_advance(s);
+    busy = s->content != NULL;
     if (lm_smtp_send_content(s, event_out)) return LM_EVENT;
-    if (s->content == NULL) lm_smtp_advance(s);
+    if (busy && s->content == NULL) lm_smtp_advance(s);
     if (s->cut || s->asking || s->quit) return pause(s);
     status = next_reply(s, &reply);
     if (status == LM_WAIT && s->jobs && lm_smtp_count_slots(s) == 0 && s->content == NULL) {
