@@ -2,12 +2,14 @@
 ** dot.c: dot-stuffing both ways (RFC 5321 §4.5.2, RFC 1939 §3).
 **
 ** Both directions look for one pattern in bulk and leave the rest to a small state machine. The
-** bulk search compares 16 bytes with the same bytes one to the left, so that a pair of characters
-** is found without looking back.
+** bulk search compares 16 or 32 bytes with the same bytes one to the left, so that a pair of
+** characters is found without looking back.
 */
 #include "base/dot.h"
 
 #include <string.h>
+
+#include "base/vector.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -29,17 +31,56 @@ static inline __m128i unclean_block(const char *p) {
   return _mm_or_si128(bare, _mm_and_si128(equal(here, '.'), equal(left, '\n')));
 }
 
-/* Skips whole blocks that are clean, four at a time while that goes. */
-static size_t skip_clean(const char *p, size_t i, size_t n) {
+static inline bool is_clean_block(const char *p) {
+  return _mm_movemask_epi8(unclean_block(p)) == 0;
+}
+
+/* Skips four blocks at a time while they are clean. */
+static size_t skip_clean_4(const char *p, size_t i, size_t n) {
   for (; n - i >= BLOCK * 4; i += BLOCK * 4) {
     __m128i a = _mm_or_si128(unclean_block(p + i), unclean_block(p + i + BLOCK));
     __m128i b = _mm_or_si128(unclean_block(p + i + BLOCK * 2), unclean_block(p + i + BLOCK * 3));
     if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0) break;
   }
-  for (; n - i >= BLOCK; i += BLOCK) {
-    if (_mm_movemask_epi8(unclean_block(p + i)) != 0) break;
+  return i;
+}
+
+#if LM_X86
+enum { WIDE = 32 };
+
+LM_AVX2 static inline __m256i equal_wide(const char *p, char c) {
+  return _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(const void *)p),
+                           _mm256_set1_epi8(c));
+}
+
+/* As unclean_block, of twice as many bytes. */
+LM_AVX2 static inline __m256i unclean_wide(const char *p) {
+  __m256i bare = _mm256_xor_si256(equal_wide(p, '\n'), equal_wide(p - 1, '\r'));
+  __m256i dots = _mm256_and_si256(equal_wide(p, '.'), equal_wide(p - 1, '\n'));
+  return _mm256_or_si256(bare, dots);
+}
+
+LM_AVX2 static size_t skip_clean_avx2(const char *p, size_t i, size_t n) {
+  for (; n - i >= WIDE * 4; i += WIDE * 4) {
+    __m256i a = _mm256_or_si256(unclean_wide(p + i), unclean_wide(p + i + WIDE));
+    __m256i b = _mm256_or_si256(unclean_wide(p + i + WIDE * 2), unclean_wide(p + i + WIDE * 3));
+    a = _mm256_or_si256(a, b);
+    if (!_mm256_testz_si256(a, a)) break;
   }
   return i;
+}
+#endif
+
+/* Skips whole blocks that are clean; the last one may overlap the one before it. */
+static size_t skip_clean(const char *p, size_t i, size_t n) {
+#if LM_X86
+  if (n - i >= WIDE * 4 && lm_vector_best() == LM_VECTOR_AVX2) i = skip_clean_avx2(p, i, n);
+#endif
+  i = skip_clean_4(p, i, n);
+  for (; n - i >= BLOCK; i += BLOCK) {
+    if (!is_clean_block(p + i)) return i;
+  }
+  return n > BLOCK && is_clean_block(p + n - BLOCK) ? n : i;
 }
 
 /* Skips whole blocks in which no dot follows an LF. */

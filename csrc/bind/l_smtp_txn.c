@@ -35,10 +35,12 @@ static bool complain(struct draft *d, const char *kind, const char *why) {
   return false;
 }
 
-/* One address of the envelope, canonical, in the transaction's arena. */
+/* One address of the envelope, canonical: the text itself, or in the transaction's arena. */
 static bool read_address(struct draft *d, struct lm_str text, enum lm_addr_null null,
                          struct lm_str *path_out) {
   struct lm_addr addr;
+  *path_out = text;
+  if (lm_addr_is_plain(text)) return true;
   if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) {
     d->culprit = text;
     return false;
@@ -173,28 +175,34 @@ static bool check_extensions(struct draft *d, struct lm_str head, uint64_t size)
   return true;
 }
 
-static bool put_size(struct lm_buf *b, const struct lm_smtp_ehlo *e, uint64_t size) {
+/* Writes `s` at `p`; where the next octet goes. */
+static char *append(char *p, struct lm_str s) {
+  if (s.n) memcpy(p, s.p, s.n);
+  return p + s.n;
+}
+
+static char *append_size(char *p, uint64_t size) {
   char digits[20];
   size_t i = sizeof digits;
-  if (!(e->has & LM_SMTP_SIZE) || size == 0) return true;
   do {
     digits[--i] = (char)('0' + size % 10);
   } while (size /= 10);
-  return lm_buf_put(b, " SIZE=", 6) && lm_buf_put(b, digits + i, sizeof digits - i);
+  return append(append(p, LM_STR(" SIZE=")), (struct lm_str){digits + i, sizeof digits - i});
 }
 
 /* The parameters of MAIL: BODY (RFC 6152), SMTPUTF8 (RFC 6531), SIZE (RFC 1870), the caller's. */
 static bool put_mail(struct draft *d, uint64_t size) {
+  enum { OURS = 64 }; /* all but the caller's, and to spare */
   const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
-  struct lm_buf params = {NULL, 0, 0, 0};
   struct lm_str body = d->body_binary ? LM_STR(" BODY=BINARYMIME") : LM_STR(" BODY=8BITMIME");
-  bool ok = (d->txn->seven_bit || lm_buf_puts(&params, body)) &&
-            (!d->utf8 || lm_buf_put(&params, " SMTPUTF8", 9)) && put_size(&params, e, size) &&
-            lm_buf_put(&params, d->mail_params.p, d->mail_params.n);
+  char *params = lm_arena_alloc(&d->txn->arena, OURS + d->mail_params.n), *p = params;
   d->why = "out of memory";
-  ok = ok && lm_smtp_txn_mail(d->txn, d->from, lm_buf_str(&params), &d->why);
-  lm_buf_free(&params);
-  return ok;
+  if (p == NULL) return false;
+  if (!d->txn->seven_bit) p = append(p, body);
+  if (d->utf8) p = append(p, LM_STR(" SMTPUTF8"));
+  if (size && (e->has & LM_SMTP_SIZE)) p = append_size(p, size);
+  p = append(p, d->mail_params);
+  return lm_smtp_txn_mail(d->txn, d->from, (struct lm_str){params, (size_t)(p - params)}, &d->why);
 }
 
 /* MAIL, once it is known whether the message can go at all; recipients follow. */
