@@ -229,6 +229,19 @@ describe("a message that is not usual", function()
   end)
 end)
 
+describe("core.smtp_is_usual", function()
+  it("tells by names and types alone, without a session", function()
+    assert.is_true(core.smtp_is_usual(with {}))
+    assert.is_true(core.smtp_is_usual(with { to = { "b@example.org" }, timeout = { answer = 1 }, size = 5 }))
+    assert.is_true(core.smtp_is_usual(with { from = "no address" }))
+    for _, options in ipairs { with { dsn = {} }, with { message = 5 }, with { size = -1 }, {}, "from",
+      { with {} } } do
+      assert.is_false(core.smtp_is_usual(options))
+    end
+    assert.is_false(core.smtp_is_usual(nil))
+  end)
+end)
+
 describe("a size that is none", function()
   it("is a mistake of the caller", function()
     for _, size in ipairs { -1, -0.5, 0 / 0, 1 / 0, -1 / 0, 2 ^ 53 + 2, 2 ^ 64, 1e300 } do

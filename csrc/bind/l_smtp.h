@@ -10,4 +10,7 @@
 int lm_smtp_transaction(lua_State *L);
 int lm_smtp_usual(lua_State *L);
 
+/* A function of the core's; see there, too. */
+int lm_smtp_is_usual(lua_State *L);
+
 #endif

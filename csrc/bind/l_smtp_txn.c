@@ -385,6 +385,15 @@ static bool add_all(lua_State *L, int i, struct draft *d) {
   return lua_isnil(L, -1);
 }
 
+/* core.smtp_is_usual(options) -> boolean: their names and types are those that `usual` takes */
+int lm_smtp_is_usual(lua_State *L) {
+  struct usual u;
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1); /* where a method has its argument */
+  lua_pushboolean(L, read_usual(L, &u));
+  return 1;
+}
+
 /* usual({from=, to=, message=, size=, timeout=}) -> id | nil
 ** The same as transaction(options, options.message, options.size) where nothing else is in the options,
 ** from and message are strings, `to` is one or an array of them, and the session takes it. In any other case

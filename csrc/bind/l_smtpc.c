@@ -440,10 +440,12 @@ static const luaL_Reg methods[] = {{"raw_command", command},
 
 static const luaL_Reg makers[] = {{"smtp_session", newsession}, {NULL, NULL}};
 static const luaL_Reg parsers[] = {{"smtp_parse", parse}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"smtp_is_usual", lm_smtp_is_usual}, {NULL, NULL}};
 static const luaL_Reg none[] = {{NULL, NULL}};
 static const luaL_Reg parser_meta[] = {{"__gc", parser_gc}, {NULL, NULL}};
 
 void lm_open_smtpc(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
   lm_newboxclass(L, "smtp_class", "mail.smtp", methods);
   lua_getfield(L, -1, "smtp_class");
   luaL_setfuncs(L, makers, 1);

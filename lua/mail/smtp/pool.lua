@@ -15,6 +15,7 @@ local batch = require "mail.smtp.pool.batch"
 local check = require "mail.smtp.send".check
 local connect = require "mail.connect"
 local connections = require "mail.smtp.pool.connections"
+local is_usual = require "mail.core".smtp_is_usual
 local opening = require "mail.smtp.pool.opening"
 local queue = require "mail.smtp.pool.queue"
 local rate = require "mail.smtp.pool.rate"
@@ -64,13 +65,15 @@ end
 --   "timeout" where no connection came free in time, "closed" where the pool is closed. For an array: an array of
 --   receipts and errors (tell them by `mail.err.is`)
 function Pool:send(options)
-  if type(options) == "table" and options[1] ~= nil then
-    for i = 1, #options do check(options[i], 2, "pool:send") end
-    local _, why = ready(self)
-    local results = batch.send(self, options, why)
-    return results
+  if not is_usual(options) then
+    if type(options) == "table" and options[1] ~= nil then
+      for i = 1, #options do check(options[i], 2, "pool:send") end
+      local _, why = ready(self)
+      local results = batch.send(self, options, why)
+      return results
+    end
+    check(options, 2, "pool:send")
   end
-  check(options, 2, "pool:send")
   local ok, err = ready(self)
   if not ok then return nil, err end
   local receipt
