@@ -150,12 +150,12 @@ local New = iterator.class(function(self)
     ahead = self.ahead
   end
   if not ok then return nil, err end
-  self.message = ahead:next()
+  self.message = messages.next(ahead)
   if self.message then return self.message end
   ok, err = settle(self, 0)
   if not ok then return nil, err end
 end, function(self)
-  if self.ahead then self.ahead:close() end
+  if self.ahead then messages.close(self.ahead) end
   local dele = self.deles
   for i = dele.first, dele.last do self.pump:abandon(dele[i].id) end -- what is on its way still counts
   dele.last = dele.first - 1

@@ -19,82 +19,91 @@ local begin, finish, refused, named = run.begin, run.finish, run.refused, run.na
 local WINDOW_BYTES = 1048576
 local WINDOW_COUNT = 100
 
+local listing_methods = core.pop3_listing_class.__index
+
 local messages = {}
 
 -- --- asking ahead -----------------------------------------------------------------------------------
 
 local AHEAD, FAILED, AGAIN = {}, {}, {} -- keys that no user can meet
 
-local Ahead = {}
-Ahead.__index = Ahead
-
 local Message = {}
 Message.__index = Message
 Message.__name = "mail.pop3.message"
 
+local item_of, ask_ahead = listing_methods.item, listing_methods.ask
+
 --- What walks over a listing and asks ahead. `at` is the place of the message that the user has now, `message`
--- that message, `id` its RETR where that is in flight and not waited for.
+-- that message, `id` its RETR where that is in flight and nobody waits for it; at place `refill` more is asked for.
 function messages.ahead(pump, listing)
   local gaps = pump:gap() -- only a streamed body has any
-  return setmetatable({
+  return {
     pump = pump, listing = listing, at = 0, refill = 0,
     limit = pump.capabilities and pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
-  }, Ahead)
+  }
+end
+
+-- The user passed over what is in flight.
+local function pass(ahead)
+  ahead.pump:abandon(ahead.id)
+  ahead.limit, ahead.refill = 1, 0
 end
 
 --- The next message; nil behind the last.
-function Ahead:next()
-  if self.id then -- the user passed it over
-    self.pump:abandon(self.id)
-    self.limit, self.refill = 1, 0
-  end
-  local i = self.at + 1
-  local number, size, uid, id = self.listing:item(i)
-  self.at, self.id = i, id
+function messages.next(ahead)
+  if ahead.id then pass(ahead) end
+  local i = ahead.at + 1
+  local number, size, uid, id = item_of(ahead.listing, i)
+  ahead.at, ahead.id = i, id
   if not number then return nil end
-  local message = setmetatable({ number = number, size = size, uid = uid, [AHEAD] = self }, Message)
-  self.message = message
+  local message = setmetatable({ number = number, size = size, uid = uid, [AHEAD] = ahead }, Message)
+  ahead.message = message
   return message
 end
 
 -- Asks for more, and says when to do so again; after a window that shrank, at each message.
-function Ahead:fill()
-  local pump, limit = self.pump, self.limit
+local function fill(ahead)
+  local pump, limit = ahead.pump, ahead.limit
   if pump.failure then return end
   if limit < WINDOW_COUNT then
     limit = limit * 2 < WINDOW_COUNT and limit * 2 or WINDOW_COUNT
-    self.limit = limit
+    ahead.limit = limit
   end
-  local refill = self.listing:ask(pump.session, self.at, limit, WINDOW_BYTES)
-  self.refill = limit < WINDOW_COUNT and 0 or refill
+  local refill = ask_ahead(ahead.listing, pump.session, ahead.at, limit, WINDOW_BYTES)
+  ahead.refill = limit < WINDOW_COUNT and 0 or refill
+end
+
+-- What RETR did not give: its error, or the message by another way.
+local function missed(pump, number, options, kind, why, text, code)
+  local _, err
+  if kind then _, err = refused(pump, "RETR", text, code) else _, err = named(pump, why, "RETR") end
+  return retrieve.instead(pump, number, nil, options, err)
 end
 
 -- The body of message `number`, by the command `id` in flight or by one of its own.
-function Ahead:body(id, number, options)
-  local pump = self.pump
-  if self.limit == 0 then return retrieve.fetch(pump, number, nil, options) end
+local function body_of(ahead, id, number, options)
+  local pump = ahead.pump
+  if ahead.limit == 0 then return retrieve.fetch(pump, number, nil, options) end
   if not id then
     local err
     id, err = begin(pump, "retr", number)
     if not id then return nil, err end
   end
-  if self.at >= self.refill then self:fill() end
+  if ahead.at >= ahead.refill then fill(ahead) end
   local kind, ok, text, code, body = pump:wait(id, pump:deadline(options))
   if kind and ok then return body end
-  local _, err
-  if kind then _, err = refused(pump, "RETR", text, code) else _, err = named(pump, ok, "RETR") end
-  return retrieve.instead(pump, number, nil, options, err)
+  return missed(pump, number, options, kind, ok, text, code)
 end
 
-function Ahead:close()
-  local id, _ = self.id, nil
-  self.id, self.limit = nil, 0
-  for i = self.at + 1, self.listing:count() do
-    if id then self.pump:abandon(id) end
-    _, _, _, id = self.listing:item(i)
-    if not id then return end
-  end
-  if id then self.pump:abandon(id) end
+--- Gives up what is in flight.
+function messages.close(ahead)
+  local i, id, _ = ahead.at, ahead.id, nil
+  ahead.id, ahead.limit = nil, 0
+  repeat
+    if id then ahead.pump:abandon(id) end
+    i = i + 1
+    _, _, _, id = item_of(ahead.listing, i)
+  until not id
 end
 
 -- --- a message --------------------------------------------------------------------------------------
@@ -107,22 +116,19 @@ local function pour(pump, body, sink)
   return nil, pump:error("io", "the sink stopped: " .. tostring(why), { command = "RETR" })
 end
 
--- By way of a sink; what is in flight as a string is poured into it.
-local function fetch(self, id, sink, options)
-  local ahead = self[AHEAD]
-  if not id then return ahead.pump.session:retr(self.number, sink, options) end
-  local body, err = ahead:body(id, self.number, options)
-  if not body then return nil, err end
-  return pour(ahead.pump, body, sink)
-end
-
--- Its arguments, where there are any.
-local function read_arguments(sink, options)
-  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
-  if sink ~= nil and type(sink) ~= "function" then
-    error("message:retr: the sink must be a function, got " .. type(sink), 3)
+-- With a sink or options, or what is not in flight. What came ahead as a string is poured into the sink.
+local function retr_with(self, sink, options)
+  local ahead, id = self[AHEAD], nil
+  if ahead.message == self then id, ahead.id = ahead.id, nil end
+  local body, err
+  if sink and not id then
+    body, err = ahead.pump.session:retr(self.number, sink, options)
+  else
+    body, err = body_of(ahead, id, self.number, options)
+    if body and sink then body, err = pour(ahead.pump, body, sink) end
   end
-  return sink, options
+  self[FAILED] = not body
+  return body, err
 end
 
 --- The message itself; see `session:retr`.
@@ -130,15 +136,24 @@ end
 -- @tparam[opt] table options
 function Message:retr(sink, options)
   if sink ~= nil or options ~= nil then
-    sink, options = read_arguments(sink, options)
+    if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
+    if sink ~= nil and type(sink) ~= "function" then
+      error("message:retr: the sink must be a function, got " .. type(sink), 2)
+    end
     retrieve.check(options, "message:retr")
+    return retr_with(self, sink, options)
   end
-  local ahead, id = self[AHEAD], nil
-  if ahead.message == self then id, ahead.id = ahead.id, nil end
-  local body, err
-  if sink then body, err = fetch(self, id, sink, options) else body, err = ahead:body(id, self.number, options) end
-  if not body then self[FAILED] = true elseif self[FAILED] then self[FAILED] = nil end
-  return body, err
+  local ahead = self[AHEAD]
+  local id = ahead.id
+  if not id or ahead.message ~= self then return retr_with(self) end
+  -- As retr_with, in one frame: most messages come this way.
+  ahead.id = nil
+  if ahead.at >= ahead.refill then fill(ahead) end
+  local pump = ahead.pump
+  local kind, ok, text, code, body = pump:wait(id, pump:deadline())
+  if kind and ok then return body end
+  self[FAILED] = true
+  return missed(pump, self.number, nil, kind, ok, text, code)
 end
 
 --- The message, parsed (API §6).
@@ -206,9 +221,9 @@ local Walk = iterator.class(function(self)
     ahead = messages.ahead(self.pump, listing)
     self.ahead = ahead
   end
-  return ahead:next()
+  return messages.next(ahead)
 end, function(self)
-  if self.ahead then self.ahead:close() end
+  if self.ahead then messages.close(self.ahead) end
 end)
 
 local methods = {}
