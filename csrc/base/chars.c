@@ -62,9 +62,18 @@ bool lm_str_istarts(struct lm_str s, struct lm_str prefix) {
   return true;
 }
 
+/* Nonzero where a byte of the word is below 14. */
+static uint64_t has_control(const char *p) {
+  const uint64_t ones = 0x0101010101010101u;
+  uint64_t word;
+  memcpy(&word, p, sizeof word);
+  return (word - ones * 14) & ~word & ones << 7;
+}
+
 bool lm_str_breaks_line(struct lm_str s) {
-  size_t i;
-  for (i = 0; i < s.n; i++) {
+  size_t i = 0;
+  while (s.n - i >= sizeof(uint64_t) && !has_control(s.p + i)) i += sizeof(uint64_t);
+  for (; i < s.n; i++) {
     if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0') return true;
   }
   return false;

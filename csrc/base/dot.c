@@ -2,12 +2,14 @@
 ** dot.c: dot-stuffing both ways (RFC 5321 §4.5.2, RFC 1939 §3).
 **
 ** Both directions look for one pattern in bulk and leave the rest to a small state machine. The
-** bulk search compares 16 bytes with the same bytes one to the left, so that a pair of characters
-** is found without looking back.
+** bulk search compares 16 or 32 bytes with the same bytes one to the left, so that a pair of
+** characters is found without looking back.
 */
 #include "base/dot.h"
 
 #include <string.h>
+
+#include "base/vector.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -29,17 +31,56 @@ static inline __m128i unclean_block(const char *p) {
   return _mm_or_si128(bare, _mm_and_si128(equal(here, '.'), equal(left, '\n')));
 }
 
-/* Skips whole blocks that are clean, four at a time while that goes. */
-static size_t skip_clean(const char *p, size_t i, size_t n) {
+static inline bool is_clean_block(const char *p) {
+  return _mm_movemask_epi8(unclean_block(p)) == 0;
+}
+
+/* Skips four blocks at a time while they are clean. */
+static size_t skip_clean_4(const char *p, size_t i, size_t n) {
   for (; n - i >= BLOCK * 4; i += BLOCK * 4) {
     __m128i a = _mm_or_si128(unclean_block(p + i), unclean_block(p + i + BLOCK));
     __m128i b = _mm_or_si128(unclean_block(p + i + BLOCK * 2), unclean_block(p + i + BLOCK * 3));
     if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0) break;
   }
-  for (; n - i >= BLOCK; i += BLOCK) {
-    if (_mm_movemask_epi8(unclean_block(p + i)) != 0) break;
+  return i;
+}
+
+#if LM_X86
+enum { WIDE = 32 };
+
+LM_AVX2 static inline __m256i equal_wide(const char *p, char c) {
+  return _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(const void *)p),
+                           _mm256_set1_epi8(c));
+}
+
+/* As unclean_block, of twice as many bytes. */
+LM_AVX2 static inline __m256i unclean_wide(const char *p) {
+  __m256i bare = _mm256_xor_si256(equal_wide(p, '\n'), equal_wide(p - 1, '\r'));
+  __m256i dots = _mm256_and_si256(equal_wide(p, '.'), equal_wide(p - 1, '\n'));
+  return _mm256_or_si256(bare, dots);
+}
+
+LM_AVX2 static size_t skip_clean_avx2(const char *p, size_t i, size_t n) {
+  for (; n - i >= WIDE * 4; i += WIDE * 4) {
+    __m256i a = _mm256_or_si256(unclean_wide(p + i), unclean_wide(p + i + WIDE));
+    __m256i b = _mm256_or_si256(unclean_wide(p + i + WIDE * 2), unclean_wide(p + i + WIDE * 3));
+    a = _mm256_or_si256(a, b);
+    if (!_mm256_testz_si256(a, a)) break;
   }
   return i;
+}
+#endif
+
+/* Skips whole blocks that are clean; the last one may overlap the one before it. */
+static size_t skip_clean(const char *p, size_t i, size_t n) {
+#if LM_X86
+  if (n - i >= WIDE * 4 && lm_vector_best() == LM_VECTOR_AVX2) i = skip_clean_avx2(p, i, n);
+#endif
+  i = skip_clean_4(p, i, n);
+  for (; n - i >= BLOCK; i += BLOCK) {
+    if (!is_clean_block(p + i)) return i;
+  }
+  return n > BLOCK && is_clean_block(p + n - BLOCK) ? n : i;
 }
 
 /* Nonzero bytes where a dot follows an LF. */
@@ -47,9 +88,9 @@ static inline __m128i dotted_block(const char *p) {
   return _mm_and_si128(equal(load(p), '.'), equal(load(p - 1), '\n'));
 }
 
-/* Skips whole blocks in which no dot follows an LF: four at a time while that goes, and those in which
-** there is no dot at all, as in most mail, without a look at what stands before. */
-static size_t skip_undotted(const char *p, size_t i, size_t n) {
+/* Skips four blocks at a time in which no dot follows an LF: those in which there is no dot at all, as in
+** most mail, without a look at what stands before. */
+static size_t skip_undotted_4(const char *p, size_t i, size_t n) {
   for (; n - i >= BLOCK * 4; i += BLOCK * 4) {
     const char *q = p + i;
     __m128i a = _mm_or_si128(equal(load(q), '.'), equal(load(q + BLOCK), '.'));
@@ -59,6 +100,42 @@ static size_t skip_undotted(const char *p, size_t i, size_t n) {
     b = _mm_or_si128(dotted_block(q + BLOCK * 2), dotted_block(q + BLOCK * 3));
     if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0) break;
   }
+  return i;
+}
+
+#if LM_X86
+/* As dotted_block, of twice as many bytes. */
+LM_AVX2 static inline __m256i dotted_wide(const char *p) {
+  return _mm256_and_si256(equal_wide(p, '.'), equal_wide(p - 1, '\n'));
+}
+
+LM_AVX2 static inline bool is_none_set(__m256i a, __m256i b, __m256i c, __m256i d) {
+  a = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+  return _mm256_testz_si256(a, a);
+}
+
+LM_AVX2 static size_t skip_undotted_avx2(const char *p, size_t i, size_t n) {
+  for (; n - i >= WIDE * 4; i += WIDE * 4) {
+    const char *q = p + i, *r = q + WIDE * 2;
+    if (is_none_set(equal_wide(q, '.'), equal_wide(q + WIDE, '.'), equal_wide(r, '.'),
+                    equal_wide(r + WIDE, '.'))) {
+      continue;
+    }
+    if (!is_none_set(dotted_wide(q), dotted_wide(q + WIDE), dotted_wide(r),
+                     dotted_wide(r + WIDE))) {
+      break;
+    }
+  }
+  return i;
+}
+#endif
+
+/* Skips whole blocks in which no dot follows an LF. */
+static size_t skip_undotted(const char *p, size_t i, size_t n) {
+#if LM_X86
+  if (n - i >= WIDE * 4 && lm_vector_best() == LM_VECTOR_AVX2) i = skip_undotted_avx2(p, i, n);
+#endif
+  i = skip_undotted_4(p, i, n);
   for (; n - i >= BLOCK; i += BLOCK) {
     if (_mm_movemask_epi8(dotted_block(p + i)) != 0) break;
   }

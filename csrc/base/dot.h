@@ -21,7 +21,7 @@ struct lm_dotout {
 };
 
 /* How many bytes at the front of `s` may be sent as they are. Bytes that depend on what follows the
-** piece (a CR at its end) are not counted. 16 bytes a step where the machine allows. */
+** piece (a CR at its end) are not counted. Many bytes a step where the machine allows. */
 size_t lm_dotout_clean(const struct lm_dotout *d, struct lm_str s);
 
 /* True where a CR without LF, or an LF without CR, stands in the text. For pieces in order, with a

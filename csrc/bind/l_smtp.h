@@ -6,7 +6,8 @@
 
 #include "bind/bind.h"
 
-/* The session's method `transaction`; see l_smtp_txn.c. */
+/* The session's methods `transaction` and `usual`; see l_smtp_txn.c. */
 int lm_smtp_transaction(lua_State *L);
+int lm_smtp_usual(lua_State *L);
 
 #endif

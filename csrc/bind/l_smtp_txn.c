@@ -35,10 +35,12 @@ static bool complain(struct draft *d, const char *kind, const char *why) {
   return false;
 }
 
-/* One address of the envelope, canonical, in the transaction's arena. */
+/* One address of the envelope, canonical: the text itself, or in the transaction's arena. */
 static bool read_address(struct draft *d, struct lm_str text, enum lm_addr_null null,
                          struct lm_str *path_out) {
   struct lm_addr addr;
+  *path_out = text;
+  if (lm_addr_is_plain(text)) return true;
   if (!lm_addr_envelope(&d->txn->arena, text, null, &addr, &d->why)) {
     d->culprit = text;
     return false;
@@ -173,28 +175,43 @@ static bool check_extensions(struct draft *d, struct lm_str head, uint64_t size)
   return true;
 }
 
-static bool put_size(struct lm_buf *b, const struct lm_smtp_ehlo *e, uint64_t size) {
+/* Writes `s` at `p`; where the next octet goes. */
+static char *append(char *p, struct lm_str s) {
+  if (s.n) memcpy(p, s.p, s.n);
+  return p + s.n;
+}
+
+static char *append_size(char *p, uint64_t size) {
   char digits[20];
   size_t i = sizeof digits;
-  if (!(e->has & LM_SMTP_SIZE) || size == 0) return true;
   do {
     digits[--i] = (char)('0' + size % 10);
   } while (size /= 10);
-  return lm_buf_put(b, " SIZE=", 6) && lm_buf_put(b, digits + i, sizeof digits - i);
+  return append(append(p, LM_STR(" SIZE=")), (struct lm_str){digits + i, sizeof digits - i});
 }
 
 /* The parameters of MAIL: BODY (RFC 6152), SMTPUTF8 (RFC 6531), SIZE (RFC 1870), the caller's. */
 static bool put_mail(struct draft *d, uint64_t size) {
+  enum { OURS = 64 }; /* all but the caller's, and to spare */
   const struct lm_smtp_ehlo *e = lm_smtpc_ehlo(d->session);
-  struct lm_buf params = {NULL, 0, 0, 0};
   struct lm_str body = d->body_binary ? LM_STR(" BODY=BINARYMIME") : LM_STR(" BODY=8BITMIME");
-  bool ok = (d->txn->seven_bit || lm_buf_puts(&params, body)) &&
-            (!d->utf8 || lm_buf_put(&params, " SMTPUTF8", 9)) && put_size(&params, e, size) &&
-            lm_buf_put(&params, d->mail_params.p, d->mail_params.n);
+  char *params = lm_arena_alloc(&d->txn->arena, OURS + d->mail_params.n), *p = params;
   d->why = "out of memory";
-  ok = ok && lm_smtp_txn_mail(d->txn, d->from, lm_buf_str(&params), &d->why);
-  lm_buf_free(&params);
-  return ok;
+  if (p == NULL) return false;
+  if (!d->txn->seven_bit) p = append(p, body);
+  if (d->utf8) p = append(p, LM_STR(" SMTPUTF8"));
+  if (size && (e->has & LM_SMTP_SIZE)) p = append_size(p, size);
+  p = append(p, d->mail_params);
+  return lm_smtp_txn_mail(d->txn, d->from, (struct lm_str){params, (size_t)(p - params)}, &d->why);
+}
+
+/* MAIL, once it is known whether the message can go at all; recipients follow. */
+static bool begin_mail(struct draft *d, struct lm_str head, uint64_t size) {
+  return check_extensions(d, head, size) && put_mail(d, size);
+}
+
+static bool end_envelope(struct draft *d) {
+  return d->txn->chunked || lm_smtp_txn_data(d->txn) || complain(d, "io", "out of memory");
 }
 
 /* Reads the envelope at `i` = {from=, to=} into the draft's transaction. */
@@ -205,10 +222,11 @@ static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str he
   if (!read_address(d, from.text, LM_ADDR_NULL_TAKEN, &d->from)) return false;
   lua_getfield(L, i, "to");
   if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
-  if (!check_extensions(d, head, size) || !put_mail(d, size)) return false;
-  if (!each_rcpt(L, lua_gettop(L), d, add_rcpt)) return false;
-  if (!d->txn->chunked && !lm_smtp_txn_data(d->txn)) return complain(d, "io", "out of memory");
-  return true;
+  return begin_mail(d, head, size) && each_rcpt(L, lua_gettop(L), d, add_rcpt) && end_envelope(d);
+}
+
+static bool has_chunking(struct lm_smtpc *s) {
+  return (lm_smtpc_ehlo(s)->has & LM_SMTP_CHUNKING) != 0;
 }
 
 /* How the content is to travel: "refuse" bare line endings, "keep" all octets, or "url": parts of it
@@ -216,9 +234,49 @@ static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str he
 static void set_manner(lua_State *L, int i, struct draft *d) {
   static const char *const manners[] = {"usual", "refuse", "keep", "url", NULL};
   int manner = luaL_checkoption(L, i, "usual", manners);
-  d->txn->chunked = manner == 3 || (lm_smtpc_ehlo(d->session)->has & LM_SMTP_CHUNKING) != 0;
+  d->txn->chunked = manner == 3 || has_chunking(d->session);
   d->txn->strict = manner == 1;
   d->txn->binary = manner == 2;
+}
+
+/* A size in octets that a number can tell exactly; false for any other. */
+static bool read_size(lua_Number n, uint64_t *out) {
+  if (!(n >= 0 && n <= 9007199254740992.0)) return false;
+  *out = (uint64_t)n;
+  return true;
+}
+
+/* A transaction to fill in; false where memory is short. */
+static bool new_draft(struct draft *d, struct lm_box *b) {
+  memset(d, 0, sizeof *d);
+  d->session = b->session;
+  d->kind = "invalid";
+  return (d->txn = lm_smtpc_txn(d->session)) != NULL;
+}
+
+/* Queues the transaction; 0 where the session does not take it. What it lends, the value at `i` (0:
+** nothing), is anchored first: that may raise, and nothing may be lent that nobody holds. */
+static uint32_t queue(lua_State *L, struct lm_box *b, struct draft *d, int i) {
+  uint32_t next = lm_smtpc_next_id(d->session), id;
+  if (i) lm_box_anchor(L, b, next, i);
+  id = lm_smtpc_send(d->session, d->txn);
+  if (id) return id;
+  d->why = lm_smtpc_refusal(d->session);
+  if (i) lm_box_release(L, b, next);
+  return 0;
+}
+
+/* nil, reason, kind, address | nil, extension | nil */
+static int push_refusal(lua_State *L, const struct draft *d) {
+  lm_push_id(L, 0, d->why);
+  lua_pushstring(L, d->kind);
+  if (d->culprit.p) {
+    lm_pushstr(L, d->culprit);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushstring(L, d->lacks);
+  return 5;
 }
 
 /* transaction({from=, to=}, message | nil, size | nil, head, mail_params, rcpt_params, manner)
@@ -228,32 +286,122 @@ static void set_manner(lua_State *L, int i, struct draft *d) {
 int lm_smtp_transaction(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   struct lm_str message = lm_optstr(L, 3), head = lm_optstr(L, 5);
-  uint64_t size = (uint64_t)luaL_optnumber(L, 4, (lua_Number)message.n);
+  lua_Number size = luaL_optnumber(L, 4, (lua_Number)message.n);
   struct draft d;
+  uint64_t octets = 0;
   uint32_t id = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
-  memset(&d, 0, sizeof d);
-  d.session = b->session;
+  if (!new_draft(&d, b)) return luaL_error(L, "out of memory");
   d.mail_params = lm_optstr(L, 6);
   d.rcpt_params = lm_optstr(L, 7);
-  d.kind = "invalid";
-  if ((d.txn = lm_smtpc_txn(d.session)) == NULL) return luaL_error(L, "out of memory");
   d.txn->streamed = message.p == NULL;
   set_manner(L, 8, &d);
   d.txn->text = message;
-  if (read_envelope(L, 2, &d, message.p ? message : head, size)) {
-    id = lm_smtpc_send(d.session, d.txn);
-    d.why = lm_smtpc_refusal(d.session);
+  if (!read_size(size, &octets)) {
+    complain(&d, "misuse", "option 'size' must be a number of octets");
+  } else if (read_envelope(L, 2, &d, message.p ? message : head, octets)) {
+    id = queue(L, b, &d, message.p ? 3 : 0);
   }
-  if (id && message.p) lm_box_anchor(L, b, id, 3);
+  return id ? lm_push_id(L, id, NULL) : push_refusal(L, &d);
+}
+
+/* --- the usual message ------------------------------------------------------------------------- */
+
+/* The options of a message that has its envelope beside it and asks for nothing. */
+struct usual {
+  struct lm_str from;
+  struct lm_str message;
+  int to; /* where on the stack it lies; 0: it is missing */
+  int message_at;
+  bool sized;
+  uint64_t size;
+};
+
+/* One option, its value at `i`. False where it is none of the usual ones. */
+static bool take_option(lua_State *L, struct lm_str key, int i, struct usual *u) {
+  int type = lua_type(L, i);
+  if (key.n == 2 && memcmp(key.p, "to", 2) == 0) {
+    u->to = i;
+    return type == LUA_TSTRING || type == LUA_TTABLE;
+  }
+  if (key.n == 4 && memcmp(key.p, "from", 4) == 0) {
+    if (type != LUA_TSTRING) return false;
+    u->from.p = lua_tolstring(L, i, &u->from.n);
+    return true;
+  }
+  if (key.n == 4 && memcmp(key.p, "size", 4) == 0) {
+    u->sized = true;
+    return type == LUA_TNUMBER && read_size(lua_tonumber(L, i), &u->size);
+  }
+  if (key.n != 7) return false;
+  if (memcmp(key.p, "timeout", 7) == 0) return type == LUA_TNUMBER || type == LUA_TTABLE;
+  if (memcmp(key.p, "message", 7) != 0 || type != LUA_TSTRING) return false;
+  u->message.p = lua_tolstring(L, i, &u->message.n);
+  u->message_at = i;
+  return true;
+}
+
+/* Takes the options at 2, the last argument, apart. Their values stay on the stack, each above its key: a
+** finalizer may change the table at any time. */
+static bool read_usual(lua_State *L, struct usual *u) {
+  struct lm_str key;
+  int i = 3;
+  memset(u, 0, sizeof *u);
+  if (!lua_istable(L, 2) || lua_getmetatable(L, 2)) return false;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pushvalue(L, i), i += 2) {
+    /* Makes a string of a number, which would mislead lua_next: but none is an option. */
+    if ((key.p = lua_tolstring(L, i, &key.n)) == NULL) return false;
+    if (!take_option(L, key, i + 1, u)) return false;
+  }
+  if (!u->sized) u->size = u->message.n;
+  return u->from.p && u->message.p && u->to;
+}
+
+/* One recipient that is the string at `i`; MAIL has been written, so that it must not need SMTPUTF8 if
+** nothing before it did. */
+static bool add_usual(lua_State *L, int i, struct draft *d) {
+  struct named r = {LM_NOSTR, LM_NOSTR};
+  bool utf8 = d->utf8;
+  if (lua_type(L, i) != LUA_TSTRING) return false;
+  r.text.p = lua_tolstring(L, i, &r.text.n);
+  return add_rcpt(d, &r) && d->utf8 == utf8;
+}
+
+/* The recipients at `i`: a string, or an array of strings that is nothing else. */
+static bool add_all(lua_State *L, int i, struct draft *d) {
+  size_t n, k;
+  if (!lua_istable(L, i)) return add_usual(L, i, d);
+  n = lua_rawlen(L, i);
+  if (n == 0 || lua_getmetatable(L, i)) return false;
+  for (k = 1; k <= n; k++) {
+    bool added;
+    lua_rawgeti(L, i, (int)k);
+    added = add_usual(L, -1, d);
+    if (!added) return false;
+    lua_pop(L, 1);
+  }
+  lua_pushinteger(L, (lua_Integer)n);
+  return !lua_next(L, i);
+}
+
+/* usual({from=, to=, message=, size=, timeout=}) -> id | nil
+** The same as transaction(options, options.message, options.size) where nothing else is in the options,
+** from and message are strings, `to` is one or an array of them, and the session takes it. In any other case
+** nil: nothing was queued, and transaction() tells what is wrong. */
+int lm_smtp_usual(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  struct usual u;
+  struct draft d;
+  uint32_t id = 0;
+  lua_settop(L, 2);
+  if (!read_usual(L, &u) || !new_draft(&d, b)) return 0;
+  d.txn->text = u.message;
+  d.txn->chunked = has_chunking(d.session);
+  if (read_address(&d, u.from, LM_ADDR_NULL_TAKEN, &d.from) && begin_mail(&d, u.message, u.size) &&
+      add_all(L, u.to, &d) && end_envelope(&d)) {
+    id = queue(L, b, &d, u.message_at);
+  }
   if (id) return lm_push_id(L, id, NULL);
-  lm_push_id(L, 0, d.why);
-  lua_pushstring(L, d.kind);
-  if (d.culprit.p) {
-    lm_pushstr(L, d.culprit);
-  } else {
-    lua_pushnil(L);
-  }
-  lua_pushstring(L, d.lacks);
-  return 5;
+  lm_smtp_txn_reset(d.txn);
+  return 0;
 }

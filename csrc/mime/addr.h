@@ -53,6 +53,10 @@ enum lm_addr_null {
 bool lm_addr_envelope(struct lm_arena *a, struct lm_str text, enum lm_addr_null null,
                       struct lm_addr *out, const char **why_out);
 
+/* True where lm_addr_envelope would take the text and give it back octet by octet, without SMTPUTF8: a plain
+** `local@domain` in ASCII. Most addresses are, and are known for it in one pass. */
+bool lm_addr_is_plain(struct lm_str text);
+
 /* One addr-spec as strictly, the domain as it is written. The same failures. */
 bool lm_addr_strict(struct lm_arena *a, struct lm_str text, struct lm_addr *out,
                     const char **why_out);

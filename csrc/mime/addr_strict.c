@@ -199,6 +199,20 @@ bool lm_addr_strict(struct lm_arena *a, struct lm_str text, struct lm_addr *out,
   return why == NULL || refuse(why, why_out);
 }
 
+/* Dot-string "@" Domain */
+bool lm_addr_is_plain(struct lm_str text) {
+  const char *p = text.p, *end = p + text.n, *word = p;
+  if (text.n > LM_MAILBOX) return false;
+  for (; p < end && *p != '@'; p++) {
+    if (lm_is(*p, LM_MIME_ATEXT)) continue;
+    if (*p != '.' || p == word) return false;
+    word = p + 1;
+  }
+  if (p == end || p == word || p - text.p > LM_LOCAL_PART) return false;
+  p++;
+  return lm_idn_is_hostname((struct lm_str){p, (size_t)(end - p)});
+}
+
 /* The domain in A-labels, and the lengths as they will be sent. */
 static bool finish(struct lm_arena *a, struct lm_addr *out, const char **why_out) {
   struct lm_str spec;

@@ -7,7 +7,7 @@
 #define LM_MIME_BASE64_H
 
 #include "base/lm.h"
-#include "mime/vector.h"
+#include "base/vector.h"
 
 enum {
   LM_BASE64_SLACK = 32, /* octets that may be written behind the result */

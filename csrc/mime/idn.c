@@ -17,19 +17,15 @@ enum { LABEL_MAX = 63, UTF8_MAX = 1024 };
 
 /* Domain = sub-domain *("." sub-domain); sub-domain = Let-dig [Ldh-str] */
 bool lm_idn_is_hostname(struct lm_str s) {
-  size_t label = 0;
-  size_t i;
-  for (i = 0; i < s.n; i++) {
-    bool edge = label == 0 || i + 1 == s.n || s.p[i + 1] == '.';
-    if (s.p[i] == '.') {
-      if (label == 0) return false;
-      label = 0;
-    } else {
-      if (!lm_is(s.p[i], LM_ALPHA | LM_DIGIT) && (s.p[i] != '-' || edge)) return false;
-      if (++label > LABEL_MAX) return false;
-    }
+  const char *p = s.p, *end = p + s.n;
+  if (s.n == 0 || s.n > LM_DOMAIN) return false;
+  for (;; p++) {
+    const char *label = p;
+    while (p < end && (lm_is(*p, LM_ALPHA | LM_DIGIT) || *p == '-')) p++;
+    if (p == label || p - label > LABEL_MAX || *label == '-' || p[-1] == '-') return false;
+    if (p == end) return true;
+    if (*p != '.') return false;
   }
-  return label > 0 && s.n <= LM_DOMAIN;
 }
 
 static bool is_printable(struct lm_str s) {

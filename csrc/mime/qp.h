@@ -5,7 +5,7 @@
 #define LM_MIME_QP_H
 
 #include "base/lm.h"
-#include "mime/vector.h"
+#include "base/vector.h"
 
 enum {
   LM_QP_SLACK = 64, /* octets that may be written behind the result */

@@ -10,7 +10,7 @@
 #define LM_MIME_SCAN_H
 
 #include "base/lm.h"
-#include "mime/vector.h"
+#include "base/vector.h"
 
 /* The first CR or LF from `p` on; `end` where there is none. */
 const char *lm_scan_line_end(const char *p, const char *end);

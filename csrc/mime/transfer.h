@@ -10,7 +10,7 @@
 #define LM_MIME_TRANSFER_H
 
 #include "base/buf.h"
-#include "mime/vector.h"
+#include "base/vector.h"
 
 enum lm_transfer {
   LM_TRANSFER_IDENTITY, /* 7bit, 8bit, binary, and whatever is unknown */

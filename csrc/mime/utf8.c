@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "mime/vector.h"
+#include "base/vector.h"
 
 /* --- ASCII ------------------------------------------------------------------------------------- */
 

@@ -41,10 +41,23 @@ struct lm_smtpc *lm_smtpc_new(const struct lm_limits *limits) {
   return s;
 }
 
+/* A job with nothing in it; NULL when memory is short. */
+static struct lm_smtp_job *new_job(struct lm_smtpc *s, enum lm_smtp_slot_kind kind) {
+  struct lm_smtp_job *j = s->idle_job ? s->idle_job : malloc(sizeof *j);
+  s->idle_job = NULL;
+  if (j) *j = (struct lm_smtp_job){.kind = kind};
+  return j;
+}
+
+/* Ends a job; one is kept for the next. */
 static void free_job(struct lm_smtpc *s, struct lm_smtp_job *j) {
   s->queued -= lm_buf_len(&j->line);
   lm_buf_wipe(&j->line);
-  free(j);
+  if (s->idle_job) {
+    free(j);
+  } else {
+    s->idle_job = j;
+  }
 }
 
 void lm_smtpc_free(struct lm_smtpc *s) {
@@ -54,6 +67,7 @@ void lm_smtpc_free(struct lm_smtpc *s) {
     s->jobs = j->next;
     free_job(s, j);
   }
+  free(s->idle_job);
   while (s->txns) {
     struct lm_smtp_txn *t = s->txns;
     s->txns = t->next;
@@ -124,10 +138,10 @@ static uint32_t enqueue_line(struct lm_smtpc *s, enum lm_smtp_slot_kind kind, st
   if (verb.n + argument.n + 3 > (kind == LM_SLOT_AUTH ? s->limits.challenge : s->limits.line))
     return refuse(s, "command line too long");
   if (s->queued > s->limits.queue) return refuse(s, "limit passed: queue");
-  if ((j = calloc(1, sizeof *j)) == NULL) return refuse(s, "out of memory");
-  j->kind = kind;
+  if ((j = new_job(s, kind)) == NULL) return refuse(s, "out of memory");
   if (!lm_buf_puts(&j->line, verb) || !lm_buf_puts(&j->line, argument) ||
       !lm_buf_put(&j->line, "\r\n", 2)) {
+    lm_buf_wipe(&j->line); /* it was not counted */
     free_job(s, j);
     return refuse(s, "out of memory");
   }
@@ -190,16 +204,19 @@ struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s) {
   return s->spare;
 }
 
+uint32_t lm_smtpc_next_id(const struct lm_smtpc *s) {
+  return s->last_id + 1;
+}
+
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   const char *why = NULL;
   struct lm_smtp_job *j = NULL;
   if (lm_wire_failed(&s->wire)) why = "the session has failed";
   if (s->quit) why = "the session was ended by QUIT";
   if (s->queued > s->limits.queue) why = "limit passed: queue";
-  if (why == NULL && (j = calloc(1, sizeof *j)) == NULL) why = "out of memory";
+  if (why == NULL && (j = new_job(s, LM_SLOT_TXN)) == NULL) why = "out of memory";
   if (why) return refuse(s, why);
   if (s->spare == t) s->spare = NULL;
-  j->kind = LM_SLOT_TXN;
   j->txn = t;
   t->next = s->txns;
   s->txns = t;
@@ -297,12 +314,11 @@ bool lm_smtp_reset_after(struct lm_smtpc *s, struct lm_smtp_txn *t, bool open) {
   struct lm_smtp_job *j;
   if (s->jobs && s->jobs->txn == t) unlink_job(s, &s->jobs);
   if (!open) return true;
-  if ((j = calloc(1, sizeof *j)) == NULL || !lm_buf_puts(&j->line, LM_STR("RSET\r\n"))) {
-    free(j);
+  if ((j = new_job(s, LM_SLOT_RSET)) == NULL || !lm_buf_puts(&j->line, LM_STR("RSET\r\n"))) {
+    if (j) free_job(s, j);
     lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a command", LM_NOSTR);
     return false;
   }
-  j->kind = LM_SLOT_RSET;
   j->next = s->jobs;
   s->queued += lm_buf_len(&j->line);
   if (s->jobs == NULL) s->jobs_tail = &j->next;

@@ -86,6 +86,9 @@ struct lm_smtp_txn *lm_smtpc_txn(struct lm_smtpc *s);
 ** the envelope where the server pipelines; the server must have said CHUNKING. */
 uint32_t lm_smtpc_send(struct lm_smtpc *s, struct lm_smtp_txn *t);
 
+/* The number that the next command will have. */
+uint32_t lm_smtpc_next_id(const struct lm_smtpc *s);
+
 enum lm_smtpc_content {
   LM_SMTPC_TAKEN,
   LM_SMTPC_NOT_NOW,   /* no GO for this id */

@@ -52,14 +52,15 @@ struct lm_smtpc {
   struct lm_smtp_ehlo ehlo;
   struct lm_buf slots; /* array of struct lm_smtp_slot, oldest first */
   struct lm_smtp_job *jobs, **jobs_tail;
-  size_t queued;               /* bytes of lines in jobs */
-  struct lm_smtp_txn *txns;    /* all that are queued or under way; owned here */
-  struct lm_smtp_txn *content; /* the one whose content is being sent */
-  struct lm_smtp_txn *halted;  /* the one whose chunks were stopped halfway; replies are due */
-  struct lm_buf chunk;         /* a chunk under construction */
-  uint32_t go_id;              /* whom GO was told */
-  struct lm_smtp_txn *ended;   /* the one in the last event; owned, reused at the next call */
-  struct lm_smtp_txn *spare;   /* one that is being filled in, or waits to be used again */
+  struct lm_smtp_job *idle_job; /* one that waits to be used again */
+  size_t queued;                /* bytes of lines in jobs */
+  struct lm_smtp_txn *txns;     /* all that are queued or under way; owned here */
+  struct lm_smtp_txn *content;  /* the one whose content is being sent */
+  struct lm_smtp_txn *halted;   /* the one whose chunks were stopped halfway; replies are due */
+  struct lm_buf chunk;          /* a chunk under construction */
+  uint32_t go_id;               /* whom GO was told */
+  struct lm_smtp_txn *ended;    /* the one in the last event; owned, reused at the next call */
+  struct lm_smtp_txn *spare;    /* one that is being filled in, or waits to be used again */
   struct lm_buf challenge;
   const char *refusal;
   uint32_t last_id;

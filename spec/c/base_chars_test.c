@@ -63,7 +63,8 @@ static void comparisons(void) {
 
 /* Every place in strings of every length around the words that are read at once. */
 static void scans(void) {
-  static const char breakers[] = {'\r', '\n', '\0'};
+  static const char breakers[] = {'\r', '\n', '\0'},
+                    others[] = {'\1', '\t', '\v', '\f', 14, '\x7F', '\x80', '\xFF'};
   char text[40];
   size_t n, at, i;
   for (n = 0; n <= sizeof text; n++) {
@@ -78,6 +79,10 @@ static void scans(void) {
       for (i = 0; i < sizeof breakers; i++) {
         text[at] = breakers[i];
         CHECK(lm_str_breaks_line(s));
+      }
+      for (i = 0; i < sizeof others; i++) {
+        text[at] = others[i];
+        CHECK(!lm_str_breaks_line(s));
       }
       text[at] = 'x';
     }

@@ -200,7 +200,7 @@ static void around_blocks(char fill) {
   static const char *const patterns[] = {"\r\n.",    "\n.",      "\r.",      "\r\n..\r\n", "\r\r\n",
                                          "\n\n",     "\r\n\r\n", ".\r\n",    "\r\n.\r\n",  "a\r",
                                          "\n.\r\n.", ".",        "\r\n.\rx", "\r\n.\n"};
-  char p[100];
+  char p[150];
   size_t i, at;
   for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
     size_t n = strlen(patterns[i]);
@@ -214,9 +214,45 @@ static void around_blocks(char fill) {
   }
 }
 
+/* What lm_dotout_clean answers, octet by octet. */
+static size_t model_clean(struct lm_str s, bool plain) {
+  size_t i;
+  if (s.p[0] == '\n' || (s.p[0] == '.' && !plain)) return 0;
+  for (i = 1; i < s.n; i++) {
+    if ((s.p[i] == '\n') != (s.p[i - 1] == '\r')) break;
+    if (s.p[i] == '.' && s.p[i - 1] == '\n' && !plain) break;
+  }
+  return s.p[i - 1] == '\r' ? i - 1 : i;
+}
+
+/* One pattern at every place of texts that are scanned in the widest steps, and what these leave; each text in
+** memory of its own, that nothing outside of it is read. */
+static void around_steps(void) {
+  static const char *const patterns[] = {"\n", "\r", "\r\n", "\n.", "\r\n.", "\r\n\r\n", "."};
+  size_t i, at, length;
+  for (length = 1; length <= 290; length++) {
+    char *p = malloc(length);
+    CHECK(p != NULL);
+    for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+      size_t n = strlen(patterns[i]);
+      for (at = 0; at + n <= length; at++) {
+        static const struct lm_dotout usual = {false, false, false}, plain = {false, false, true};
+        struct lm_str s = {p, length};
+        size_t k;
+        for (k = 0; k < length; k++) p[k] = k % 50 == 48 ? '\r' : k % 50 == 49 ? '\n' : 'x';
+        memcpy(p + at, patterns[i], n);
+        CHECK(lm_dotout_clean(&usual, s) == model_clean(s, false));
+        CHECK(lm_dotout_clean(&plain, s) == model_clean(s, true));
+      }
+    }
+    free(p);
+  }
+}
+
 int main(void) {
   every_text();
   around_blocks('x');
   around_blocks('.');
+  around_steps();
   return check_end();
 }

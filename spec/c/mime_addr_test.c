@@ -7,6 +7,7 @@
 
 #include "base/chars.h"
 #include "mime/charset.h"
+#include "mime/idn.h"
 #include "check.h"
 
 #define UE "\xC3\xBC"
@@ -387,6 +388,88 @@ static void test_readers_agree(void) {
   lm_arena_free(&a);
 }
 
+/* Labels of letters, digits and inner hyphens, octet by octet. */
+static bool model_hostname(struct lm_str s) {
+  size_t i, label = 0;
+  for (i = 0; i < s.n; i++) {
+    bool edge = label == 0 || i + 1 == s.n || s.p[i + 1] == '.';
+    if (s.p[i] == '.') {
+      if (label == 0) return false;
+      label = 0;
+    } else if ((!lm_is(s.p[i], LM_ALPHA | LM_DIGIT) && (s.p[i] != '-' || edge)) || ++label > 63) {
+      return false;
+    }
+  }
+  return label > 0 && s.n <= 255;
+}
+
+/* A plain address is one that the long way takes and gives back as it is, and no other; quotes and literals
+** are left to it. Returns whether it was one. */
+static bool check_plain(struct lm_arena *a, struct lm_str text) {
+  struct lm_addr addr;
+  struct lm_str spec;
+  const char *why, *at = memchr(text.p, '@', text.n);
+  bool as_is = lm_addr_envelope(a, text, LM_ADDR_NULL_REFUSED, &addr, &why) && !addr.utf8 &&
+               lm_addr_spec(a, &addr, &spec) && lm_str_eq(spec, text) && text.p[0] != '"' &&
+               addr.domain.p[0] != '[';
+  struct lm_str host =
+      at ? (struct lm_str){at + 1, text.n - (size_t)(at + 1 - text.p)} : LM_STR("");
+  if (!EXPECT(lm_addr_is_plain(text) == as_is)) fprintf(stderr, "  %.*s\n", (int)text.n, text.p);
+  EXPECT(lm_idn_is_hostname(host) == model_hostname(host));
+  lm_arena_reset(a);
+  return as_is;
+}
+
+/* All texts of up to five of these, and those in which each octet stands at each place. */
+static void test_plain(void) {
+  static const char letters[] = "aZ9.@-\"< ";
+  enum { LETTERS = sizeof letters - 1, LONGEST = 5 };
+  struct lm_arena a = {NULL, 0};
+  unsigned long code, all = 1, taken = 0;
+  unsigned c, n;
+  for (n = 1; n <= LONGEST; n++) {
+    all *= LETTERS;
+    for (code = 0; code < all; code++) {
+      char text[LONGEST];
+      unsigned long rest = code;
+      unsigned i;
+      for (i = 0; i < n; i++, rest /= LETTERS) text[i] = letters[rest % LETTERS];
+      taken += check_plain(&a, (struct lm_str){text, n});
+    }
+  }
+  for (c = 0; c < 256 * 8; c++) {
+    char text[9] = "ab@cd.ef";
+    text[c % 8] = (char)(c / 8);
+    taken += check_plain(&a, (struct lm_str){text, 8});
+  }
+  EXPECT(taken > 1000);
+  lm_arena_free(&a);
+}
+
+/* Around each limit: the local part, a label, the whole. */
+static void test_plain_limits(void) {
+  struct lm_arena a = {NULL, 0};
+  size_t local, label, labels, last, taken = 0;
+  for (local = 62; local <= 66; local++) {
+    for (label = 61; label <= 65; label++) {
+      for (labels = 0; labels <= 3; labels++) {
+        for (last = 0; last <= 66; last++) {
+          char text[512], *p = text;
+          size_t i;
+          for (i = 0; i < local; i++) *p++ = 'l';
+          for (*p++ = '@', i = 0; i < labels * (label + 1); i++) {
+            *p++ = i % (label + 1) == label ? '.' : 'd';
+          }
+          for (i = 0; i < last; i++) *p++ = '0';
+          taken += check_plain(&a, (struct lm_str){text, (size_t)(p - text)});
+        }
+      }
+    }
+  }
+  EXPECT(taken > 100);
+  lm_arena_free(&a);
+}
+
 static void test_linear(void) {
   static const char *const hostile[] = {
       "a@b,",       "a,",          "(",         "()",        "((a)",       "\"",       "\"\\",
@@ -436,6 +519,8 @@ int main(void) {
   test_formats();
   test_round_trip();
   test_readers_agree();
+  test_plain();
+  test_plain_limits();
   test_linear();
   test_limits();
   return check_end();

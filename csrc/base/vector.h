@@ -1,12 +1,12 @@
 /*
-** vector.h: which vector code this machine can run; shared by the codecs of mime/, and by no one else.
+** vector.h: which vector code this machine can run; shared by all that scans or codes text.
 **
 ** A function for a level is compiled for it whatever the rest of the library is compiled for, and
 ** called only where the processor says so. Each level gives the same result as plain C. The level is
 ** an argument, so that a test can ask for each.
 */
-#ifndef LM_MIME_VECTOR_H
-#define LM_MIME_VECTOR_H
+#ifndef LM_BASE_VECTOR_H
+#define LM_BASE_VECTOR_H
 
 enum lm_vector { LM_VECTOR_NONE, LM_VECTOR_NEON, LM_VECTOR_SSSE3, LM_VECTOR_AVX2 };
 
