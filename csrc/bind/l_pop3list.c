@@ -153,7 +153,7 @@ static int item(lua_State *L) {
   const struct entry *e;
   if (i == 0) return 0;
   e = &l->entry[i - 1];
-  lua_pushinteger(L, (lua_Integer)e->number);
+  lm_push_u64(L, e->number);
   if (e->has_size) {
     lm_push_u64(L, e->size);
   } else {
@@ -243,7 +243,7 @@ static int ask(lua_State *L) {
   struct window most;
   most.count = (size_t)luaL_checkinteger(L, 4);
   most.bytes = (uint64_t)luaL_checkinteger(L, 5);
-  luaL_argcheck(L, at <= l->n, 3, "a place in the listing expected");
+  if (at > l->n) at = l->n;
   send_ahead(l, s, at, most);
   lua_pushinteger(L, (lua_Integer)half_empty(l, at, most));
   return 1;

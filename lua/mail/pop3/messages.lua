@@ -19,6 +19,7 @@ local begin, finish, refused, named = run.begin, run.finish, run.refused, run.na
 local WINDOW_BYTES = 1048576
 local WINDOW_COUNT = 100
 
+local setmetatable = setmetatable
 local listing_methods = core.pop3_listing_class.__index
 
 local messages = {}
@@ -49,8 +50,8 @@ local function pass(ahead)
   ahead.limit, ahead.refill = 1, 0
 end
 
---- The next message; nil behind the last.
-function messages.next(ahead)
+-- The next message; nil behind the last.
+local function next_message(ahead)
   if ahead.id then pass(ahead) end
   local i = ahead.at + 1
   local number, size, uid, id = item_of(ahead.listing, i)
@@ -60,6 +61,7 @@ function messages.next(ahead)
   ahead.message = message
   return message
 end
+messages.next = next_message
 
 -- Asks for more, and says when to do so again; after a window that shrank, at each message.
 local function fill(ahead)
@@ -221,7 +223,7 @@ local Walk = iterator.class(function(self)
     ahead = messages.ahead(self.pump, listing)
     self.ahead = ahead
   end
-  return messages.next(ahead)
+  return next_message(ahead)
 end, function(self)
   if self.ahead then messages.close(self.ahead) end
 end)
