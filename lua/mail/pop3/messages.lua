@@ -240,7 +240,7 @@ function methods:messages(options)
   if options ~= nil then want(options, { timeout = "number|table?" }, "pop3:messages") end
   local pump = Pump.of(self)
   if not pump then error("pop3:messages: a session without a transport", 2) end
-  return iterator.results(setmetatable({ pump = pump, options = options }, Walk))
+  return iterator.results(setmetatable({ pump = pump, options = options, ended = false }, Walk))
 end
 
 return messages
