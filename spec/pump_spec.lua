@@ -115,6 +115,68 @@ describe("several coroutines on one session", function()
     end
   end)
 
+  it("pass the lead on to one who sleeps on: who gives up there leaves it to the next", function()
+    for _, how in ipairs { "timeout", "cancelled" } do
+      loop.run(function()
+        local gate = loop.native.event()
+        local s = scripted.serve(function(peer)
+          hello(peer)
+          peer:expect "^VRFY 1$"
+          peer:send "252 1\r\n"
+          peer:expect "^VRFY 2$"
+          gate:wait(10)
+          peer:send "252 2\r\n"
+          peer:expect "^VRFY 3$"
+          peer:send "252 3\r\n"
+          peer:rest()
+        end)
+        local smtp = open(s.port)
+        local tasks, patience = {}, { 10, how == "timeout" and 0.03 or 10, 10 }
+        for i = 1, 3 do
+          tasks[i] = loop.spawn(function() return smtp:verify(tostring(i), { timeout = patience[i] }) end)
+        end
+        assert.equal("1", tasks[1]:join().lines[1])
+        assert.equal(tasks[2].co, Pump.of(smtp).leading)
+        if how == "cancelled" then tasks[2]:cancel() end
+        local ok, err = tasks[2]:join()
+        assert.is_nil(ok)
+        assert.equal(how, err.kind)
+        gate:set()
+        assert.equal("3", tasks[3]:join().lines[1])
+        assert.equal(0, Pump.of(smtp).waiting)
+        smtp:close()
+      end)
+    end
+  end)
+
+  it("are woken by the connection itself, each for its own answer", function()
+    loop.run(function()
+      local s = scripted.serve(function(peer)
+        hello(peer, "250-PIPELINING\r\n")
+        for _ = 1, 8 do peer:expect "^RSET" end
+        for _ = 1, 8 do
+          peer:send "250 ok\r\n"
+          loop.sleep(0.002)
+        end
+        peer:rest()
+      end)
+      local smtp = open(s.port)
+      local tasks, woken = {}, 0
+      for i = 1, 8 do tasks[i] = loop.spawn(function() return smtp:reset() end) end
+      loop.sleep(0)
+      local Event = getmetatable(loop.native.event()).__index
+      local set = Event.set
+      function Event.set(event)
+        woken = woken + 1
+        return set(event)
+      end
+      for i = 1, 8 do assert.is_true(tasks[i]:join()) end
+      Event.set = set
+      assert.equal(0, woken)
+      smtp:close()
+    end)
+  end)
+
   it("are all told when the session is closed under them", function()
     loop.run(function()
       local s = scripted.serve(function(peer)

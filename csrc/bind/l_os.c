@@ -20,13 +20,15 @@ static int push_errno(lua_State *L, int code) {
   return 2;
 }
 
-/* Seconds (nil: for ever) at `i` as milliseconds, rounded up so that a wait never ends early. */
+/* Rounded up, so that a wait never ends early. */
+static int milliseconds(lua_Number seconds) {
+  if (!(seconds > 0)) return 0;
+  return seconds > 2000000 ? 2000000000 : (int)(seconds * 1000 + 0.999);
+}
+
+/* Seconds (nil: for ever) at `i` as milliseconds. */
 static int checkms(lua_State *L, int i) {
-  lua_Number s;
-  if (lua_isnoneornil(L, i)) return -1;
-  s = luaL_checknumber(L, i);
-  if (!(s > 0)) return 0;
-  return s > 2000000 ? 2000000000 : (int)(s * 1000 + 0.999);
+  return lua_isnoneornil(L, i) ? -1 : milliseconds(luaL_checknumber(L, i));
 }
 
 static unsigned checkwant(lua_State *L, int i) {
@@ -74,12 +76,14 @@ static int forget(lua_State *L) {
   return 0;
 }
 
-/* wait(seconds | nil, list) -> n: the ready descriptors in list[1..n] */
+/* wait(time | nil, list) -> n, now: the ready descriptors in list[1..n]. Waits until that time, of core.now;
+** 0: not at all; nil: for ever. */
 static int wait(lua_State *L) {
   struct lm_poll *p = poller(L);
+  lua_Number until = luaL_optnumber(L, 2, -1);
   int n, i, used = 0;
   luaL_checktype(L, 3, LUA_TTABLE);
-  n = lm_poll_wait(p, checkms(L, 2));
+  n = lm_poll_wait(p, until < 0 ? -1 : until > 0 ? milliseconds(until - lm_now()) : 0);
   if (n < 0) return luaL_error(L, "poller: %s", strerror(errno));
   for (i = 0; i < n; i++) {
     int fd = lm_poll_take(p, i);
@@ -88,7 +92,8 @@ static int wait(lua_State *L) {
     lua_rawseti(L, 3, ++used);
   }
   lua_pushinteger(L, used);
-  return 1;
+  lua_pushnumber(L, lm_now());
+  return 2;
 }
 
 /* fd() -> the descriptor that is readable while wait() has something to report | nil: this system
@@ -154,9 +159,9 @@ static bool must_rest(struct lm_net *n, lua_Number until) {
   return over;
 }
 
-/* next(session [, until]) -> the session's next event, or "wait" and what for: "r", "rw", "pause" (let
-** others run), or "end" (nothing will come, and the session does not mind). Sends and reads as far as
-** that goes without waiting, and, but for one short move, without passing the time `until`. */
+/* next(session [, until]) -> the session's next event, or "wait" and what for: "r", "rw" with the descriptor;
+** "pause" (let others run), or "end" (nothing will come, and the session does not mind). Sends and reads as
+** far as that goes without waiting, and, but for one short move, without passing the time `until`. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
   struct lm_box *b = lm_checkbox(L, 2);
@@ -184,7 +189,9 @@ static int conn_next(lua_State *L) {
   }
   lua_pushliteral(L, "wait");
   lua_pushstring(L, what);
-  return 2;
+  if (what[0] != 'r') return 2;
+  lua_pushinteger(L, n->fd);
+  return 3;
 }
 
 /* flush(session [, brief]) -> true where nothing is left to send */

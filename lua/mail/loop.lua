@@ -87,20 +87,21 @@ local function push(task)
   queue[tail] = task
 end
 
+-- The task waits for its descriptor no more.
+local function leave_fd(task, fd)
+  task.fd = nil
+  if waiting[fd] == task then
+    waiting[fd] = nil
+    poller:unpark(fd)
+  end
+end
+
 -- Ends a wait; `reason` is what the wait returns (true, "timeout", "cancelled").
 local function wake(task, reason)
   if not task.parked then return end
-  task.parked = nil
-  task.deadline = nil
-  task.reason = reason
+  task.parked, task.deadline, task.reason = nil, nil, reason
   local fd = task.fd
-  if fd then
-    task.fd = nil
-    if waiting[fd] == task then
-      waiting[fd] = nil
-      if reason ~= true then poller:unpark(fd) end
-    end
-  end
+  if fd then leave_fd(task, fd) end
   if task.co then push(task) end
 end
 
@@ -116,8 +117,7 @@ local function drop_stale_timers()
   end
 end
 
-local function fire_timers()
-  local at = now()
+local function fire_timers(at)
   while timers > 0 and times[1] <= at do
     local task = owners[1]
     local stale = task.timer ~= times[1]
@@ -138,12 +138,7 @@ end
 local function forget_wait(task)
   task.parked, task.deadline = nil, nil
   local fd = task.fd
-  if not fd then return end
-  task.fd = nil
-  if waiting[fd] == task then
-    waiting[fd] = nil
-    poller:unpark(fd)
-  end
+  if fd then leave_fd(task, fd) end
 end
 
 local function finish(task, ok, ...)
@@ -175,23 +170,12 @@ local function resumed(task, ok, ...)
   end
 end
 
-local function run_task(task)
-  local outer = running
-  running = task
-  local start = task.start
-  if start then
-    task.start = nil
-    resumed(task, resume(task.co, unpack(start, 1, start.n)))
-  else
-    local reason = task.reason
-    task.reason = nil
-    if reason == true or reason == nil then
-      resumed(task, resume(task.co, reason))
-    else
-      resumed(task, resume(task.co, nil, reason))
-    end
-  end
-  running = outer
+-- Runs a task that begins, or whose wait has ended without what it waited for.
+local function run_other(task)
+  local reason, start = task.reason, task.start
+  task.reason, task.start = nil, nil
+  if start then return resumed(task, resume(task.co, unpack(start, 1, start.n))) end
+  return resumed(task, resume(task.co, nil, reason))
 end
 
 -- How many tasks that become ready in a turn are run in it too, before descriptors are looked at again.
@@ -203,16 +187,22 @@ local native = { name = "native", now = now }
 -- stands in the adapter while they run: a task that moves bytes without waiting gives way by it.
 local function run_ready(stop_at)
   local last = tail + EXTRA
-  local outer = native.stop_at -- a turn inside a task's own coroutine has no part in the frame's time
-  native.stop_at = stop_at
+  local outer, outer_stop = running, native.stop_at
+  native.stop_at = stop_at -- a turn inside a task's own coroutine has no part in the frame's time
   while head <= tail and head <= last do
     local task = queue[head]
     queue[head] = nil
     head = head + 1
-    run_task(task)
+    running = task
+    if task.reason == true then
+      task.reason = nil
+      resumed(task, resume(task.co, true))
+    else
+      run_other(task)
+    end
     if stop_at and now() >= stop_at then break end
   end
-  native.stop_at = outer
+  running, native.stop_at = outer, outer_stop
   if head > tail then head, tail = 1, 0 end -- small indices stay in the table's array
 end
 
@@ -231,6 +221,40 @@ local function raise_unjoined()
   if task then error(task.error.value, 0) end
 end
 
+-- Those who gave the others a turn have theirs now.
+local function admit()
+  for i, task in ipairs(yielded) do
+    push(task)
+    yielded[i] = nil
+  end
+end
+
+-- One turn, as `loop.step`.
+local function turn(seconds, budget)
+  if yielded[1] then admit() end
+  local back = 0 -- when the poller has to be: at once, at a time, or never (nil)
+  if head > tail then
+    if timers > 0 then drop_stale_timers() end
+    back = seconds and (seconds > 0 and now() + seconds or 0)
+    if timers > 0 and (not back or times[1] < back) then back = times[1] end
+    if not back and not next(waiting) then
+      if live_count > 0 then error("mail.loop: every task waits for another one", 0) end
+      return
+    end
+  end
+  local n, at = ensure_poller():wait(back, ready_fds)
+  for i = 1, n do
+    local fd = ready_fds[i]
+    local task = waiting[fd]
+    if task then
+      waiting[fd], task.fd, task.parked, task.deadline, task.reason = nil, nil, nil, nil, true
+      if task.co then push(task) end
+    end
+  end
+  if timers > 0 and times[1] <= at then fire_timers(at) end
+  run_ready(budget and at + budget)
+end
+
 --- One turn: reports what is ready, fires timers, and runs every task that can go on.
 -- For a game's frame: `loop.step(0, { budget = 0.002 })` never waits, and ends after two milliseconds.
 -- A session that has more to move then gives way: behind the end of the budget there is at most one
@@ -246,31 +270,7 @@ function loop.step(seconds, options)
   if budget and type(budget) ~= "number" then
     error("mail.loop.step: option 'budget' must be a number, got " .. type(budget), 2)
   end
-  if yielded[1] then
-    for i, task in ipairs(yielded) do
-      push(task)
-      yielded[i] = nil
-    end
-  end
-  if head > tail then drop_stale_timers() end
-  if head <= tail then
-    seconds = 0
-  elseif timers > 0 then
-    local left = times[1] - now()
-    if left < 0 then left = 0 end
-    if not seconds or left < seconds then seconds = left end
-  elseif not seconds and not next(waiting) then
-    if live_count > 0 then error("mail.loop: every task waits for another one", 0) end
-    return 0
-  end
-  local n = ensure_poller():wait(seconds, ready_fds)
-  for i = 1, n do
-    local task = waiting[ready_fds[i]]
-    if task then wake(task, true) end
-  end
-  local stop_at = budget and now() + budget
-  if timers > 0 then fire_timers() end
-  run_ready(stop_at)
+  turn(seconds, budget)
   if not loop.main then raise_unjoined() end
   return live_count - background
 end
@@ -393,7 +393,7 @@ function loop.run(fn, ...)
   loop.main = main
   local ok, err = pcall(function()
     while live_count > background do
-      loop.step()
+      turn()
       if main.done and #failed > 0 then
         cancel_all()
       end
@@ -476,10 +476,7 @@ end
 -- Whoever waits for the descriptor looks again (it has more to send).
 function native.nudge(fd)
   local task = waiting[fd]
-  if task then
-    poller:unpark(fd)
-    wake(task, true)
-  end
+  if task then wake(task, true) end
 end
 
 -- Lets every other task have its turn.
@@ -490,17 +487,32 @@ end
 local Event = {}
 Event.__index = Event
 
--- Waits for `set`. true | nil, "timeout" | "cancelled"
-function Event:wait(timeout)
+-- Waits for `set`, at most until `deadline`.
+function Event:wait_until(deadline)
   if self.is_set then
     self.is_set = nil
     return true
   end
   local task = current() or setmetatable({}, Task)
+  if task.cancelled then return wait(task) end
   self.task = task
-  local ok, why = wait(task, timeout)
+  local ok, why = park(task, deadline)
   self.task = nil
   return ok, why
+end
+
+-- Waits for `set`. true | nil, "timeout" | "cancelled"
+function Event:wait(timeout)
+  return self:wait_until(timeout and now() + timeout)
+end
+
+--- Whoever sleeps on `event` sleeps for the descriptor, too: a wait handed on without waking anybody.
+-- @treturn boolean false where nobody sleeps there, or the descriptor is ready now; nothing has happened then
+function native.hand(fd, what, event)
+  local task = event.task
+  if not task or not task.parked or task.fd or poller:park(fd, what) ~= false then return false end
+  waiting[fd], task.fd = task, fd
+  return true
 end
 
 -- Ends the wait, or the next one; twice is once.

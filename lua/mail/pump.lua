@@ -13,12 +13,14 @@ local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
 local mask = require "mail.mask"
 local tls = require "mail.tls"
+local waiters = require "mail.pump.waiters"
 
 local Pump = {}
 Pump.__index = Pump
 Pump.__name = "mail.pump"
 
 local session_state = core.session_state
+local waiter_of, take_waiter, drop_waiter, next_waiter = waiters.of, waiters.take, waiters.drop, waiters.next
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running = coroutine.running
 local status = coroutine.status
@@ -43,6 +45,7 @@ function Pump.new(fields)
   self.answer_timeout = timeout.answer or 30
   self.data_timeout = timeout.data
   self.timeout = nil
+  self.waiting = 0
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
   session_state(self.session, self)
@@ -101,7 +104,7 @@ function Pump:fail(err)
     if not self.session:is_freed() and self.session:tls_close() then self.host.flush(self.conn, self.session) end
     self.host.close(self.conn)
   end
-  for _, waiter in pairs(self.waiters or {}) do waiter.event:set() end
+  waiters.wake_all(self)
   return nil, err
 end
 
@@ -115,7 +118,8 @@ end
 --- The absolute time by which an answer must be whole.
 -- @tparam[opt] table options a call's options; `timeout` is for that call alone
 function Pump:deadline(options)
-  return self.host.now() + self:patience(options)
+  if options and options.timeout then return self.host.now() + self:patience(options) end
+  return self.host.now() + self.answer_timeout
 end
 
 --- The same in seconds from now.
@@ -167,22 +171,6 @@ local function expired(self, id, why, patient)
   return nil, err
 end
 
--- Waiters are found by the last digits of their command's number, in an array: a table whose keys only ever
--- grow is hashed anew all the time. Who finds its place taken goes behind them all, by the whole number.
-local PLACES = 16
-
-local function new_places()
-  return { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
-end
-
-local function waiter_of(self, id)
-  local waiters = self.waiters
-  if not waiters then return nil end
-  local waiter = waiters[id % PLACES + 1]
-  if waiter and waiter.id == id then return waiter end
-  return waiters[id + PLACES + 1]
-end
-
 --- Nobody listens for this command any more.
 function Pump:abandon(id)
   local queue = self.queues and self.queues[id]
@@ -190,8 +178,7 @@ function Pump:abandon(id)
     if queue.room then queue.room:set() end
     self:stream_end(id)
   end
-  local waiter = waiter_of(self, id)
-  if waiter then self.waiters[waiter.place] = nil end
+  waiters.forget(self, id)
   if self.failure then return end
   self.session:abandon(id)
   if self.session:failure() then self:broken() end
@@ -240,55 +227,6 @@ local function measure(a, b, c, d)
   return n
 end
 
-local function new_waiter(self)
-  local event = self.host.event()
-  local kind = type(event)
-  if kind ~= "table" and kind ~= "userdata" or not (event.wait and event.set) then
-    adapter.broken(self.host, kind .. " for event()", "an event has wait(seconds) and set()")
-  end
-  return { event = event }
-end
-
--- A waiter: what a follower sleeps on, and the place for the event that it waits for. Used again,
--- since every message sent through a busy session needs one.
-local function take_waiter(self, id)
-  local spare = self.spare_waiters
-  local n = spare and #spare or 0
-  local waiter
-  if n > 0 then
-    waiter = spare[n]
-    spare[n] = nil
-  else
-    waiter = new_waiter(self)
-  end
-  local waiters = self.waiters
-  if not waiters then
-    waiters = self.spare_table or new_places()
-    self.waiters, self.spare_table = waiters, nil
-  end
-  local place = id % PLACES + 1
-  local other = waiters[place]
-  if other and other.id ~= id then place = id + PLACES + 1 end
-  waiter.id, waiter.place = id, place
-  waiters[place] = waiter
-  return waiter
-end
-
-local function drop_waiter(self, waiter)
-  local waiters, place = self.waiters, waiter.place
-  if waiters and waiters[place] == waiter then
-    waiters[place] = nil
-    if not next(waiters) then self.waiters, self.spare_table = nil, waiters end
-  end
-  waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f = nil, nil, nil, nil, nil, nil, nil
-  local spare = self.spare_waiters
-  if not spare then
-    spare = {}
-    self.spare_waiters = spare
-  end
-  if #spare < 16 then spare[#spare + 1] = waiter end
-end
-
 -- Keeps an event in its owner's queue. Returns what to wait for where that owner is far behind.
 local function enqueue(self, kind, id, a, b, c, d, e, f)
   local queues = self.queues
@@ -329,9 +267,38 @@ local function deliver(self, kind, id, a, b, c, d, e, f)
 end
 
 -- Wakes one of those who wait, so that it can lead.
-local function hand_over(self)
-  for _, waiter in pairs(self.waiters or {}) do
-    if not waiter.kind then return waiter.event:set() end
+local function hand_over(self, id)
+  local waiter = next_waiter(self, id)
+  if waiter then waiter.event:set() end
+end
+
+-- The same where the event of `id` was read, and where the loop can without waking anybody: what has come besides
+-- is delivered, and who is next sleeps on, for the connection, too.
+local function pass_on(self, id)
+  local host, conn, session = self.host, self.conn, self.session
+  local hand = host.hand
+  if not hand then return hand_over(self, id) end
+  while true do
+    local kind, who, a, b, c, d, e, f = host.next(conn, session)
+    if self.log then self:drain_log() end
+    if kind == "wait" then
+      local waiter = next_waiter(self, id)
+      if waiter and a and hand(a, who, waiter.event) then
+        self.leading, self.due = waiter.owner, waiter.deadline
+        return
+      end
+      return hand_over(self, id)
+    elseif kind == "fail" then
+      return hand_over(self, id) -- who leads then meets it, too
+    elseif who == 0 then
+      hand_over(self, id)
+      return self:unsolicited(kind, a, b, c, d, e, f)
+    elseif who == id then
+      deliver(self, kind, who, a, b, c, d, e, f)
+      return hand_over(self, id) -- no more is read ahead of whoever takes it in pieces
+    elseif deliver(self, kind, who, a, b, c, d, e, f) then
+      return hand_over(self, id) -- a reader is far behind: who leads then waits for it
+    end
   end
 end
 
@@ -375,7 +342,7 @@ local function lead(self, id, deadline, patient)
     local kind, who, a, b, c, d, e, f = next_event(conn, session)
     if self.log then self:drain_log() end
     if who == id then
-      if self.waiters then hand_over(self) end
+      if self.waiting > 0 then pass_on(self, id) end
       return kind, a, b, c, d, e, f
     elseif kind == "wait" then
       self.leading, self.due = running() or true, deadline
@@ -383,7 +350,7 @@ local function lead(self, id, deadline, patient)
       self.leading = nil
       if self.failure then return self:failed() end
       if ok ~= true then
-        hand_over(self)
+        hand_over(self, id)
         if ok then return nonsense(self, ok, why) end
         return expired(self, id, why, patient)
       end
@@ -392,7 +359,7 @@ local function lead(self, id, deadline, patient)
     elseif kind == "fail" then
       return self:broken()
     elseif who == 0 then
-      if self.waiters then hand_over(self) end
+      hand_over(self, id)
       self:unsolicited(kind, a, b, c, d, e, f)
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
@@ -403,7 +370,7 @@ local function lead(self, id, deadline, patient)
         local ok = room:wait(deadline and deadline - host.now())
         self.leading = nil
         if not ok then
-          hand_over(self)
+          hand_over(self, id)
           return expired(self, id, "timeout", patient)
         end
       end
@@ -411,24 +378,36 @@ local function lead(self, id, deadline, patient)
   end
 end
 
--- Sleeps until somebody who leads has the event of `id`, or the lead is free.
+-- Waits for an event of the loop's, as its `wait` does.
+local function sleep(host, event, deadline)
+  if event.wait_until then return event:wait_until(deadline) end
+  return event:wait(deadline and deadline - host.now())
+end
+
+-- Sleeps until somebody who leads has the event of `id`, or the lead is free, or its own.
 local function follow(self, id, deadline, patient)
-  local host = self.host
-  local waiter = take_waiter(self, id)
+  local host, me = self.host, running() or true
+  local waiter = take_waiter(self, id, deadline, me)
   host.flush(self.conn, self.session)
   while true do
     local leader = self.leading
-    -- Dead, or this very coroutine: an error was raised where it led.
-    if not leader or leader == (running() or true) or (leader ~= true and status(leader) == "dead") then
+    -- Dead, or this very coroutine: it was passed on here, or an error was raised where it led.
+    if not leader or leader == me or (leader ~= true and status(leader) == "dead") then
       drop_waiter(self, waiter)
+      self.leading = nil
       return lead(self, id, deadline, patient)
     end
-    local ok, why = waiter.event:wait(deadline and deadline - host.now())
-    local kind, a, b, c, d, e, f = waiter.kind, waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
-    if kind or self.failure or ok ~= true then drop_waiter(self, waiter) end
-    if kind then return kind, a, b, c, d, e, f end
-    if self.failure then return self:failed() end
-    if ok ~= true then
+    local ok, why = sleep(host, waiter.event, deadline)
+    local kind = waiter.kind
+    if kind or self.failure or ok ~= true then
+      local a, b, c, d, e, f = waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
+      drop_waiter(self, waiter)
+      if self.leading == me then -- passed on to this one, who does not need it any more
+        self.leading = nil
+        hand_over(self, id)
+      end
+      if kind then return kind, a, b, c, d, e, f end
+      if self.failure then return self:failed() end
       if ok then return nonsense(self, ok, why) end
       return expired(self, id, why, patient)
     end
@@ -551,7 +530,7 @@ function Pump:release(idle, size)
   if self.session:tls_info() then
     return nil, self:error("unsupported", "TLS of our own cannot be pooled: connect with tls_by = 'host'")
   end
-  if self.leading or self.waiters then return nil, self:error("invalid", "the session is in use") end
+  if self.leading or self.waiting > 0 then return nil, self:error("invalid", "the session is in use") end
   local conn = self.conn
   self.conn = nil
   self:fail(self:error("closed", "handed to the pool"))
@@ -567,7 +546,7 @@ function Pump.unsolicited() end
 --- Drops the connection. Whoever waits gets kind "closed". Idempotent.
 function Pump:close()
   if not self.failure then self:fail(self:error("closed", "closed by this side")) end
-  if not self.leading and not self.waiters then self.session:free() end
+  if not self.leading and self.waiting == 0 then self.session:free() end
   return true
 end
 

@@ -100,7 +100,7 @@ local watchable = package.loaded.socket and (poller:fd() or 1024) < 1024
 local function watch()
   while not nobody() do
     if watchable then copas.receive(watched) else copas.pause(0.01) end
-    for i = 1, poller:wait(0, ready) do
+    for i = 1, (poller:wait(0, ready)) do
       local place = waiting[ready[i]]
       waiting[ready[i]] = nil
       if place then wake(place) end

@@ -212,7 +212,7 @@ function fd.complete(host)
   function host.read(conn, deadline) return read(host, conn, deadline) end
   -- True when all is sent; else nil and why.
   function host.write(conn, bytes, deadline) return write(host, conn, bytes, deadline) end
-  -- The session's next event, or "wait" and what for; moves bytes in the core as far as it can, or, in
+  -- The session's next event, or "wait", what for and the descriptor; moves bytes in the core as far as it can, or, in
   -- a frame of limited time, until `stop_at`.
   function host.next(conn, session)
     return conn:next(session, host.stop_at)

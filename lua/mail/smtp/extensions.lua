@@ -213,15 +213,6 @@ local function says_more(recipient)
     and (recipient.notify ~= nil or recipient.orcpt ~= nil or recipient.rrvs ~= nil)
 end
 
---- True where any recipient has parameters of its own.
-function extensions.of_recipients(to)
-  if type(to) ~= "table" then return false end
-  for i = 1, #to do
-    if type(to[i]) == "table" and says_more(to[i]) then return true end
-  end
-  return says_more(to)
-end
-
 -- The recipients in the core's form: {address=, params=} where one has parameters of its own.
 local function recipients(has, to, common, level)
   if type(to) ~= "table" then return to end
@@ -242,12 +233,6 @@ local function recipients(has, to, common, level)
 end
 
 -- --- all together ---------------------------------------------------------------------------------
-
---- True where `options` of send ask for anything of this module: one of MAIL. Asked for each message.
-function extensions.asked(options)
-  return options.dsn ~= nil or options.require_tls ~= nil or options.auth ~= nil or options.priority ~= nil
-    or options.deliver_by ~= nil or options.hold_for ~= nil or options.hold_until ~= nil
-end
 
 --- The parameters of MAIL and of all RCPT, and the recipients with their own.
 -- @tparam Pump pump the session's

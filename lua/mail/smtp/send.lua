@@ -9,6 +9,7 @@
 
 local burl = require "mail.smtp.burl"
 local content = require "mail.content"
+local core = require "mail.core"
 local envelope = require "mail.envelope"
 local extensions = require "mail.smtp.extensions"
 local guarded = require "mail.guarded"
@@ -17,6 +18,8 @@ local reply = require "mail.smtp.reply"
 local want = require "mail.want"
 
 local send = {}
+
+local usual = core.smtp_class.__index.usual
 
 local SEND = {
   from = "any", to = "any", message = "any", size = "number?", timeout = "number|table?", line_ends = "string?",
@@ -113,14 +116,6 @@ local function refused(pump, level, why, kind, culprit)
   end
   if culprit then why = ("%s: '%s'"):format(why, culprit:gsub("[%z\1-\31\127]", "?")) end
   return pump:error(kind, why, { command = "MAIL" })
-end
-
--- True where the message asks for more than one call of the core.
-local function is_special(pump, options)
-  local to = options.to
-  return type(options.message) ~= "string" or options.from == nil or to == nil or pump.limited
-    or options.line_ends ~= nil or extensions.asked(options)
-    or type(to) ~= "string" and extensions.of_recipients(to)
 end
 
 -- Opens what the message comes from: text or nil, source or nil, size, head; or nil, nil, nil, nil, err.
@@ -344,17 +339,15 @@ local function list_of(to)
   return type(to) == "table" and not to.address and to or { to }
 end
 
--- Queues the transaction of one message: id, source, job; or nil, err. Raises at `level`.
-local function begin(pump, options, level)
-  if pump.failure then return nil, pump.failure end
-  if not is_special(pump, options) then
-    local id, why, kind, culprit, lacks = pump.session:transaction(options, options.message, options.size)
+-- Queues the transaction of one message: id, source, job; or nil, err. Raises at `level`. Options that are
+-- `unchecked` are checked by the core where the message is a usual one.
+local function begin(pump, options, level, unchecked)
+  if not (pump.failure or pump.limited) then
+    local id = usual(pump.session, options)
     if id then return id end
-    if not lacks or not pump.downgrade then
-      local err = refused(pump, level + 1, why, kind, culprit)
-      return nil, err
-    end
   end
+  if unchecked then check(options, level + 1) end
+  if pump.failure then return nil, pump.failure end
   local job = { pump = pump, options = options, message = options.message }
   local keeps = keep(job)
   local ready, err = prepare(job, level + 1)
@@ -394,8 +387,7 @@ end
 
 --- Sends one message. `level` tells whose line is blamed for misuse.
 function send.one(pump, options, level)
-  check(options, level + 1)
-  local id, source, job = begin(pump, options, level + 1)
+  local id, source, job = begin(pump, options, level + 1, true)
   if not id then return nil, source end
   return finish(pump, id, source, options, job, level + 1)
 end
