@@ -3,6 +3,7 @@
 local mail = require "mail"
 local Err = require "mail.err"
 local expected = dofile "spec/data/mime/expected.lua"
+local programs = require "spec.support.child"
 local memory = require "spec.support.memory"
 
 local function path_of(name) return "spec/data/mime/" .. name .. ".eml" end
@@ -480,6 +481,37 @@ describe("an attachment", function()
     os.execute(("mkfifo '%s/pipe'"):format(dir))
     assert.is_nil((a:save(dir .. "/pipe", { overwrite = true }))) -- nor waits for a reader
     assert.is_nil(io.open(dir .. "/target"))
+    remove(dir)
+  end)
+
+  it("replaces a file only by a whole one, with its rights", function()
+    local dir = folder()
+    local path = dir .. "/x.pdf"
+    local function answer(command)
+      local pipe = io.popen(command)
+      local said = pipe:read "*a"
+      pipe:close()
+      return said
+    end
+    local large = "Content-Type: application/octet-stream\r\n\r\n" .. ("0123456789abcde\n"):rep(131072)
+    local out = io.open(path, "wb")
+    out:write(large)
+    out:close()
+    os.execute(("chmod 640 '%s'"):format(path))
+    -- no more than 512 KiB: the disk is full in the midst of it
+    local program = 'local mail = require "mail"; local m = mail.message.parse(io.read "*a"); '
+      .. 'local at, err = m:attachments()[1]:save(os.getenv "TARGET", { overwrite = true }); '
+      .. 'io.write(tostring(at or err.kind))'
+    os.execute(("cp '%s' '%s/mail'"):format(path, dir))
+    assert.equal("io", answer(("trap '' XFSZ; ulimit -f 512; %s -e '%s' < '%s/mail'"):format(
+      programs.lua("TARGET=" .. path), program, dir)))
+    assert.equal(#large, #slurp(path))
+    os.remove(dir .. "/mail")
+    local m = mail.message.parse_file(path)
+    assert.equal(path, assert(mail.message.parse(SAMPLE):attachments()[1]:save(path, { overwrite = true })))
+    assert.equal(#large, #m:raw()) -- what is read from the old one stays
+    assert.equal("-rw-r-----", answer(("ls -l '%s'"):format(path)):sub(1, 10))
+    assert.equal("x.pdf\n", answer(("ls -A '%s'"):format(dir)))
     remove(dir)
   end)
 

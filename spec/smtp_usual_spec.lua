@@ -169,7 +169,9 @@ describe("a message that is not usual", function()
     untouched(greeted(), with { to = { "b@example.org", { address = "c@example.org" } } })
     untouched(greeted(), with { to = { address = "b@example.org" } })
     untouched(greeted(), with { to = { "b@example.org", address = "b@example.org" } })
-    untouched(greeted(), with { to = { "b@example.org", [7] = "c@example.org" } })
+    local late = { address = "b@example.org" } -- its array is made behind the name
+    late[1] = "c@example.org"
+    untouched(greeted(), with { to = late })
     untouched(greeted(), with { to = setmetatable({ "b@example.org" }, {}) })
     local holed = { "b@example.org", "c@example.org", "d@example.org", "e@example.org" }
     holed[2] = nil

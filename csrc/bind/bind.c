@@ -60,7 +60,7 @@ void *lm_checkself(lua_State *L) {
   void *p = lua_touserdata(L, 1);
   int same = 0;
   if (p && lua_getmetatable(L, 1)) {
-    same = lua_rawequal(L, -1, lua_upvalueindex(1));
+    same = lua_topointer(L, -1) == lua_topointer(L, lua_upvalueindex(1));
     lua_pop(L, 1);
   }
   if (!same) wrong_self(L);

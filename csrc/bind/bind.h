@@ -50,6 +50,7 @@ struct lm_box {
   const struct lm_box_type *type;
   uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
   unsigned char places;          /* which of these are taken, bit by bit */
+  int anchors;                   /* where the registry holds them; 0: nowhere yet */
 };
 
 /* Sets up the class of a session: common methods, then the protocol's own. */

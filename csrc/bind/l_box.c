@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-static char box_key; /* its address marks the metatables of sessions */
+static char box_key; /* under its address the metatables of sessions hold their own */
 
 struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt) {
   struct lm_box *b = lm_newobject(L, sizeof *b, mt);
@@ -23,7 +23,7 @@ struct lm_box *lm_checkbox(lua_State *L, int i) {
   int is_box = 0;
   if (b && lua_getmetatable(L, i)) {
     lua_rawgetp(L, -1, &box_key);
-    is_box = lua_toboolean(L, -1);
+    is_box = lua_touserdata(L, -1) == lua_topointer(L, -2); /* a copy makes no session of others */
     lua_pop(L, 2);
   }
   if (!is_box) luaL_argerror(L, i, "session expected");
@@ -60,30 +60,27 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
 
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
   i = lua_absindex(L, i);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
+  if (b->anchors == 0) {
     lua_createtable(L, LM_ANCHORS + 1, 0);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+    b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
   lua_pushvalue(L, i);
   lua_rawseti(L, -2, place_of(b, id, true));
   lua_pop(L, 1);
 }
 
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, b);
-  if (!lua_isnil(L, -1)) {
-    lua_pushnil(L);
-    lua_rawseti(L, -2, place_of(b, id, false));
-  }
+  if (b->anchors == 0) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, place_of(b, id, false));
   lua_pop(L, 1);
 }
 
 static void release_all(lua_State *L, struct lm_box *b) {
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+  if (b->anchors) luaL_unref(L, LUA_REGISTRYINDEX, b->anchors);
+  b->anchors = 0;
   b->places = 0;
 }
 
@@ -211,6 +208,7 @@ static int trace(lua_State *L) {
 static int session_state(lua_State *L) {
   luaL_checktype(L, 1, LUA_TUSERDATA);
   if (!lua_isnoneornil(L, 2)) {
+    lm_checkbox(L, 1); /* other objects keep what they need in this place */
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     lua_setuservalue(L, 1);
@@ -268,7 +266,7 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
   lm_newclass(L, field, name, box_methods, box_meta);
   lm_addmethods(L, field, methods);
   lua_getfield(L, -1, field);
-  lua_pushboolean(L, 1);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)lua_topointer(L, -1));
   lua_rawsetp(L, -2, &box_key);
   lua_pop(L, 1);
 }

@@ -137,15 +137,43 @@ static struct lm_home *home(lua_State *L) {
 
 /* --- conn ------------------------------------------------------------------------------------ */
 
+struct conn {
+  struct lm_net net;    /* first: most need no more */
+  const void *sessions; /* the class of the last session it met, which is kept as the user value */
+};
+
 static struct lm_net *conn(lua_State *L) {
   return lm_checkself(L);
+}
+
+/* A new one without a socket; metatable in upvalue 1. */
+static struct lm_net *push_conn(lua_State *L) {
+  struct conn *c = lm_newobject(L, sizeof *c, lua_upvalueindex(1));
+  return &c->net;
+}
+
+/* The session at 2. A conn moves the octets of one session, so that its class is nearly always the one that
+** was met last; what is compared cannot be the address of another one, for that one is kept. */
+static struct lm_box *checksession(lua_State *L, struct lm_net *n) {
+  struct conn *c = (struct conn *)(void *)n;
+  struct lm_box *b = lua_touserdata(L, 2);
+  if (b && lua_getmetatable(L, 2)) {
+    const void *class = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    if (class == c->sessions && b->session) return b;
+  }
+  b = lm_checkbox(L, 2);
+  lua_getmetatable(L, 2);
+  c->sessions = lua_topointer(L, -1);
+  lua_setuservalue(L, 1);
+  return b;
 }
 
 /* core.conn(fd) -> conn: takes over a connected, non-blocking descriptor */
 static int newconn(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   struct lm_home *here = home(L);
-  struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  struct lm_net *n = push_conn(L);
   lm_net_init(n, fd, here);
   return 1;
 }
@@ -159,17 +187,22 @@ static bool must_rest(struct lm_net *n, lua_Number until) {
   return over;
 }
 
+/* What `next` says all the time is made once: these are its upvalues, behind the class. */
+enum word { NO_WORD, WAIT = 2, READ, READWRITE, PAUSE, ENDED, FOREIGN };
+
+static const char *const words[] = {"wait", "r", "rw", "pause", "end", "foreign"};
+
 /* next(session [, until]) -> the session's next event, or "wait" and what for: "r", "rw" with the descriptor;
 ** "pause" (let others run), or "end" (nothing will come, and the session does not mind). Sends and reads as
 ** far as that goes without waiting, and, but for one short move, without passing the time `until`. */
 static int conn_next(lua_State *L) {
   struct lm_net *n = conn(L);
-  struct lm_box *b = lm_checkbox(L, 2);
+  struct lm_box *b = checksession(L, n);
   lua_Number until = lua_tonumber(L, 3);
-  const char *what = NULL;
+  enum word what = NO_WORD;
   if (n->fd < 0) return luaL_error(L, "connection is closed");
-  if (must_rest(n, until)) what = "pause";
-  while (what == NULL) {
+  if (must_rest(n, until)) what = PAUSE;
+  while (what == NO_WORD) {
     int values = 0;
     enum lm_status status = lm_box_next(L, b, &values);
     if (status == LM_EVENT) return values;
@@ -178,18 +211,18 @@ static int conn_next(lua_State *L) {
       return 1;
     }
     switch (lm_net_turn(n, &b->link)) {
-    case LM_NET_READ: what = "r"; break;
-    case LM_NET_READWRITE: what = "rw"; break;
-    case LM_NET_PAUSE: what = "pause"; break;
-    case LM_NET_ENDED: what = "end"; break;
-    case LM_NET_FOREIGN: what = "foreign"; break;
+    case LM_NET_READ: what = READ; break;
+    case LM_NET_READWRITE: what = READWRITE; break;
+    case LM_NET_PAUSE: what = PAUSE; break;
+    case LM_NET_ENDED: what = ENDED; break;
+    case LM_NET_FOREIGN: what = FOREIGN; break;
     default:
-      if (must_rest(n, until)) what = "pause";
+      if (must_rest(n, until)) what = PAUSE;
     }
   }
-  lua_pushliteral(L, "wait");
-  lua_pushstring(L, what);
-  if (what[0] != 'r') return 2;
+  lua_pushvalue(L, lua_upvalueindex(WAIT));
+  lua_pushvalue(L, lua_upvalueindex((int)what));
+  if (what != READ && what != READWRITE) return 2;
   lua_pushinteger(L, n->fd);
   return 3;
 }
@@ -197,7 +230,7 @@ static int conn_next(lua_State *L) {
 /* flush(session [, brief]) -> true where nothing is left to send */
 static int flush(lua_State *L) {
   struct lm_net *n = conn(L);
-  struct lm_box *b = lm_checkbox(L, 2);
+  struct lm_box *b = checksession(L, n);
   n->brief = lua_toboolean(L, 3);
   lua_pushboolean(L, n->fd < 0 || lm_net_flush(n, &b->link));
   return 1;
@@ -299,7 +332,7 @@ static int poll_one(lua_State *L) {
 static int os_listen(lua_State *L) {
   const char *address = luaL_checkstring(L, 1), *port = luaL_checkstring(L, 2);
   int backlog = (int)luaL_optinteger(L, 3, 128);
-  struct lm_net *n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  struct lm_net *n = push_conn(L);
   lm_net_init(n, lm_net_listen(address, port, backlog), NULL);
   return n->fd < 0 ? push_errno(L, errno) : 1;
 }
@@ -313,7 +346,7 @@ static int os_accept(lua_State *L) {
     lua_pushstring(L, code == EAGAIN ? "again" : strerror(code));
     return 2;
   }
-  n = lm_newobject(L, sizeof *n, lua_upvalueindex(1));
+  n = push_conn(L);
   lm_net_init(n, fd, NULL);
   return 1;
 }
@@ -347,9 +380,9 @@ static const luaL_Reg poller_methods[] = {{"park", park}, {"unpark", unpark}, {"
                                           {"wait", wait}, {"fd", poller_fd},  {NULL, NULL}};
 static const luaL_Reg poller_meta[] = {{"__gc", poller_gc}, {NULL, NULL}};
 static const luaL_Reg conn_methods[] = {
-    {"next", conn_next},   {"flush", flush},      {"recv", conn_recv}, {"send", conn_send},
-    {"fd", conn_fd},       {"why", conn_why},     {"name", conn_name}, {"octets", conn_octets},
-    {"accept", os_accept}, {"close", conn_close}, {NULL, NULL}};
+    {"flush", flush},      {"recv", conn_recv}, {"send", conn_send},     {"fd", conn_fd},
+    {"why", conn_why},     {"name", conn_name}, {"octets", conn_octets}, {"accept", os_accept},
+    {"close", conn_close}, {NULL, NULL}};
 static const luaL_Reg conn_meta[] = {{"__gc", conn_close}, {NULL, NULL}};
 static const luaL_Reg poller_functions[] = {{"poller", newpoller}, {NULL, NULL}};
 static const luaL_Reg conn_functions[] = {{"conn", newconn}, {"listen", os_listen}, {NULL, NULL}};
@@ -364,6 +397,19 @@ static const luaL_Reg functions[] = {{"now", now},
 static void open_class(lua_State *L, const char *field, const luaL_Reg *makers) {
   lua_getfield(L, -1, field);
   luaL_setfuncs(L, makers, 1);
+}
+
+/* Adds the one method that has more than its class with it. */
+static void add_next(lua_State *L) {
+  enum { COUNT = sizeof words / sizeof *words };
+  int i;
+  lua_getfield(L, -1, "conn_class");
+  lua_getfield(L, -1, "__index");
+  lua_pushvalue(L, -2);
+  for (i = 0; i < COUNT; i++) lua_pushstring(L, words[i]);
+  lua_pushcclosure(L, conn_next, 1 + COUNT);
+  lua_setfield(L, -2, "next");
+  lua_pop(L, 2);
 }
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
@@ -382,6 +428,7 @@ void lm_open_os(lua_State *L) {
   lm_newclass(L, "poller_class", "mail.poller", poller_methods, poller_meta);
   open_class(L, "poller_class", poller_functions);
   lm_newclass(L, "conn_class", "mail.conn", conn_methods, conn_meta);
+  add_next(L);
   open_class(L, "conn_class", conn_functions);
   luaL_setfuncs(L, functions, 0);
 }

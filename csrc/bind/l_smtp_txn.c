@@ -367,7 +367,7 @@ static bool add_usual(lua_State *L, int i, struct draft *d) {
   return add_rcpt(d, &r) && d->utf8 == utf8;
 }
 
-/* The recipients at `i`: a string, or an array of strings that is nothing else. */
+/* The recipients at `i`: a string, or an array of strings. */
 static bool add_all(lua_State *L, int i, struct draft *d) {
   size_t n, k;
   if (!lua_istable(L, i)) return add_usual(L, i, d);
@@ -380,8 +380,9 @@ static bool add_all(lua_State *L, int i, struct draft *d) {
     if (!added) return false;
     lua_pop(L, 1);
   }
-  lua_pushinteger(L, (lua_Integer)n);
-  return !lua_next(L, i);
+  lua_pushliteral(L, "address"); /* it would be one recipient, not an array */
+  lua_rawget(L, i);
+  return lua_isnil(L, -1);
 }
 
 /* usual({from=, to=, message=, size=, timeout=}) -> id | nil

@@ -33,7 +33,7 @@ static void push_nonempty(lua_State *L, struct lm_str s) {
 /* code, enhanced | nil, text */
 static int push_reply(lua_State *L, const struct lm_smtp_reply *r) {
   lua_pushinteger(L, (lua_Integer)r->code);
-  push_nonempty(L, r->enhanced);
+  push_nonempty(L, lm_smtp_enhanced(r));
   lm_pushstr(L, r->text);
   return 3;
 }
@@ -45,36 +45,56 @@ static void set_reply(lua_State *L, const struct lm_smtp_reply *r) {
   lua_setfield(L, -2, "code");
 }
 
-/* The word behind `before` in `text`, or empty. */
-static struct lm_str word_behind(struct lm_str text, struct lm_str before) {
-  size_t i, n = 0;
-  for (i = 0; i + before.n <= text.n; i++) {
-    if (memcmp(text.p + i, before.p, before.n) != 0) continue;
-    i += before.n;
-    while (i + n < text.n && text.p[i + n] > ' ' && !strchr(",;)>", text.p[i + n])) n++;
-    return (struct lm_str){text.p + i, n};
-  }
-  return LM_STR("");
+/* True where `what` stands in `text` at `i`. */
+static bool stands_at(struct lm_str text, size_t i, struct lm_str what) {
+  return what.n <= text.n - i && memcmp(text.p + i, what.p, what.n) == 0;
 }
 
-/* The word in front of `after` in `text`, or empty. */
-static struct lm_str word_before(struct lm_str text, struct lm_str after) {
-  size_t i, n = 0;
-  for (i = 0; i + after.n <= text.n; i++) {
-    if (memcmp(text.p + i, after.p, after.n) != 0) continue;
-    while (n < i && text.p[i - n - 1] > ' ') n++;
-    return (struct lm_str){text.p + i - n, n};
+/* The word at `i`, up to a space or to what sets it off; it may be empty. */
+static struct lm_str word_at(struct lm_str text, size_t i) {
+  size_t n = 0;
+  for (; i + n < text.n && text.p[i + n] > ' '; n++) {
+    char c = text.p[i + n];
+    if (c == ',' || c == ';' || c == ')' || c == '>') break;
   }
-  return LM_STR("");
+  return (struct lm_str){text.p + i, n};
 }
 
-/* The name under which the server keeps the message, as Postfix, Exim, OpenSMTPD and others tell it. */
+/* The word in front of `i`; it may be empty. */
+static struct lm_str word_before(struct lm_str text, size_t i) {
+  size_t n = 0;
+  while (n < i && text.p[i - n - 1] > ' ') n++;
+  return (struct lm_str){text.p + i - n, n};
+}
+
+/* The name under which the server keeps the message, as Postfix, Exim, OpenSMTPD and others tell it: in
+** this order where several do. */
 static struct lm_str queue_id(struct lm_str text) {
-  struct lm_str id = word_behind(text, LM_STR("queued as "));
-  if (id.n == 0) id = word_behind(text, LM_STR("id="));
-  if (id.n == 0) id = word_behind(text, LM_STR("queued mail "));
-  if (id.n == 0) id = word_before(text, LM_STR(" Message accepted for delivery"));
-  return id;
+  static const struct lm_str queued_as = {"queued as ", 10}, id_is = {"id=", 3};
+  static const struct lm_str queued_mail = {"queued mail ", 12};
+  static const struct lm_str accepted = {" Message accepted for delivery", 30};
+  struct lm_str id = LM_STR(""), mail = id, before = id;
+  size_t i;
+  for (i = 0; i < text.n; i++) {
+    switch (text.p[i]) {
+    case 'q':
+      if (stands_at(text, i, queued_as)) {
+        struct lm_str word = word_at(text, i + queued_as.n);
+        if (word.n) return word;
+      }
+      if (mail.n == 0 && stands_at(text, i, queued_mail)) mail = word_at(text, i + queued_mail.n);
+      break;
+    case 'i':
+      if (id.n == 0 && stands_at(text, i, id_is)) id = word_at(text, i + id_is.n);
+      break;
+    case ' ':
+      if (before.n == 0 && stands_at(text, i, accepted)) before = word_before(text, i);
+      break;
+    default: break;
+    }
+  }
+  if (id.n) return id;
+  return mail.n ? mail : before;
 }
 
 /* The receipt: {accepted = {address...}, rejected = {[address] = {code, enhanced, text}}, text,
@@ -347,7 +367,7 @@ static enum lm_status take_reply(lua_State *L, void *parser, int into) {
   lua_createtable(L, 0, 3);
   lua_pushinteger(L, (lua_Integer)reply.code);
   lua_setfield(L, -2, "code");
-  push_nonempty(L, reply.enhanced);
+  push_nonempty(L, lm_smtp_enhanced(&reply));
   lua_setfield(L, -2, "enhanced");
   push_lines(L, reply.text);
   lua_setfield(L, -2, "lines");

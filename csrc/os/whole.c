@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,25 +103,64 @@ static int write_all(int fd, struct lm_str text) {
   return 0;
 }
 
-/* What is not cut off, waited for or removed: pipes and devices. */
-static int cut_file(int fd) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) return errno;
-  if (!S_ISREG(st.st_mode)) return EINVAL;
-  return ftruncate(fd, 0) == 0 ? 0 : errno;
-}
-
-int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
-  int how = mode == LM_WHOLE_NEW ? O_EXCL : O_NONBLOCK;
-  int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | how, 0666);
-  int error;
-  if (fd < 0) return errno;
-  if ((error = cut_file(fd)) != 0) {
-    close(fd);
-    return error;
-  }
-  error = write_all(fd, text);
+/* Writes all and closes; what was not written whole is removed. 0 or errno. */
+static int fill(int fd, const char *path, struct lm_str text, bool to_disk) {
+  int error = write_all(fd, text);
+  if (error == 0 && to_disk && fsync(fd) != 0) error = errno;
   if (close(fd) != 0 && error == 0) error = errno;
   if (error) unlink(path);
   return error;
+}
+
+static int write_new(const char *path, struct lm_str text) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  return fd < 0 ? errno : fill(fd, path, text, false);
+}
+
+/* A name for mkstemp in the folder of `path`, or NULL. */
+static char *beside(const char *path) {
+  static const char name[] = ".lua-mail-XXXXXX";
+  const char *slash = strrchr(path, '/');
+  size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+  char *made = malloc(n + sizeof name);
+  if (made == NULL) return NULL;
+  memcpy(made, path, n);
+  memcpy(made + n, name, sizeof name);
+  return made;
+}
+
+/* A file with the rights of the one that it will replace, and its owner where that can be had. */
+static int open_beside(char *name, const struct stat *old) {
+  int fd = mkstemp(name);
+  if (fd < 0) return -1;
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+      (fchown(fd, old->st_uid, old->st_gid) == 0 || errno == EPERM) &&
+      fchmod(fd, old->st_mode & 0777) == 0) {
+    return fd;
+  }
+  close(fd);
+  unlink(name);
+  return -1;
+}
+
+/* The old file stands until the new one is on the disk: whatever fails, one of them is whole. */
+static int replace(const char *path, struct lm_str text) {
+  struct stat old;
+  char *name;
+  int fd, error;
+  if (lstat(path, &old) != 0) return errno == ENOENT ? write_new(path, text) : errno;
+  if (!S_ISREG(old.st_mode)) return EINVAL;
+  if ((name = beside(path)) == NULL) return ENOMEM;
+  fd = open_beside(name, &old);
+  error = fd < 0 ? errno : fill(fd, name, text, true);
+  if (error == 0 && rename(name, path) != 0) {
+    error = errno;
+    unlink(name);
+  }
+  free(name);
+  return error;
+}
+
+int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
+  return mode == LM_WHOLE_NEW ? write_new(path, text) : replace(path, text);
 }

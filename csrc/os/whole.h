@@ -1,5 +1,5 @@
 /*
-** whole.h: whole files: read or mapped into memory, and written anew without ever replacing one.
+** whole.h: whole files: read or mapped into memory, and written.
 */
 #ifndef LM_OS_WHOLE_H
 #define LM_OS_WHOLE_H
@@ -25,13 +25,15 @@ bool lm_whole_is_folder(const char *path);
 
 enum lm_whole_mode {
   LM_WHOLE_NEW, /* a file or link of that name is an error: EEXIST */
-  LM_WHOLE_REPLACE /* what is there is overwritten; not through a symbolic link, nor into what is no file (EINVAL) */
+  LM_WHOLE_REPLACE /* a file of that name gives way once the new one is on the disk; a link, a pipe or a
+                   ** device does not (EINVAL) */
 };
 
 /* True for the error that LM_WHOLE_NEW gives where something of that name is there. */
 bool lm_whole_exists_error(int error);
 
-/* Writes `text` to a file; what could not be written whole is removed. 0 or errno. */
+/* Writes `text` to a file; what could not be written whole is removed, and what it was to replace stands.
+** 0 or errno. */
 int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode);
 
 #endif

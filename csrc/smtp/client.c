@@ -252,18 +252,25 @@ static bool may_advance(const struct lm_smtpc *s) {
 /* Puts lines `from` to `to` of a transaction out. */
 static bool put_txn_lines(struct lm_smtpc *s, struct lm_smtp_txn *t, uint32_t from, uint32_t to) {
   bool all = from == 0 && to == lm_smtp_txn_last(t);
+  size_t room = ((size_t)to - from + 1) * sizeof(struct lm_smtp_slot);
+  struct lm_smtp_slot *slot = (struct lm_smtp_slot *)(void *)lm_buf_room(&s->slots, room);
   uint64_t end = s->wire.queued;
   uint32_t i;
+  if (slot == NULL) {
+    lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a command", LM_NOSTR);
+    return false;
+  }
   if (all && !lm_wire_put(&s->wire, lm_smtp_txn_lines(t))) return false;
-  for (i = from; i <= to; i++) {
-    struct lm_smtp_slot slot = {LM_SLOT_TXN, false, i == t->nrcpt + 1, t->id, i, 0,
-                                0,           t}; /* DATA is the last */
+  for (i = from; i <= to; i++, slot++) {
     struct lm_str line = lm_smtp_txn_line(t, i);
     if (!all && !lm_wire_put(&s->wire, line)) return false;
-    slot.end = end += line.n;
+    end += line.n;
     lm_smtp_trace_lines(s, line);
-    if (!lm_smtp_push_slot(s, &slot)) return false;
+    *slot =
+        (struct lm_smtp_slot){.kind = LM_SLOT_TXN, .id = t->id, .line = i, .end = end, .txn = t};
+    slot->last = i == t->nrcpt + 1; /* DATA */
   }
+  lm_buf_added(&s->slots, room);
   t->emitted = to + 1;
   return true;
 }
@@ -358,10 +365,12 @@ enum lm_status lm_smtpc_next(struct lm_smtpc *s, struct lm_smtpc_event *event_ou
   for (;;) {
     struct lm_smtp_reply reply;
     enum lm_status status;
+    bool busy;
     if (lm_wire_failed(&s->wire)) return lm_smtp_last_words(s, event_out) ? LM_EVENT : LM_FAIL;
     lm_smtp_advance(s);
+    busy = s->content != NULL;
     if (lm_smtp_send_content(s, event_out)) return LM_EVENT;
-    if (s->content == NULL) lm_smtp_advance(s);
+    if (busy && s->content == NULL) lm_smtp_advance(s);
     if (s->cut || s->asking || s->quit) return pause(s);
     status = next_reply(s, &reply);
     if (status == LM_WAIT && s->jobs && lm_smtp_count_slots(s) == 0 && s->content == NULL) {

@@ -23,10 +23,12 @@ bool lm_smtp_reply_line(struct lm_str line, unsigned *code_out, bool *more_out,
 }
 
 /* status-code = class "." subject "." detail; class = "2" / "4" / "5"; 1*3digit each (RFC 2034 §3) */
-struct lm_str lm_smtp_enhanced(struct lm_str text, unsigned code) {
+struct lm_str lm_smtp_enhanced(const struct lm_smtp_reply *reply) {
+  struct lm_str text = reply->text;
   struct lm_cursor c = lm_cursor(text);
   size_t subject, detail;
-  if (text.n < 5 || text.p[0] != (char)('0' + code / 100) || text.p[0] == '3') return LM_STR("");
+  if (text.n < 5 || text.p[0] != (char)('0' + reply->code / 100) || text.p[0] == '3')
+    return LM_STR("");
   c.p++;
   if (!lm_accept(&c, '.')) return LM_STR("");
   subject = lm_span(&c, LM_DIGIT).n;
@@ -81,6 +83,6 @@ enum lm_status lm_smtp_reply_next(struct lm_smtp_reader *r, struct lm_wire *w,
   }
   r->code = 0;
   r->lines = 0;
-  *reply_out = (struct lm_smtp_reply){code, lm_smtp_enhanced(text, code), text};
+  *reply_out = (struct lm_smtp_reply){code, text};
   return LM_EVENT;
 }

@@ -10,9 +10,8 @@
 #include "base/wire.h"
 
 struct lm_smtp_reply {
-  unsigned code;          /* 200..599 */
-  struct lm_str enhanced; /* "2.1.5" of the first line, or empty */
-  struct lm_str text;     /* the lines behind their codes, joined by LF */
+  unsigned code;      /* 200..599 */
+  struct lm_str text; /* the lines behind their codes, joined by LF */
 };
 
 static inline bool lm_smtp_positive(const struct lm_smtp_reply *r) {
@@ -37,8 +36,8 @@ void lm_smtp_reader_free(struct lm_smtp_reader *r);
 bool lm_smtp_reply_line(struct lm_str line, unsigned *code_out, bool *more_out,
                         struct lm_str *text_out);
 
-/* The enhanced code at the front of `text` ("5.1.1 no such user"), or empty. It must be of the same
-** class as the reply's code. */
-struct lm_str lm_smtp_enhanced(struct lm_str text, unsigned code);
+/* The enhanced code at the front of the reply's text ("5.1.1 no such user"), or empty. It must be of the same
+** class as the reply's code. Looked for only where somebody asks: most replies say yes. */
+struct lm_str lm_smtp_enhanced(const struct lm_smtp_reply *reply);
 
 #endif

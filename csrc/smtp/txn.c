@@ -112,11 +112,16 @@ struct lm_str lm_smtp_txn_lines(const struct lm_smtp_txn *t) {
   return lm_buf_str(&t->lines);
 }
 
+/* Where command line `i` begins, or, behind the last one, where it ends. */
+static size_t line_at(const struct lm_smtp_txn *t, uint32_t i) {
+  if (i == 0) return 0;
+  if (i <= t->nrcpt) return rcpt_at(t, i - 1)->line;
+  return lm_buf_len(&t->lines) - (i == lm_smtp_txn_last(t) ? strlen("DATA\r\n") : 0);
+}
+
 struct lm_str lm_smtp_txn_line(const struct lm_smtp_txn *t, uint32_t i) {
-  struct lm_str all = lm_buf_str(&t->lines);
-  size_t from = i == 0 ? 0 : i <= t->nrcpt ? rcpt_at(t, i - 1)->line : all.n - 6;
-  const char *end = memchr(all.p + from, '\n', all.n - from);
-  return (struct lm_str){all.p + from, (size_t)(end - all.p) + 1 - from};
+  size_t from = line_at(t, i);
+  return (struct lm_str){lm_buf_str(&t->lines).p + from, line_at(t, i + 1) - from};
 }
 
 /* Copies a reply's text behind those before; its place to *at_out. */
@@ -128,7 +133,7 @@ static bool keep_text(struct lm_smtp_txn *t, struct lm_str text, uint32_t *at_ou
 static struct lm_smtp_reply kept_reply(const struct lm_smtp_txn *t, uint32_t code, uint32_t at,
                                        uint32_t n) {
   struct lm_str text = {lm_buf_str(&t->replies).p + at, n};
-  return (struct lm_smtp_reply){code, lm_smtp_enhanced(text, code), text};
+  return (struct lm_smtp_reply){code, text};
 }
 
 bool lm_smtp_txn_refuse(struct lm_smtp_txn *t, enum lm_smtp_stage stage,
@@ -188,8 +193,7 @@ bool lm_smtp_txn_final(struct lm_smtp_txn *t, const struct lm_smtp_reply *reply,
 
 struct lm_smtp_rcpt lm_smtp_txn_recipient(const struct lm_smtp_txn *t, uint32_t i) {
   const struct rcpt *r = rcpt_at(t, i);
-  struct lm_smtp_rcpt out = {{lm_buf_str(&t->lines).p + r->path, r->path_n},
-                             {r->code, LM_NOSTR, LM_NOSTR}};
+  struct lm_smtp_rcpt out = {{lm_buf_str(&t->lines).p + r->path, r->path_n}, {r->code, LM_NOSTR}};
   if (r->text_n) out.reply = kept_reply(t, r->code, r->text, r->text_n);
   return out;
 }

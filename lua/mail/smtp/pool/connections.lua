@@ -44,10 +44,10 @@ function connections.record(self, session)
   }
 end
 
--- The connection has ended, or the server has said that it will.
+-- The connection has ended, or the server has said that it will: true, or what it said; else false or nil.
 local function is_dead(record)
   local pump = record.pump
-  return (pump.failure or pump.farewell) ~= nil
+  return pump.failure or pump.farewell
 end
 connections.is_dead = is_dead
 

@@ -1,0 +1,61 @@
+-- Objects of the core know each other: what is no session, or none any more, moves no octet of a connection,
+-- whatever it looks like.
+local core = require "mail.core"
+
+describe("a connection", function()
+  local makers = { core.smtp_session, core.pop3_session, core.imap_session }
+  local conn
+
+  before_each(function() conn = assert(core.listen("127.0.0.1", "0")) end)
+  after_each(function() conn:close() end)
+
+  local function refuses(value, why)
+    for _, method in ipairs { "next", "flush" } do
+      local ok, err = pcall(conn[method], conn, value)
+      assert.is_false(ok)
+      assert.matches(why, err)
+    end
+  end
+
+  it("takes sessions of all protocols, one after the other", function()
+    for n = 1, 12 do
+      assert.is_true(conn:flush(makers[n % 3 + 1]()))
+      collectgarbage()
+      refuses(io.stdout, "session expected")
+    end
+  end)
+
+  it("takes nothing else", function()
+    assert.is_true(conn:flush(makers[1]()))
+    for _, value in ipairs { io.stdout, conn, {}, "session", 1, true, print } do refuses(value, "session expected") end
+    refuses(nil, "session expected")
+  end)
+
+  it("takes no session that is freed", function()
+    for _, maker in ipairs(makers) do
+      local session = maker()
+      assert.is_true(conn:flush(session))
+      session:free()
+      refuses(session, "session is freed")
+    end
+  end)
+
+  it("takes no object that bears the marks of a session", function()
+    local class, file = getmetatable(makers[1]()), getmetatable(io.stdout)
+    local marks = {}
+    for key, value in pairs(class) do
+      if file[key] == nil then marks[key] = value end
+    end
+    assert.is_not_nil(next(marks))
+    for key, value in pairs(marks) do file[key] = value end
+    refuses(io.stdout, "session expected")
+    for key in pairs(marks) do file[key] = nil end
+  end)
+
+  it("is none: what the Lua side keeps with sessions is not kept with it", function()
+    assert.has_error(function() core.session_state(conn, {}) end)
+    local session, state = makers[1](), {}
+    assert.equal(state, core.session_state(session, state))
+    assert.equal(state, core.session_state(session))
+  end)
+end)
