@@ -372,6 +372,119 @@ local function keys(set)
   return table.concat(list, ",")
 end
 
+describe("A POP3 listing of the core", function()
+  -- The items as tables, without the ids of commands in flight.
+  local function items(listing)
+    local list = {}
+    for i = 1, listing:count() do
+      local number, size, uid = listing:item(i)
+      list[i] = { number, size or false, uid or false }
+    end
+    return list
+  end
+
+  it("joins LIST and UIDL by number, whatever their order; of one number the last UIDL line counts", function()
+    for words, want in pairs {
+      ["1 10\r\n2 20\r\n|1 a\r\n2 b\r\n"] = { { 1, 10, "a" }, { 2, 20, "b" } },
+      ["1 10\r\n2 20\r\n|2 b\r\n1 a\r\n"] = { { 1, 10, "a" }, { 2, 20, "b" } },
+      ["2 20\r\n1 10\r\n2 30\r\n|1 a\r\n2 b\r\n"] = { { 2, 20, "b" }, { 1, 10, "a" }, { 2, 30, "b" } },
+      ["1 10\r\n2 20\r\n3 30\r\n|3 c\r\n4 d\r\n1 x\r\n1 a\r\n"] = { { 1, 10, "a" }, { 2, 20, false }, { 3, 30, "c" } },
+      ["5 1\r\n|1 a\r\n9 b\r\n"] = { { 5, 1, false } },
+      ["4294967295 1\r\n|4294967295 a\r\n"] = { { 4294967295, 1, "a" } },
+      ["1\r\nrubbish\r\n0 5\r\n2 x\r\n3 7 more\r\n|rubbish\r\n2\r\n3 c d\r\n0 z\r\n"] =
+        { { 1, false, false }, { 2, false, false }, { 3, 7, "c" } },
+      ["|1 a\r\n"] = {},
+      ["1 10\r\n|"] = { { 1, 10, false } },
+    } do
+      local list, uidl = words:match "^(.*)|(.*)$"
+      assert.same(want, items(core.pop3_listing(list, uidl)), words)
+    end
+    assert.same({ { 1, 10, false } }, items(core.pop3_listing "1 10\r\n"))
+  end)
+
+  it("finds every id in a shuffled listing of many", function()
+    local n, list, uidl, want = 1009, {}, {}, {}
+    for i = 0, n - 1 do
+      local a, b = i * 7 % n + 1, i * 11 % n + 1
+      list[i + 1] = ("%d %d\r\n"):format(a, a * 2)
+      uidl[i + 1] = ("%d id%d\r\n"):format(b, b)
+      want[i + 1] = { a, a * 2, "id" .. a }
+    end
+    local listing = core.pop3_listing(table.concat(list), table.concat(uidl))
+    collectgarbage() -- the ids stand in a string that the listing keeps
+    collectgarbage()
+    assert.same(want, items(listing))
+  end)
+
+  it("has no item outside, keeps those that are asked for, and wants a session of POP3", function()
+    local listing = core.pop3_listing("1 1\r\n2 2\r\n3 3\r\n4 4\r\n", "2 b\r\n4 d\r\n")
+    assert.same({ n = 0 }, { n = select("#", listing:item(0)) })
+    assert.same({ n = 0 }, { n = select("#", listing:item(5)) })
+    assert.is_false((pcall(listing.only, listing, { 2, 2 })))
+    assert.is_false((pcall(listing.only, listing, { 5 })))
+    listing:only { 2, 4 }
+    assert.same({ { 2, 2, "b" }, { 4, 4, "d" } }, items(listing))
+    assert.is_false((pcall(listing.item, core.pop3_session(), 1)))
+    local ok, why = pcall(listing.ask, listing, core.smtp_session(), 0, 1, 1)
+    assert.is_false(ok)
+    assert.matches("POP3 session expected", why)
+    listing:only {}
+    assert.equal(0, listing:count())
+  end)
+
+  -- A session that is logged in, with or without PIPELINING; what it has to send.
+  local function session()
+    local s = core.pop3_session()
+    local function turn(id, answer)
+      assert(id)
+      s:output()
+      s:feed(answer)
+      assert.not_equal("fail", (s:next()))
+    end
+    turn(1, "+OK\r\n")
+    turn(s:capa(), capa "PIPELINING")
+    turn(s:user "ann", OK)
+    turn(s:pass "secret", OK)
+    return s
+  end
+
+  it("asks ahead within a window of messages and bytes, and says when it is half empty", function()
+    local listing = core.pop3_listing "1 10\r\n2 10\r\n3 10\r\n4 10\r\n5 10\r\n6\r\n7 10\r\n"
+    local s = session()
+    assert.equal(3, listing:ask(s, 1, 4, 1000)) -- 2 to 5; at 3 there are two left
+    assert.equal("RETR 2\r\nRETR 3\r\nRETR 4\r\nRETR 5\r\n", s:output())
+    assert.is_nil((select(4, listing:item(1))))
+    local id = select(4, listing:item(2))
+    assert.is_number(id)
+    s:feed "+OK some words\r\nbody\r\n.\r\n-ERR [SYS/TEMP] no\r\n"
+    assert.same({ "done", id, true, "", nil, "body\r\n" }, { s:next() })
+    assert.same({ "done", id + 1, false, "no", "SYS/TEMP" }, { s:next() })
+    assert.equal(3, listing:ask(s, 3, 4, 1000)) -- 6 has no size: its own command
+    assert.is_nil(s:output())
+    assert.is_nil((select(4, listing:item(6))))
+    assert.equal(7, listing:ask(s, 6, 4, 10))
+    assert.equal("RETR 7\r\n", s:output())
+    assert.equal(7, listing:ask(s, 99, 4, 10)) -- behind the end
+    assert.is_nil(s:output())
+
+    listing = core.pop3_listing "1 60\r\n2 30\r\n3 20\r\n4 101\r\n5 1\r\n"
+    s = session()
+    assert.equal(1, listing:ask(s, 0, 100, 100)) -- 1 and 2; behind 1 there are 30 of 100 left
+    assert.equal("RETR 1\r\nRETR 2\r\n", s:output())
+    assert.equal(1, listing:ask(s, 1, 100, 100))
+    assert.equal("RETR 3\r\n", s:output())
+    assert.equal(3, listing:ask(s, 3, 100, 100))
+    assert.is_nil(s:output()) -- 4 is larger than any window
+  end)
+
+  it("asks for nothing where the session takes no command", function()
+    local listing = core.pop3_listing "1 10\r\n"
+    local s = core.pop3_session()
+    assert.equal(0, listing:ask(s, 0, 4, 1000))
+    assert.is_nil((select(4, listing:item(1))))
+  end)
+end)
+
 describe("POP3 new_messages", function()
   it("takes the saved set in every shape that a serializer leaves", function()
     local box = drop { "a", "17", "b", "c" }

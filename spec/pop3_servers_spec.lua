@@ -274,6 +274,23 @@ local function suite(kind)
       pop:quit()
     end)
 
+    real("may be fetched behind the loop's back, and a bad argument loses nothing", function()
+      local user, texts = server:add_user(), {}
+      for i = 1, 10 do texts[i] = ("Subject: %d\n\n%s\n"):format(i, ("x"):rep(i * 50)) end
+      fill(user, texts)
+      local pop, kept = open(user), {}
+      for m in pop:messages() do
+        kept[#kept + 1] = m
+        assert.is_false((pcall(m.retr, m, 5)))
+        assert.is_false((pcall(m.retr, m, { no = 1 })))
+        assert.equal(crlf(texts[#kept]), (m:retr()))
+        if #kept == 5 then assert.equal(crlf(texts[2]), (kept[2]:retr())) end
+      end
+      for i, m in ipairs(kept) do assert.equal(crlf(texts[i]), (m:retr { timeout = 20 })) end
+      assert.equal(10, pop:stat().count)
+      pop:quit()
+    end)
+
     real("leave the session usable when the loop is left early", function()
       local user, texts = server:add_user(), {}
       for i = 1, 50 do texts[i] = ("Subject: %d\n\n%s\n"):format(i, ("x"):rep(5000)) end

@@ -5,6 +5,7 @@
 ** turned into tables here, in one go.
 */
 #include "bind/bind.h"
+#include "bind/l_pop3.h"
 #include "bind/open.h"
 #include "pop3/client.h"
 
@@ -367,6 +368,12 @@ static void type_free(void *session) {
 }
 
 static const struct lm_box_type box_type = {next, type_abandon, type_secured, type_free};
+
+struct lm_pop3c *lm_checkpop3c(lua_State *L, int i) {
+  struct lm_box *b = lm_checkbox(L, i);
+  if (b->type != &box_type) luaL_argerror(L, i, "POP3 session expected");
+  return b->session;
+}
 
 /* pop3_session([limits]) -> session */
 static int pop3_session(lua_State *L) {

@@ -32,6 +32,7 @@ int luaopen_mail_core(lua_State *L) {
   lm_open_sign(L);
   lm_open_cms(L);
   lm_open_pop3c(L);
+  lm_open_listing(L);
   lm_open_smtpc(L);
   lm_open_imapc(L);
   lm_open_uidset(L);

@@ -24,6 +24,7 @@ void lm_open_sasl(lua_State *L);    /* l_sasl.c: one SASL exchange */
 void lm_open_sign(lua_State *L);    /* l_sign.c: headers, bodies and keys of signed messages */
 void lm_open_cms(lua_State *L);     /* l_cms.c: S/MIME: certificates, keys, CMS objects */
 void lm_open_pop3c(lua_State *L);   /* l_pop3c.c: POP3 client sessions */
+void lm_open_listing(lua_State *L); /* l_pop3list.c: POP3 listings, RETR ahead of the user */
 void lm_open_smtpc(lua_State *L);   /* l_smtpc.c: SMTP client sessions */
 void lm_open_imapc(lua_State *L);   /* l_imapc.c: IMAP client sessions, sets, mailbox names */
 void lm_open_uidset(lua_State *L);  /* l_uidset.c: sets of message numbers as ranges */

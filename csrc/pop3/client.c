@@ -211,9 +211,10 @@ static enum lm_status stls_granted(struct lm_pop3c *s, struct lm_pop3c_event *ev
 
 /* Lines follow: the words of the status line must outlive the input that they stand in. */
 static enum lm_status begin_body(struct lm_pop3c *s, const struct lm_pop3_reply *r) {
+  const struct lm_pop3_cmd *c = s->sent.first;
   lm_buf_clear(&s->words);
-  s->code_n = r->code.n;
-  if (!lm_buf_puts(&s->words, r->code) || !lm_buf_puts(&s->words, r->text)) {
+  s->code_n = c->bare ? 0 : r->code.n;
+  if (!c->bare && (!lm_buf_puts(&s->words, r->code) || !lm_buf_puts(&s->words, r->text))) {
     return lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a status line", LM_NOSTR);
   }
   lm_pop3_body_begin(s);

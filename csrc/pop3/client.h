@@ -55,6 +55,7 @@ enum lm_pop3c_state {
 enum lm_pop3_body {
   LM_POP3_NONE,   /* there are none */
   LM_POP3_WHOLE,  /* collect them; one view in the DONE event */
+  LM_POP3_BARE,   /* the same, and the words of the status line are not kept: nobody reads them */
   LM_POP3_STREAM, /* hand them on as they come: DATA events */
   LM_POP3_LINES   /* collect a list: bounded by its lines rather than its octets */
 };
@@ -115,7 +116,8 @@ uint32_t lm_pop3c_simple(struct lm_pop3c *s, enum lm_pop3_verb verb);
 /* --- commands about one message: LIST UIDL DELE ----------------------------------------------- */
 uint32_t lm_pop3c_about(struct lm_pop3c *s, enum lm_pop3_verb verb, uint32_t number);
 
-/* RETR; `body` is LM_POP3_WHOLE or LM_POP3_STREAM. */
+/* RETR; `body` is LM_POP3_WHOLE, LM_POP3_BARE or LM_POP3_STREAM. Of a bare one the DONE event says that
+** its body is whole, and has no words where it is +OK. */
 uint32_t lm_pop3c_retr(struct lm_pop3c *s, uint32_t number, enum lm_pop3_body body);
 
 /* TOP: the header and the first `lines` lines of the body; `body` as of lm_pop3c_retr. */

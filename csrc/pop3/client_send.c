@@ -154,6 +154,7 @@ struct draft {
   enum lm_pop3_verb verb;
   enum lm_pop3_body body;
   bool raw;
+  bool bare;
   size_t open_n; /* octets that a trace may show; 0: the name and a space */
   struct lm_str part[PARTS];
   struct lm_str rest; /* see lm_pop3_cmd.rest_n */
@@ -204,6 +205,7 @@ static struct lm_pop3_cmd *build(const struct draft *d) {
   c->verb = d->verb;
   c->body = d->body;
   c->raw = d->raw;
+  c->bare = d->bare;
   return c;
 }
 
@@ -222,7 +224,7 @@ static uint32_t queue(struct lm_pop3c *s, const struct draft *d) {
 }
 
 static struct draft draft(enum lm_pop3_verb verb, enum lm_pop3_body body) {
-  struct draft d = {verb, body, false, 0, {LM_NOSTR}, LM_NOSTR};
+  struct draft d = {verb, body, false, false, 0, {LM_NOSTR}, LM_NOSTR};
   d.part[0] = (struct lm_str){verbs[verb].name, strlen(verbs[verb].name)};
   if (verb != LM_POP3_RAW) d.part[1] = LM_STR(" ");
   return d;
@@ -263,7 +265,8 @@ uint32_t lm_pop3c_about(struct lm_pop3c *s, enum lm_pop3_verb verb, uint32_t num
 }
 
 uint32_t lm_pop3c_retr(struct lm_pop3c *s, uint32_t number, enum lm_pop3_body body) {
-  struct draft d = draft(LM_POP3_RETR, body);
+  struct draft d = draft(LM_POP3_RETR, body == LM_POP3_BARE ? LM_POP3_WHOLE : body);
+  d.bare = body == LM_POP3_BARE;
   return about(s, &d, number);
 }
 

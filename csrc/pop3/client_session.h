@@ -24,6 +24,7 @@ struct lm_pop3_cmd {
   enum lm_pop3_verb verb;
   enum lm_pop3_body body;
   bool raw;     /* its line was given as it stands */
+  bool bare;    /* the words of +OK are not kept */
   bool dropped; /* nobody listens */
   bool asked;   /* a challenge waits for its response */
   char text[];

@@ -92,12 +92,20 @@ static bool has_input(const struct lm_tls *t) {
   return lm_buf_len(&t->filter.outer.in) || t->filter.outer.eof || SSL_has_pending(t->ssl);
 }
 
+/* Room for all that this turn can decrypt: records come in one by one, and were there too little of it
+** behind one of them, all before it in this turn would move. Where memory is short, each record asks. */
+static void make_room(struct lm_tls *t, struct lm_wire *inner) {
+  size_t come = lm_buf_len(&t->filter.outer.in);
+  if (come) lm_buf_room(&inner->in, come < TURN_MAX ? come : TURN_MAX);
+}
+
 /* At least one record a turn, however full the inner wire is: what the session needs next may stand
 ** behind more than TURN_MAX bytes. OpenSSL is asked only where there is something to read: to be told
 ** that there is nothing costs as much as a short record. */
 static void decrypt(struct lm_tls *t, struct lm_wire *inner) {
   size_t moved = 0, room, n;
   if (!has_input(t)) return;
+  make_room(t, inner);
   ERR_clear_error();
   do {
     char *p = lm_wire_room(inner, &room);

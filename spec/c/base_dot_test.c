@@ -195,17 +195,17 @@ static void every_text(void) {
   }
 }
 
-/* One pattern at every place of a text long enough for whole blocks. */
-static void around_blocks(void) {
+/* One pattern at every place of a text of `fill` long enough for whole blocks, and for four at a time. */
+static void around_blocks(char fill) {
   static const char *const patterns[] = {"\r\n.",    "\n.",      "\r.",      "\r\n..\r\n", "\r\r\n",
                                          "\n\n",     "\r\n\r\n", ".\r\n",    "\r\n.\r\n",  "a\r",
                                          "\n.\r\n.", ".",        "\r\n.\rx", "\r\n.\n"};
-  char p[70];
+  char p[150];
   size_t i, at;
   for (i = 0; i < sizeof patterns / sizeof *patterns; i++) {
     size_t n = strlen(patterns[i]);
     for (at = 0; at + n <= sizeof p; at++) {
-      memset(p, 'x', sizeof p);
+      memset(p, fill, sizeof p);
       memcpy(p + at, patterns[i], n);
       outward((struct lm_str){p, sizeof p});
       inward((struct lm_str){p, sizeof p}, false);
@@ -251,7 +251,8 @@ static void around_steps(void) {
 
 int main(void) {
   every_text();
-  around_blocks();
+  around_blocks('x');
+  around_blocks('.');
   around_steps();
   return check_end();
 }

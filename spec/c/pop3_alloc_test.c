@@ -34,6 +34,7 @@ static bool talk(struct lm_pop3c *s) {
          answer(s, id) &&
          turn(s, lm_pop3c_simple(s, LM_POP3_UIDL), LM_STR("+OK\r\n1 a\r\n.\r\n")) &&
          turn(s, lm_pop3c_retr(s, 1, LM_POP3_WHOLE), LM_STR("+OK ok\r\nbody\r\n.\r\n")) &&
+         turn(s, lm_pop3c_retr(s, 1, LM_POP3_BARE), LM_STR("+OK ok\r\nbody\r\n.\r\n")) &&
          turn(s, lm_pop3c_retr(s, 1, LM_POP3_STREAM), LM_STR("+OK\r\nbody\r\n.\r\n")) &&
          turn(s, lm_pop3c_command(s, LM_STR("XFOO"), LM_POP3_WHOLE), LM_STR("+OK\r\n.\r\n")) &&
          turn(s, lm_pop3c_simple(s, LM_POP3_NOOP), LM_STR("+OK\r\n"));

@@ -48,6 +48,28 @@ static void test_in_place(void) {
   lm_pop3c_free(s);
 }
 
+/* The words of +OK are left out, those of -ERR are not; the limit of a message holds. */
+static void test_bare(void) {
+  struct lm_limits limits = LM_LIMITS_DEFAULT;
+  struct lm_pop3c *s;
+  struct lm_pop3c_event ev;
+  limits.message = 10;
+  s = logged_in(&limits);
+  lm_pop3c_retr(s, 1, LM_POP3_BARE);
+  lm_pop3c_retr(s, 2, LM_POP3_BARE);
+  lm_pop3c_retr(s, 3, LM_POP3_BARE);
+  feed(s, LM_STR("+OK [X/Y] 5 octets\r\none\r\n.\r\n-ERR [SYS/TEMP] no\r\n"));
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DONE && ev.ok && ev.body == LM_POP3_WHOLE, "whole");
+  EXPECT_AS(ev.text.n == 0 && ev.code.n == 0, "no words");
+  EXPECT_AS(lm_str_eq(ev.data, LM_STR("one\r\n")), "the body");
+  EXPECT_AS(next(s, &ev) == LM_POP3C_DONE && !ev.ok && ev.body == LM_POP3_NONE, "refused");
+  EXPECT_AS(lm_str_eq(ev.text, LM_STR("no")) && lm_str_eq(ev.code, LM_STR("SYS/TEMP")), "why");
+  feed(s, LM_STR("+OK\r\n0123456789\r\n"));
+  EXPECT_AS(next(s, &ev) == LM_POP3C_NOTHING, "no event");
+  EXPECT_AS(lm_wire_error(lm_pop3c_wire(s))->code == LM_E_LIMIT, "message");
+  lm_pop3c_free(s);
+}
+
 /* A large body in pieces, with a dot to take off in each line: equal whatever the cuts. */
 static void test_large(size_t step) {
   enum { LINES = 100000 };
@@ -176,6 +198,7 @@ static void test_too_early(void) {
 int main(void) {
   size_t step;
   test_in_place();
+  test_bare();
   for (step = 1; step < 300000; step = step * 7 + 1) test_large(step);
   test_stream_memory();
   test_abandon();

@@ -42,17 +42,12 @@ local function read_seen(given, now)
   return seen
 end
 
--- Gives each message of the listing its key. A message without a unique id has none.
-local function name_all(items)
-  local count = {}
-  for _, item in ipairs(items) do
-    local uid = item.uid
-    if uid and uid ~= "" then
-      local n = (count[uid] or 0) + 1
-      count[uid] = n
-      item.key = n == 1 and uid or ("%s %d"):format(uid, n)
-    end
-  end
+-- The key of a message, given those before it: `count` says how often each id has come. One without an id has none.
+local function key_of(uid, count)
+  if not uid then return nil end
+  local n = (count[uid] or 0) + 1
+  count[uid] = n
+  return n == 1 and uid or ("%s %d"):format(uid, n)
 end
 
 -- --- deleting ---------------------------------------------------------------------------------------
@@ -75,12 +70,12 @@ local function settle(self, most)
 end
 
 -- Asks for the deletion; the answer is looked at later, so that nobody waits for it.
-local function delete(self, item)
-  local id, err = run.begin(self.pump, "dele", item.number)
+local function delete(self, number, uid)
+  local id, err = run.begin(self.pump, "dele", number)
   if not id then return nil, err end
   local dele = self.deles
   dele.last = dele.last + 1
-  dele[dele.last] = { id = id, uid = item.uid }
+  dele[dele.last] = { id = id, uid = uid }
   return settle(self, WINDOW - 1)
 end
 
@@ -98,45 +93,51 @@ local function no_uidl(pump, err)
 end
 
 -- Of the set: what is still there. Of the listing: what the set lacks, in order; deletes what is due.
-local function sift(self, items)
-  local seen, fresh = {}, {}
-  name_all(items)
-  for _, item in ipairs(items) do
-    local since = item.key and self.seen[item.key]
+local function sift(self, listing)
+  local seen, fresh, keys, due, count = {}, {}, {}, {}, {}
+  for i = 1, listing:count() do
+    local _, _, uid = listing:item(i)
+    local key = key_of(uid, count)
+    local since = key and self.seen[key]
     if since then
-      seen[item.key] = since
+      seen[key] = since
+      if is_due(self, since) then due[#due + 1] = i end
     else
-      fresh[#fresh + 1] = item
+      fresh[#fresh + 1] = i
+      keys[#fresh] = key or false
     end
   end
   for key in pairs(self.seen) do self.seen[key] = seen[key] end
-  for _, item in ipairs(items) do
-    if item.key and seen[item.key] and is_due(self, seen[item.key]) then
-      local ok, err = delete(self, item)
-      if not ok then return nil, err end
-    end
+  for _, i in ipairs(due) do
+    local number, _, uid = listing:item(i)
+    local ok, err = delete(self, number, uid)
+    if not ok then return nil, err end
   end
-  return fresh
+  listing:only(fresh)
+  self.keys = keys
+  return true
 end
 
 local function start(self)
-  local items, refused = messages.listing(self.pump, self.options)
-  if not items then return nil, refused end
-  if refused and #items > 0 then return no_uidl(self.pump, refused) end
-  local fresh, err = sift(self, items)
-  if not fresh then return nil, err end
-  self.ahead = messages.ahead(self.pump, fresh)
+  local listing, refused = messages.listing(self.pump, self.options)
+  if not listing then return nil, refused end
+  if refused and listing:count() > 0 then return no_uidl(self.pump, refused) end
+  local ok, err = sift(self, listing)
+  if not ok then return nil, err end
+  self.ahead = messages.ahead(self.pump, listing)
   return self.ahead
 end
 
 -- The loop has gone on: the message counts as seen, unless it could not be fetched.
 local function leave_behind(self, ahead)
-  local m, item = self.message, ahead.items[ahead.at]
+  local m = self.message
   self.message = nil
   if not m or not messages.is_dealt_with(m) then return true end
-  if item.key then self.seen[item.key] = self.now end
-  if is_due(self, self.now) then return delete(self, item) end
-  return true
+  local key = self.keys[ahead.at]
+  if key then self.seen[key] = self.now end
+  if not is_due(self, self.now) then return true end
+  local number, _, uid = ahead.listing:item(ahead.at)
+  return delete(self, number, uid)
 end
 
 local New = iterator.class(function(self)
@@ -149,16 +150,12 @@ local New = iterator.class(function(self)
     ahead = self.ahead
   end
   if not ok then return nil, err end
-  local i = ahead.at + 1
-  ahead:pass(i)
-  if ahead.items[i] then
-    self.message = messages.message(ahead, self.session, i)
-    return self.message
-  end
+  self.message = messages.next(ahead)
+  if self.message then return self.message end
   ok, err = settle(self, 0)
   if not ok then return nil, err end
 end, function(self)
-  if self.ahead then self.ahead:close() end
+  if self.ahead then messages.close(self.ahead) end
   local dele = self.deles
   for i = dele.first, dele.last do self.pump:abandon(dele[i].id) end -- what is on its way still counts
   dele.last = dele.first - 1
@@ -198,7 +195,7 @@ function methods:new_messages(seen, options)
   if not pump then error("pop3:new_messages: a session without a transport", 2) end
   local now = os.time()
   return iterator.results(setmetatable({
-    session = self, pump = pump, options = options, now = now, after = after and after * DAY,
+    pump = pump, options = options, now = now, after = after and after * DAY,
     seen = read_seen(seen, now), deleted = {}, deles = { first = 1, last = 0 },
   }, New))
 end

@@ -3,104 +3,112 @@
 -- Once the user has fetched one message, the RETRs of the next are put in flight, within a window of
 -- bytes and commands: with PIPELINING the server then never waits for us (RFC 2449 §6.6). What was
 -- asked for and is not wanted after all is passed over, and the window shrinks.
--- Invariant: `bytes` is the sum of the sizes of what is in flight; memory is bounded by it.
+-- The listing is the core's (core.pop3_listing), which asks too: a big maildrop is no table for each message.
+-- Invariant: no more bytes than a window has, by their sizes, are in flight; memory is bounded by it.
 -- @module mail.pop3.messages
 
+local core = require "mail.core"
 local Pump = require "mail.pump"
 local iterator = require "mail.iterator"
 local retrieve = require "mail.pop3.retr"
 local run = require "mail.pop3.run"
 local want = require "mail.want"
 
-local begin, finish = run.begin, run.finish
+local begin, finish, refused, named = run.begin, run.finish, run.refused, run.named
 
 local WINDOW_BYTES = 1048576
 local WINDOW_COUNT = 100
+
+local setmetatable = setmetatable
+local listing_methods = core.pop3_listing_class.__index
 
 local messages = {}
 
 -- --- asking ahead -----------------------------------------------------------------------------------
 
-local Ahead = {}
-Ahead.__index = Ahead
+local AHEAD, FAILED, AGAIN = {}, {}, {} -- keys that no user can meet
 
---- What asks ahead. `items` is the listing, in order; `at` the index of the message that the user has now.
-function messages.ahead(pump, items)
+local Message = {}
+Message.__index = Message
+Message.__name = "mail.pop3.message"
+
+local item_of, ask_ahead = listing_methods.item, listing_methods.ask
+
+--- What walks over a listing and asks ahead. `at` is the place of the message that the user has now, `message`
+-- that message, `id` its RETR where that is in flight and nobody waits for it; at place `refill` more is asked for.
+function messages.ahead(pump, listing)
   local gaps = pump:gap() -- only a streamed body has any
-  return setmetatable({
-    pump = pump, items = items, at = 0, asked = 0, ids = {}, count = 0, bytes = 0,
+  return {
+    pump = pump, listing = listing, at = 0, refill = 0,
     limit = pump.capabilities and pump.capabilities.PIPELINING and not gaps and WINDOW_COUNT or 0,
-  }, Ahead)
+  }
 end
 
--- Forgets that message `i` is in flight. Its id, or nil.
-function Ahead:take(i)
-  local id = self.ids[i]
-  if not id then return nil end
-  self.ids[i] = nil
-  self.count = self.count - 1
-  self.bytes = self.bytes - (self.items[i].size or 0)
-  return id
+-- The user passed over what is in flight.
+local function pass(ahead)
+  ahead.pump:abandon(ahead.id)
+  ahead.limit, ahead.refill = 1, 0
 end
 
--- Gives up what lies before message `i`: the user passed it over.
-function Ahead:pass(i)
-  for j = self.at, i - 1 do
-    local id = self:take(j)
-    if id then
-      self.pump:abandon(id)
-      self.limit = 1
-    end
+-- The next message; nil behind the last.
+local function next_message(ahead)
+  if ahead.id then pass(ahead) end
+  local i = ahead.at + 1
+  local number, size, uid, id = item_of(ahead.listing, i)
+  ahead.at, ahead.id = i, id
+  if not number then return nil end
+  local message = setmetatable({ number = number, size = size, uid = uid, [AHEAD] = ahead }, Message)
+  ahead.message = message
+  return message
+end
+messages.next = next_message
+
+-- Asks for more, and says when to do so again; after a window that shrank, at each message.
+local function fill(ahead)
+  local pump, limit = ahead.pump, ahead.limit
+  if pump.failure then return end
+  if limit < WINDOW_COUNT then
+    limit = limit * 2 < WINDOW_COUNT and limit * 2 or WINDOW_COUNT
+    ahead.limit = limit
   end
-  self.at = i
+  local refill = ask_ahead(ahead.listing, pump.session, ahead.at, limit, WINDOW_BYTES)
+  ahead.refill = limit < WINDOW_COUNT and 0 or refill
 end
 
--- Asks for more once half of the window is empty, so that commands travel in bunches.
-function Ahead:fill()
-  if self.count * 2 > self.limit or self.bytes * 2 > WINDOW_BYTES then return end
-  local items, i = self.items, self.asked < self.at and self.at or self.asked
-  while self.count < self.limit do
-    i = i + 1
-    local item = items[i]
-    if not item or not item.size or self.bytes + item.size > WINDOW_BYTES then return end
-    local id = begin(self.pump, "retr", item.number)
-    if not id then return end
-    self.ids[i] = id
-    self.count = self.count + 1
-    self.bytes = self.bytes + item.size
-    self.asked = i
-  end
+-- What RETR did not give: its error, or the message by another way.
+local function missed(pump, number, options, kind, why, text, code)
+  local _, err
+  if kind then _, err = refused(pump, "RETR", text, code) else _, err = named(pump, why, "RETR") end
+  return retrieve.instead(pump, number, nil, options, err)
 end
 
--- The body of message `i`, asked for already or now.
-function Ahead:body(i, options)
-  local pump, number = self.pump, self.items[i].number
-  if self.limit == 0 then return retrieve.fetch(pump, number, nil, options) end
-  local id = self:take(i)
+-- The body of message `number`, by the command `id` in flight or by one of its own.
+local function body_of(ahead, id, number, options)
+  local pump = ahead.pump
+  if ahead.limit == 0 then return retrieve.fetch(pump, number, nil, options) end
   if not id then
     local err
     id, err = begin(pump, "retr", number)
     if not id then return nil, err end
   end
-  if self.limit < WINDOW_COUNT then self.limit = math.min(self.limit * 2, WINDOW_COUNT) end
-  self:fill()
-  local text, body = finish(pump, id, "RETR", options)
-  if text then return body end
-  return retrieve.instead(pump, number, nil, options, body)
+  if ahead.at >= ahead.refill then fill(ahead) end
+  local kind, ok, text, code, body = pump:wait(id, pump:deadline(options))
+  if kind and ok then return body end
+  return missed(pump, number, options, kind, ok, text, code)
 end
 
-function Ahead:close()
-  for _, id in pairs(self.ids) do self.pump:abandon(id) end
-  self.ids, self.limit = {}, 0
+--- Gives up what is in flight.
+function messages.close(ahead)
+  local i, id, _ = ahead.at, ahead.id, nil
+  ahead.id, ahead.limit = nil, 0
+  repeat
+    if id then ahead.pump:abandon(id) end
+    i = i + 1
+    _, _, _, id = item_of(ahead.listing, i)
+  until not id
 end
 
 -- --- a message --------------------------------------------------------------------------------------
-
-local AHEAD, SESSION, INDEX, FAILED, AGAIN = {}, {}, {}, {}, {} -- keys that no user can meet
-
-local Message = {}
-Message.__index = Message
-Message.__name = "mail.pop3.message"
 
 -- Into a sink what came ahead as a string.
 local function pour(pump, body, sink)
@@ -110,27 +118,44 @@ local function pour(pump, body, sink)
   return nil, pump:error("io", "the sink stopped: " .. tostring(why), { command = "RETR" })
 end
 
-local function fetch(self, sink, options)
-  local ahead, i = self[AHEAD], self[INDEX]
-  if not sink then return ahead:body(i, options) end
-  if not ahead.ids[i] then return self[SESSION]:retr(self.number, sink, options) end
-  local body, err = ahead:body(i, options)
-  if not body then return nil, err end
-  return pour(ahead.pump, body, sink)
+-- With a sink or options, or what is not in flight. What came ahead as a string is poured into the sink.
+local function retr_with(self, sink, options)
+  local ahead, id = self[AHEAD], nil
+  if ahead.message == self then id, ahead.id = ahead.id, nil end
+  local body, err
+  if sink and not id then
+    body, err = ahead.pump.session:retr(self.number, sink, options)
+  else
+    body, err = body_of(ahead, id, self.number, options)
+    if body and sink then body, err = pour(ahead.pump, body, sink) end
+  end
+  self[FAILED] = not body
+  return body, err
 end
 
 --- The message itself; see `session:retr`.
 -- @tparam[opt] function sink
 -- @tparam[opt] table options
 function Message:retr(sink, options)
-  if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
-  if sink ~= nil and type(sink) ~= "function" then
-    error("message:retr: the sink must be a function, got " .. type(sink), 2)
+  if sink ~= nil or options ~= nil then
+    if type(sink) == "table" and getmetatable(sink) == nil then sink, options = nil, sink end
+    if sink ~= nil and type(sink) ~= "function" then
+      error("message:retr: the sink must be a function, got " .. type(sink), 2)
+    end
+    retrieve.check(options, "message:retr")
+    return retr_with(self, sink, options)
   end
-  retrieve.check(options, "message:retr")
-  local body, err = fetch(self, sink, options)
-  self[FAILED] = not body
-  return body, err
+  local ahead = self[AHEAD]
+  local id = ahead.id
+  if not id or ahead.message ~= self then return retr_with(self) end
+  -- As retr_with, in one frame: most messages come this way.
+  ahead.id = nil
+  if ahead.at >= ahead.refill then fill(ahead) end
+  local pump = ahead.pump
+  local kind, ok, text, code, body = pump:wait(id, pump:deadline())
+  if kind and ok then return body end
+  self[FAILED] = true
+  return missed(pump, self.number, nil, kind, ok, text, code)
 end
 
 --- The message, parsed (API §6).
@@ -142,26 +167,17 @@ end
 
 --- Its header and the first `lines` lines of its body.
 function Message:top(lines, options)
-  return self[SESSION]:top(self.number, lines or 0, options)
+  return self[AHEAD].pump.session:top(self.number, lines or 0, options)
 end
 
 --- Marks it as deleted; final once `session:quit()` was answered.
 function Message:dele(options)
-  return self[SESSION]:dele(self.number, options)
+  return self[AHEAD].pump.session:dele(self.number, options)
 end
 
 --- Of `session:new_messages`: it was not dealt with, and shall come again in the next session.
 function Message:again()
   self[AGAIN] = true
-end
-
---- A message of a listing.
-function messages.message(ahead, session, i)
-  local item = ahead.items[i]
-  return setmetatable({
-    number = item.number, size = item.size, uid = item.uid,
-    [AHEAD] = ahead, [SESSION] = session, [INDEX] = i,
-  }, Message)
 end
 
 --- Whether the loop has dealt with it: the last attempt to fetch it did not fail, and `again` was not asked for.
@@ -171,43 +187,45 @@ end
 
 -- --- the iterator -----------------------------------------------------------------------------------
 
+-- Queues LIST or UIDL; the answer comes as it is.
+local function ask(pump, verb)
+  local id, err = begin(pump, "command", verb)
+  if not id and err.kind == "invalid" then err.command = verb end
+  return id, err
+end
+
 --- LIST and UIDL in one flight.
--- @treturn table array of {number=, size=, uid=}; or nil, err
+-- @treturn userdata listing of the core; or nil, err
 -- @treturn ?table err of a refused UIDL: no message has a uid then
 function messages.listing(pump, options)
-  local list_id, err = begin(pump, "list")
+  local list_id, err = ask(pump, "LIST")
   if not list_id then return nil, err end
   local uidl_id
-  uidl_id, err = begin(pump, "uidl")
+  uidl_id, err = ask(pump, "UIDL")
   if not uidl_id then return nil, err end
-  local text, items = finish(pump, list_id, "LIST", options)
+  local text, list = finish(pump, list_id, "LIST", options)
   if not text then
     pump:abandon(uidl_id)
-    return nil, items
+    return nil, list
   end
-  local uids
-  text, uids = finish(pump, uidl_id, "UIDL", options)
-  if not text and uids.kind ~= "rejected" then return nil, uids end
-  local by_number = {}
-  for _, entry in ipairs(text and uids or {}) do by_number[entry.number] = entry.uid end
-  for _, item in ipairs(items) do item.uid = by_number[item.number] end
-  return items, not text and uids or nil
+  local uidl
+  text, uidl = finish(pump, uidl_id, "UIDL", options)
+  if text then return core.pop3_listing(list, uidl) end
+  if uidl.kind ~= "rejected" then return nil, uidl end
+  return core.pop3_listing(list), uidl
 end
 
 local Walk = iterator.class(function(self)
   local ahead = self.ahead
   if not ahead then
-    local items, err = messages.listing(self.pump, self.options)
-    if not items then return nil, err end
-    ahead = messages.ahead(self.pump, items)
+    local listing, err = messages.listing(self.pump, self.options)
+    if not listing then return nil, err end
+    ahead = messages.ahead(self.pump, listing)
     self.ahead = ahead
   end
-  local i = ahead.at + 1
-  ahead:pass(i)
-  if not ahead.items[i] then return nil end
-  return messages.message(ahead, self.session, i)
+  return next_message(ahead)
 end, function(self)
-  if self.ahead then self.ahead:close() end
+  if self.ahead then messages.close(self.ahead) end
 end)
 
 local methods = {}
@@ -222,7 +240,7 @@ function methods:messages(options)
   if options ~= nil then want(options, { timeout = "number|table?" }, "pop3:messages") end
   local pump = Pump.of(self)
   if not pump then error("pop3:messages: a session without a transport", 2) end
-  return iterator.results(setmetatable({ session = self, pump = pump, options = options }, Walk))
+  return iterator.results(setmetatable({ pump = pump, options = options, ended = false }, Walk))
 end
 
 return messages
