@@ -46,6 +46,10 @@ function Pump.new(fields)
   self.data_timeout = timeout.data
   self.timeout = nil
   self.waiting = 0
+  -- What is asked for with each event is there: a field that is missing is looked for in the class, too.
+  self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited = false, false, false, false,
+    false, false
+  self.log = self.log or false
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
   session_state(self.session, self)
@@ -347,7 +351,7 @@ local function lead(self, id, deadline, patient)
     elseif kind == "wait" then
       self.leading, self.due = running() or true, deadline
       local ok, why = host.await(conn, who, deadline and deadline - host.now())
-      self.leading = nil
+      self.leading = false
       if self.failure then return self:failed() end
       if ok ~= true then
         hand_over(self, id)
@@ -368,7 +372,7 @@ local function lead(self, id, deadline, patient)
       if room then
         self.leading, self.due = running() or true, deadline
         local ok = room:wait(deadline and deadline - host.now())
-        self.leading = nil
+        self.leading = false
         if not ok then
           hand_over(self, id)
           return expired(self, id, "timeout", patient)
@@ -394,7 +398,7 @@ local function follow(self, id, deadline, patient)
     -- Dead, or this very coroutine: it was passed on here, or an error was raised where it led.
     if not leader or leader == me or (leader ~= true and status(leader) == "dead") then
       drop_waiter(self, waiter)
-      self.leading = nil
+      self.leading = false
       return lead(self, id, deadline, patient)
     end
     local ok, why = sleep(host, waiter.event, deadline)
@@ -403,7 +407,7 @@ local function follow(self, id, deadline, patient)
       local a, b, c, d, e, f = waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
       drop_waiter(self, waiter)
       if self.leading == me then -- passed on to this one, who does not need it any more
-        self.leading = nil
+        self.leading = false
         hand_over(self, id)
       end
       if kind then return kind, a, b, c, d, e, f end

@@ -83,7 +83,7 @@ end
 -- --- getting ready ------------------------------------------------------------------------------------
 
 local function is_lost(lease)
-  return lease ~= nil and lease.link ~= nil and lease.link.pump.failure ~= nil
+  return lease ~= nil and lease.link ~= nil and lease.link.pump.failure ~= false
 end
 Account.is_lost = is_lost
 

@@ -69,7 +69,7 @@ end
 
 -- --- counting -----------------------------------------------------------------------------------------
 
-local function is_dead(link) return link.pump.failure ~= nil end
+local function is_dead(link) return link.pump.failure ~= false end
 
 -- Connections that watch, standing or being made; and how many there may be in all.
 local function watching(self)
