@@ -9,6 +9,77 @@ local pack = function(...) return { n = select("#", ...), ... } end
 -- PUC Lua 5.1 cannot wait inside pcall.
 local waits_in_pcall = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
+-- A descriptor that never gets ready.
+local function silent()
+  local conn = assert(core.listen("127.0.0.1", "0"))
+  return conn, conn:fd()
+end
+
+describe("a task that waits for a descriptor while nobody else can run", function()
+  local function elapsed(fn)
+    local began = core.now()
+    local ok, err = pcall(loop.run, fn)
+    assert.is_true(core.now() - began < 5)
+    return ok, err
+  end
+
+  it("does not keep the error of another from the caller of the loop", function()
+    local conn, fd = silent()
+    local why
+    local ok, err = elapsed(function()
+      loop.spawn(function() error("lost", 0) end)
+      loop.spawn(function() why = select(2, loop.native.wait(fd, "r", 20)) end)
+    end)
+    assert.is_false(ok)
+    assert.equal("lost", err)
+    assert.equal("cancelled", why)
+    loop.native.forget(fd)
+    conn:close()
+  end)
+
+  it("does not keep the loop where it is no reason to go on", function()
+    local conn, fd = silent()
+    local task
+    assert.is_true((elapsed(function() task = loop.native.background(loop.native.wait, fd, "r", 20) end)))
+    assert.equal("suspended", coroutine.status(task.co))
+    task:cancel()
+    loop.run(function() end)
+    assert.equal("dead", coroutine.status(task.co))
+    loop.native.forget(fd)
+    conn:close()
+  end)
+
+  it("does not hold a turn that must not wait", function()
+    local conn, fd = silent()
+    local task = loop.spawn(function() return loop.native.wait(fd, "r", 20) end)
+    local began = core.now()
+    assert.equal(1, loop.step(0))
+    assert.equal(1, loop.step(0.001))
+    assert.is_true(core.now() - began < 5)
+    task:cancel()
+    assert.equal(0, loop.step(0))
+    loop.native.forget(fd)
+    conn:close()
+  end)
+
+  it("ends in time, and sees what others are woken for", function()
+    loop.run(function()
+      local conn, fd = silent()
+      local order = {}
+      loop.spawn(function()
+        loop.sleep(0.01)
+        order[#order + 1] = "sleeper"
+      end)
+      loop.sleep(0)
+      local ok, why = loop.native.wait(fd, "r", 0.03)
+      order[#order + 1] = tostring(ok) .. " " .. why
+      assert.same({ "sleeper", "nil timeout" }, order)
+      loop.native.forget(fd)
+      conn:close()
+    end)
+  end)
+end)
+
 describe("mail.loop.run", function()
   it("returns all that the function returns, nils too", function()
     local got = pack(loop.run(function(a, b) return a, nil, b, nil end, 1, 2))

@@ -41,6 +41,7 @@ local background = 0 -- of these, tasks that are no reason for the loop to go on
 local failed = {} -- tasks that ended in an error and were not joined yet
 local ready_fds = {}
 local running -- the task being resumed
+local outermost -- whether `loop.run` resumes it: nobody outside of tasks waits then
 
 -- Timers: a binary heap of {time, task} pairs kept in two arrays. An entry stays where it is when its
 -- task stops waiting; when it comes up, the task's present deadline decides. So a task that waits
@@ -174,7 +175,7 @@ local function resumed(task, ok, ...)
       return finish(task, false, "mail.loop: a task was resumed, and ended, by something other than its loop")
     end
     finish(task, ok, ...)
-  elseif not task.parked then
+  elseif not task.parked and not task.reason then -- with a reason it stands in the queue already
     yielded[#yielded + 1] = task -- a yield of the user's own: give the others a turn
   end
 end
@@ -238,8 +239,24 @@ local function admit()
   end
 end
 
--- One turn, as `loop.step`.
-local function turn(seconds, budget)
+-- Asks the poller, until `back` at the latest (0: at once, nil: as long as it takes), and wakes those whose wait
+-- has ended. Returns what time it is.
+local function poll(back)
+  local n, at = ensure_poller():wait(back, ready_fds)
+  for i = 1, n do
+    local fd = ready_fds[i]
+    local task = waiting[fd]
+    if task then
+      waiting[fd], task.fd, task.parked, task.deadline, task.reason = nil, false, false, false, true
+      if task.co then push(task) end
+    end
+  end
+  if timers > 0 and times[1] <= at then fire_timers(at) end
+  return at
+end
+
+-- One turn, as `loop.step`; of `loop.run` itself where it is `alone`.
+local function turn(seconds, budget, alone)
   if yielded[1] then admit() end
   local back = 0 -- when the poller has to be: at once, at a time, or never (nil)
   if head > tail then
@@ -251,17 +268,10 @@ local function turn(seconds, budget)
       return
     end
   end
-  local n, at = ensure_poller():wait(back, ready_fds)
-  for i = 1, n do
-    local fd = ready_fds[i]
-    local task = waiting[fd]
-    if task then
-      waiting[fd], task.fd, task.parked, task.deadline, task.reason = nil, false, false, false, true
-      if task.co then push(task) end
-    end
-  end
-  if timers > 0 and times[1] <= at then fire_timers(at) end
+  local at, outer = poll(back), outermost
+  outermost = alone
   run_ready(budget and at + budget)
+  outermost = outer
 end
 
 --- One turn: reports what is ready, fires timers, and runs every task that can go on.
@@ -298,6 +308,24 @@ local function park(task, deadline)
   end
   if task.reason == true then return true end
   return nil, task.reason
+end
+
+-- Parks for a descriptor. Where nobody else can go on, the poller is asked from here: if it is this task that goes
+-- on, the way to the loop and back is spared.
+local function park_fd(task, deadline)
+  if not outermost or head <= tail or yielded[1] or failed[1] or live_count <= background or not task.co then
+    return park(task, deadline)
+  end
+  task.parked = true
+  if deadline then set_timer(task, deadline) end
+  if timers > 0 then drop_stale_timers() end
+  poll(timers > 0 and times[1] or nil)
+  if head ~= tail or queue[head] ~= task then return yield() end
+  queue[head], head, tail = nil, 1, 0
+  local reason = task.reason
+  task.reason = false
+  if reason == true then return true end
+  return nil, reason
 end
 
 -- Parks: true, or nil, "timeout" | "cancelled".
@@ -402,7 +430,7 @@ function loop.run(fn, ...)
   loop.main = main
   local ok, err = pcall(function()
     while live_count > background do
-      turn()
+      turn(nil, nil, true)
       if main.done and #failed > 0 then
         cancel_all()
       end
@@ -472,7 +500,7 @@ function native.wait(fd, what, timeout)
   if ready then return true end
   waiting[fd] = task
   task.fd = fd
-  return park(task, timeout and now() + timeout)
+  return park_fd(task, timeout and now() + timeout)
 end
 
 -- The descriptor is about to be closed: whoever waits for it goes on, and finds out.
