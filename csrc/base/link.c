@@ -30,6 +30,11 @@ bool lm_link_turn(struct lm_link *l) {
   return lm_buf_len(&l->wire->in) != before || ended != (l->wire->eof || lm_wire_failed(l->wire));
 }
 
+void lm_link_brief(struct lm_link *l, bool brief) {
+  size_t i;
+  for (i = 0; i < LM_LINK_FILTERS && l->filter[i]; i++) l->filter[i]->brief = brief;
+}
+
 bool lm_link_insert(struct lm_link *l, struct lm_filter *f) {
   size_t n = count(l);
   struct lm_str early = lm_wire_input(l->wire);

@@ -14,6 +14,7 @@ enum { LM_LINK_FILTERS = 2 };
 
 struct lm_filter {
   struct lm_wire outer; /* bytes as the transport sees them */
+  bool brief;           /* the driver counts its time: little is made ahead of it */
   /* Moves what it can, both ways. On failure it fails `inner`. */
   void (*turn)(struct lm_filter *f, struct lm_wire *inner);
   void (*relax)(struct lm_filter *f); /* gives back idle memory; may be NULL */
@@ -31,6 +32,9 @@ struct lm_wire *lm_link_outer(struct lm_link *l);
 /* Moves bytes through all filters, both ways; true when input reached the session's wire, or it
 ** ended or failed. */
 bool lm_link_turn(struct lm_link *l);
+
+/* Tells all filters whether the driver counts its time. */
+void lm_link_brief(struct lm_link *l, bool brief);
 
 /* Puts a filter next to the session's wire, inside the others. The input buffered in plaintext must
 ** be empty (response injection, RFC 3207 §6); if not, the wire fails and the filter is freed. False

@@ -133,6 +133,7 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
     n->burst = 0;
     return LM_NET_PAUSE;
   }
+  lm_link_brief(l, n->brief);
   if (l->filter[0] != NULL) lm_link_turn(l);
   moved = send_pending(n, l);
   if (moved && n->brief) return LM_NET_MOVED;
@@ -151,6 +152,7 @@ enum lm_net_turn lm_net_turn(struct lm_net *n, struct lm_link *l) {
 
 bool lm_net_flush(struct lm_net *n, struct lm_link *l) {
   if (!lm_home_is_here(n->home)) return true;
+  lm_link_brief(l, n->brief);
   if (l->filter[0] != NULL) lm_link_turn(l);
   send_pending(n, l);
   return n->broken || lm_wire_output(lm_link_outer(l)).n == 0;

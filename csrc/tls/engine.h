@@ -67,9 +67,13 @@ static inline const struct lm_tls *lm_tls_peek(const struct lm_filter *f) {
 ** the SSL afterwards. False: memory. */
 bool lm_tls_attach(struct lm_tls *t);
 
-/* Beyond this much waiting ciphertext nothing more is read: a peer that asks for answers and reads
-** none (KeyUpdate floods) cannot grow our memory. */
-enum { LM_TLS_OUTPUT_STOP = 131072 };
+enum {
+  /* ciphertext made ahead of the transport: each write wakes the peer, so few large ones are better */
+  LM_TLS_OUTPUT_MAX = 262144,
+  /* beyond this much of it nothing more is read: a peer that asks for answers and reads none (KeyUpdate
+  ** floods) cannot grow our memory */
+  LM_TLS_OUTPUT_STOP = LM_TLS_OUTPUT_MAX + 65536
+};
 
 /* verify.c */
 

@@ -1,9 +1,10 @@
 /*
 ** tls.c: the filter: handshake, then records both ways.
 **
-** Bounded: no more than TURN_MAX bytes are decrypted a turn, and no more than OUTPUT_MAX bytes of
-** ciphertext are made ahead of the transport; what does not fit stays where it is. The end of the
-** stream is clean only behind close_notify (RFC 8446 §6.1); any other end is `truncated`.
+** Bounded: no more than TURN_MAX bytes are decrypted a turn, and no more than LM_TLS_OUTPUT_MAX bytes of
+** ciphertext (OUTPUT_BRIEF where time is counted) and a record are made ahead of the transport; what does
+** not fit stays where it is. The end of the stream is clean only behind close_notify (RFC 8446 §6.1); any
+** other end is `truncated`.
 */
 #include "tls/engine.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN_MAX = 262144, OUTPUT_MAX = 65536, RECORD = 16384 };
+enum { TURN_MAX = 262144, OUTPUT_BRIEF = 65536, RECORD = 16384 };
 
 /* --- failing --------------------------------------------------------------------------------- */
 
@@ -123,10 +124,10 @@ static void decrypt(struct lm_tls *t, struct lm_wire *inner) {
 
 static void encrypt(struct lm_tls *t, struct lm_wire *inner) {
   struct lm_str s = lm_wire_output(inner);
-  size_t n;
+  size_t n, most = t->filter.brief ? OUTPUT_BRIEF : LM_TLS_OUTPUT_MAX;
   if (s.n == 0 && !t->closing) return;
   ERR_clear_error();
-  while ((s = lm_wire_output(inner)).n && lm_buf_len(&t->filter.outer.out) < OUTPUT_MAX) {
+  while ((s = lm_wire_output(inner)).n && lm_buf_len(&t->filter.outer.out) < most) {
     if (s.n > RECORD) s.n = RECORD;
     if (t->closed) return;
     if (SSL_write_ex(t->ssl, s.p, s.n, &n) != 1) {
