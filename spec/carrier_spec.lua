@@ -207,6 +207,18 @@ describe("a program", function()
     smtp:close()
   end)
 
+  it("may do so while several wait for it", function()
+    mail.loop.run(function()
+      local smtp = assert(mail.smtp.connect { timeout = 20, command = relay(MX:gsub("cat >/dev/null$", "")
+        .. "read l; i=0; while [ $i -lt 4000 ]; do echo 'a line of some length that nobody reads, again' >&2; "
+        .. [[i=$((i+1)); done; printf '250 ok\r\n'; cat >/dev/null]]) })
+      local tasks = {}
+      for i = 1, 2 do tasks[i] = mail.loop.spawn(function() return smtp:noop() end) end
+      for i = 1, 2 do assert.is_true(tasks[i]:join()) end
+      smtp:close()
+    end)
+  end)
+
   it("gets no descriptor of this process but its own", function()
     local list
     local file = assert(io.open("/dev/null")) -- not close-on-exec: Lua has no way to ask for that

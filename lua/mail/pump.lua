@@ -350,7 +350,7 @@ local function lead(self, id, deadline, patient)
       return kind, a, b, c, d, e, f
     elseif kind == "wait" then
       self.leading, self.due = running() or true, deadline
-      local ok, why = host.await(conn, who, deadline and deadline - host.now())
+      local ok, why = host.await(conn, who, deadline and deadline - host.now(), a)
       self.leading = false
       if self.failure then return self:failed() end
       if ok ~= true then

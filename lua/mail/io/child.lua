@@ -102,7 +102,8 @@ function child.connect(host, o)
   local inner, guard = fd.adopt(host, socket)
   local conn = setmetatable({ conn = inner, guard = guard, child = process, program = program, partial = "",
     log = o.log }, Conn)
-  local own = setmetatable({ stranger = false, release = false }, { __index = host })
+  -- no `hand`: who sleeps for the connection alone hears nothing of what the program says
+  local own = setmetatable({ stranger = false, release = false, hand = false }, { __index = host })
   function own.await(c, what, timeout) return await(host, c, what, timeout) end
   return own, conn
 end

@@ -218,7 +218,8 @@ function fd.complete(host)
     return conn:next(session, host.stop_at)
   end
   -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
-  function host.await(conn, what, timeout)
+  function host.await(conn, what, timeout, descriptor)
+    if descriptor then return host.wait(descriptor, what, timeout) end
     if what == "end" then return nil, "the connection has ended" end
     if what == "foreign" then return nil, "the connection belongs to the process that opened it, not to its fork" end
     if what ~= "pause" then return host.wait(conn:fd(), what, timeout) end

@@ -123,7 +123,7 @@ end
 -- @treturn table host
 function stream.host(loop)
   -- A transport of the user's own belongs to no request and to no pool.
-  return put(setmetatable({ stranger = false, release = false }, { __index = loop }))
+  return put(setmetatable({ stranger = false, release = false, hand = false }, { __index = loop }))
 end
 
 --- Completes an adapter for a loop that has sockets of its own: it gives `dial(name, port, options,
