@@ -8,6 +8,8 @@
 #ifndef LM_BASE_BUF_H
 #define LM_BASE_BUF_H
 
+#include <string.h>
+
 #include "base/lm.h"
 
 struct lm_buf {
@@ -30,6 +32,12 @@ static inline size_t lm_buf_len(const struct lm_buf *b) {
 ** were used. */
 char *lm_buf_room(struct lm_buf *b, size_t want);
 void lm_buf_added(struct lm_buf *b, size_t n);
+
+/* Writes `s` at `p`, where there is room for it; where the next byte goes. */
+static inline char *lm_append(char *p, struct lm_str s) {
+  if (s.n) memcpy(p, s.p, s.n);
+  return p + s.n;
+}
 
 /* Appends; false when memory is short. */
 bool lm_buf_put(struct lm_buf *b, const char *p, size_t n);

@@ -175,19 +175,13 @@ static bool check_extensions(struct draft *d, struct lm_str head, uint64_t size)
   return true;
 }
 
-/* Writes `s` at `p`; where the next octet goes. */
-static char *append(char *p, struct lm_str s) {
-  if (s.n) memcpy(p, s.p, s.n);
-  return p + s.n;
-}
-
 static char *append_size(char *p, uint64_t size) {
   char digits[20];
   size_t i = sizeof digits;
   do {
     digits[--i] = (char)('0' + size % 10);
   } while (size /= 10);
-  return append(append(p, LM_STR(" SIZE=")), (struct lm_str){digits + i, sizeof digits - i});
+  return lm_append(lm_append(p, LM_STR(" SIZE=")), (struct lm_str){digits + i, sizeof digits - i});
 }
 
 /* The parameters of MAIL: BODY (RFC 6152), SMTPUTF8 (RFC 6531), SIZE (RFC 1870), the caller's. */
@@ -198,10 +192,10 @@ static bool put_mail(struct draft *d, uint64_t size) {
   char *params = lm_arena_alloc(&d->txn->arena, OURS + d->mail_params.n), *p = params;
   d->why = "out of memory";
   if (p == NULL) return false;
-  if (!d->txn->seven_bit) p = append(p, body);
-  if (d->utf8) p = append(p, LM_STR(" SMTPUTF8"));
+  if (!d->txn->seven_bit) p = lm_append(p, body);
+  if (d->utf8) p = lm_append(p, LM_STR(" SMTPUTF8"));
   if (size && (e->has & LM_SMTP_SIZE)) p = append_size(p, size);
-  p = append(p, d->mail_params);
+  p = lm_append(p, d->mail_params);
   return lm_smtp_txn_mail(d->txn, d->from, (struct lm_str){params, (size_t)(p - params)}, &d->why);
 }
 

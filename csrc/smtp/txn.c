@@ -65,21 +65,15 @@ static bool path_check(struct lm_str path, struct lm_str params, const char **wh
   return true;
 }
 
-/* Writes `s` at `p`; where the next octet goes. */
-static char *append(char *p, struct lm_str s) {
-  if (s.n) memcpy(p, s.p, s.n);
-  return p + s.n;
-}
-
 static bool put_path(struct lm_smtp_txn *t, struct lm_str verb, struct lm_str path,
                      struct lm_str params, const char **why_out) {
   size_t n = verb.n + path.n + params.n + 3;
   char *p = lm_buf_room(&t->lines, n);
   *why_out = "out of memory";
   if (p == NULL) return false;
-  p = append(append(p, verb), path);
+  p = lm_append(lm_append(p, verb), path);
   *p++ = '>';
-  append(append(p, params), LM_STR("\r\n"));
+  lm_append(lm_append(p, params), LM_STR("\r\n"));
   lm_buf_added(&t->lines, n);
   return true;
 }

@@ -217,7 +217,7 @@ function fd.complete(host)
   function host.next(conn, session)
     return conn:next(session, host.stop_at)
   end
-  -- Waits for what `next` said. true | nil, "timeout" | "cancelled" | message
+  -- Waits for what `next` said; the descriptor may be left out. true | nil, "timeout" | "cancelled" | message
   function host.await(conn, what, timeout, descriptor)
     if descriptor then return host.wait(descriptor, what, timeout) end
     if what == "end" then return nil, "the connection has ended" end
