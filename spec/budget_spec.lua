@@ -25,17 +25,17 @@ end
 -- Runs `fn` in a task. In each step at most one event may come out of the core, and at most one read or
 -- write goes on behind that (the task's own next command may go out beside it).
 local function run(fn)
-  require "mail.io.native"
-  local plain = native.next
+  local methods = core.conn_class.__index
+  local plain = methods.next
   local events, octets, conns = 0, 0, {}
   local total = { steps = 0, events = 0, octets = 0, busiest = 0 }
   local function counted(kind, ...)
     if kind ~= "wait" then events = events + 1 end
     return kind, ...
   end
-  native.next = function(conn, session)
+  methods.next = function(conn, session, stop_at)
     conns[conn] = conns[conn] or 0
-    return counted(plain(conn, session))
+    return counted(plain(conn, session, stop_at))
   end
   local ok, err = pcall(function()
     local task = loop.spawn(fn)
@@ -53,7 +53,7 @@ local function run(fn)
     end)
     task:join()
   end)
-  native.next = plain
+  methods.next = plain
   if not ok then error(err, 0) end
   return total
 end
