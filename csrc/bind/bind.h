@@ -50,6 +50,7 @@ struct lm_box {
   const struct lm_box_type *type;
   uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
   unsigned char places;          /* which of these are taken, bit by bit */
+  bool pushing;                  /* an event is; still so at the next call: Lua raised, it is lost */
   int anchors;                   /* where the registry holds them; 0: nowhere yet */
 };
 
@@ -60,7 +61,8 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
 ** link.wire. */
 struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt);
 
-/* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. */
+/* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. Where memory was short
+** for one, that is lost, and the session has failed at the next call. */
 enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out);
 
 /* Any session at `i`, of whatever class; an argument error otherwise. */

@@ -122,8 +122,12 @@ static int output(lua_State *L) {
 }
 
 enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
+  if (b->pushing) lm_wire_fail(b->link.wire, LM_E_MEMORY, "room for an event", LM_NOSTR);
   for (;;) {
-    enum lm_status status = b->type->next(L, b, n_out);
+    enum lm_status status;
+    b->pushing = true;
+    status = b->type->next(L, b, n_out);
+    b->pushing = false;
     if (status != LM_WAIT || b->link.filter[0] == NULL || !lm_link_turn(&b->link)) return status;
   }
 }
