@@ -71,7 +71,9 @@ struct lm_box *lm_checkbox(lua_State *L, int i);
 /* Argument 1 as a live session of the class in upvalue 1: raises where it was closed. */
 struct lm_box *lm_boxself(lua_State *L);
 
-/* Keeps the value at `i` alive under `id`, or lets it go. */
+/* Keeps the value at `i` alive under `id`, or lets it go, which never raises. Keeping may: what is lent to a
+** session is anchored before that has it. Under id 0 it does not, behind lm_box_may_anchor. */
+void lm_box_may_anchor(lua_State *L, struct lm_box *b);
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i);
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id);
 

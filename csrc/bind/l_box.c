@@ -58,12 +58,15 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
   return unused + 1;
 }
 
+void lm_box_may_anchor(lua_State *L, struct lm_box *b) {
+  if (b->anchors) return;
+  lua_createtable(L, LM_ANCHORS + 1, 0);
+  b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
   i = lua_absindex(L, i);
-  if (b->anchors == 0) {
-    lua_createtable(L, LM_ANCHORS + 1, 0);
-    b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  lm_box_may_anchor(L, b);
   lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
   lua_pushvalue(L, i);
   lua_rawseti(L, -2, place_of(b, id, true));
@@ -71,11 +74,16 @@ void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
 }
 
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
+  int place;
   if (b->anchors == 0) return;
+  place = place_of(b, id, false);
   lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
-  lua_pushnil(L);
-  lua_rawseti(L, -2, place_of(b, id, false));
-  lua_pop(L, 1);
+  lua_rawgeti(L, -1, place);
+  if (!lua_isnil(L, -1)) { /* some Luas make room for a nil, which may raise */
+    lua_pushnil(L);
+    lua_rawseti(L, -3, place);
+  }
+  lua_pop(L, 2);
 }
 
 static void release_all(lua_State *L, struct lm_box *b) {

@@ -153,9 +153,11 @@ static int64_t checkdate(lua_State *L, int i) {
   return (int64_t)n;
 }
 
-/* Checks that all types are known and all values fit, so that nothing raises half-way. */
-static void check_arguments(lua_State *L, int from) {
+/* Checks that all types are known and all values fit, so that nothing raises half-way; true where a string
+** among them will be lent. */
+static bool check_arguments(lua_State *L, int from) {
   int i, top = lua_gettop(L);
+  bool lent = false;
   for (i = from; i <= top; i += 2) {
     switch ((enum argument)luaL_checkoption(L, i, NULL, argument_names)) {
     case A_NUMBER:
@@ -164,13 +166,15 @@ static void check_arguments(lua_State *L, int from) {
     case A_DATE: checkdate(L, i + 1); break;
     case A_OPEN:
     case A_CLOSE: luaL_checkany(L, i + 1); break;
+    case A_LITERAL:
+    case A_LITERAL8: lent = true; /* fall through */
     default: lm_checkstr(L, i + 1); break;
     }
   }
+  return lent;
 }
 
-/* Adds one argument; true where its string was lent. */
-static bool add_argument(lua_State *L, struct lm_imapc *s, int i) {
+static void add_argument(lua_State *L, struct lm_imapc *s, int i) {
   enum argument type = (enum argument)luaL_checkoption(L, i, NULL, argument_names);
   switch (type) {
   case A_TEXT: lm_imapc_text(s, lm_checkstr(L, i + 1)); break;
@@ -179,15 +183,14 @@ static bool add_argument(lua_State *L, struct lm_imapc *s, int i) {
   case A_ASTRING: lm_imapc_astring(s, lm_checkstr(L, i + 1)); break;
   case A_STRING: lm_imapc_string(s, lm_checkstr(L, i + 1)); break;
   case A_MAILBOX: lm_imapc_mailbox(s, lm_checkstr(L, i + 1)); break;
-  case A_LITERAL: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL); return true;
-  case A_LITERAL8: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL8); return true;
+  case A_LITERAL: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL); break;
+  case A_LITERAL8: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL8); break;
   case A_STREAM: lm_imapc_stream(s, checksize(L, i + 1), LM_IMAPC_LITERAL); break;
   case A_STREAM8: lm_imapc_stream(s, checksize(L, i + 1), LM_IMAPC_LITERAL8); break;
   case A_DATE: lm_imapc_date(s, checkdate(L, i + 1)); break;
   case A_OPEN: lm_imapc_open(s); break;
   case A_CLOSE: lm_imapc_close(s); break;
   }
-  return false;
 }
 
 /* Keeps all arguments from `from` on alive until the command is done. */
@@ -211,14 +214,14 @@ static int submit(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   struct lm_imapc *s = b->session;
   struct lm_str verb = lm_checkstr(L, 2);
+  uint32_t next = lm_imapc_next_id(s), id;
   int i, top = lua_gettop(L);
-  bool lent = false;
-  uint32_t id;
-  check_arguments(L, FIRST);
+  bool lent = check_arguments(L, FIRST);
+  if (lent) anchor_arguments(L, b, next, FIRST);
   lm_imapc_begin(s, verb, lua_toboolean(L, 3) ? LM_IMAPC_STREAM : 0);
-  for (i = FIRST; i <= top; i += 2) lent |= add_argument(L, s, i);
+  for (i = FIRST; i <= top; i += 2) add_argument(L, s, i);
   id = lm_imapc_end(s);
-  if (id && lent) anchor_arguments(L, b, id, FIRST);
+  if (lent && id == 0) lm_box_release(L, b, next);
   return pushed(L, s, id);
 }
 
@@ -256,7 +259,9 @@ static int content(lua_State *L) {
   struct lm_imapc *s = b->session;
   uint32_t id = checkid(L, 2);
   struct lm_str bytes = lm_checkstr(L, 3);
-  bool ok = lm_imapc_content(s, id, bytes);
+  bool ok;
+  lm_box_may_anchor(L, b);
+  ok = lm_imapc_content(s, id, bytes);
   if (ok) lm_box_anchor(L, b, 0, 3);
   return pushed_ok(L, s, ok);
 }
