@@ -87,6 +87,7 @@ static const char *directive(struct digest *x, struct lm_str name, struct lm_str
 static const char *read_challenge(struct digest *x, struct lm_str rest) {
   struct lm_buf value = {NULL, 0, 0, 0};
   const char *why = NULL;
+  if (lm_buf_room(&value, rest.n + 1) == NULL) return "out of memory";
   for (skip(&rest); rest.n && !why; skip(&rest)) {
     const char *at = memchr(rest.p, '=', rest.n);
     struct lm_str name = {rest.p, at ? (size_t)(at - rest.p) : 0};
