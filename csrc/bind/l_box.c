@@ -98,6 +98,7 @@ static void release_all(lua_State *L, struct lm_box *b) {
 static int feed(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   if (!lm_wire_feed(lm_link_outer(&b->link), lm_checkstr(L, 2))) {
+    lm_link_turn(&b->link); /* the session hears of it */
     lua_pushnil(L);
     return 1 + lm_push_error(L, lm_wire_error(lm_link_outer(&b->link)));
   }
