@@ -115,7 +115,11 @@ static int sign_head(lua_State *L) {
 
 static int push_state(lua_State *L, struct head *h, enum lm_head_state state, size_t used) {
   h->whole = state == LM_HEAD_WHOLE;
-  if (state == LM_HEAD_MEMORY) return no_memory(L);
+  if (state == LM_HEAD_MEMORY) { /* what was read of the piece nobody knows */
+    lm_head_free(h->head);
+    h->head = NULL;
+    return no_memory(L);
+  }
   if (state == LM_HEAD_LIMIT) return refused(L, "the header is too large");
   lua_pushboolean(L, h->whole);
   lua_pushinteger(L, (lua_Integer)used);
@@ -125,6 +129,7 @@ static int push_state(lua_State *L, struct head *h, enum lm_head_state state, si
 static struct head *checkopen(lua_State *L) {
   struct head *h = lm_checkself(L);
   luaL_argcheck(L, !h->whole, 1, "the header is whole");
+  luaL_argcheck(L, h->head != NULL, 1, "the header was lost: memory was short");
   return h;
 }
 
