@@ -27,6 +27,13 @@ void lm_keepvalue(lua_State *L, int i);
 /* A new userdata of the class whose metatable lies at `mt`: cleared, collectable at once. */
 void *lm_newobject(lua_State *L, size_t size, int mt);
 
+/* An empty buffer on the top of the stack, which is wiped and freed when it is collected: for what is made in
+** memory of ours and then pushed, which may raise. */
+struct lm_buf *lm_newbuffer(lua_State *L);
+
+/* Pushes what the buffer holds and gives its memory back; where `made` is false, raises: memory was short. */
+int lm_push_buffer(lua_State *L, struct lm_buf *b, bool made);
+
 /* Argument 1 as an object of the class in upvalue 1; an argument error otherwise. */
 void *lm_checkself(lua_State *L);
 
@@ -50,8 +57,8 @@ struct lm_box {
   const struct lm_box_type *type;
   uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
   unsigned char places;          /* which of these are taken, bit by bit */
-  bool pushing;                  /* an event is; still so at the next call: Lua raised, it is lost */
-  int anchors;                   /* where the registry holds them; 0: nowhere yet */
+  bool pushing; /* an event is; still so at the next call: Lua raised, it is lost */
+  int anchors;  /* where the registry holds them; 0: nowhere yet */
 };
 
 /* Sets up the class of a session: common methods, then the protocol's own. */

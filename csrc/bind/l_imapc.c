@@ -349,11 +349,10 @@ static int has_capability(lua_State *L) {
 /* tag(id) -> the tag of a command, by which later responses may name it */
 static int tag(lua_State *L) {
   struct lm_imapc *s = self(L);
-  struct lm_buf text = {NULL, 0, 0, 0};
-  uint32_t id = checkid(L, 2);
-  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  char room[32];
+  struct lm_buf text = {room, 0, 0, sizeof room}; /* never grows */
+  lm_imapc_tag(s, checkid(L, 2), &text);
   lm_pushstr(L, lm_buf_str(&text));
-  lm_buf_free(&text);
   return 1;
 }
 
@@ -511,63 +510,54 @@ static const luaL_Reg parser_meta[] = {{"__gc", parser_release}, {NULL, NULL}};
 
 /* --- sets and names --------------------------------------------------------------------------------------- */
 
-static bool add_number(lua_State *L, struct lm_seqset *set, int i) {
+static enum lm_seqset_got add_number(lua_State *L, struct lm_seqset *set, int i) {
   lua_Number n = lua_tonumber(L, i);
-  if (!(n >= 1 && n <= 4294967295.0) || n != (lua_Number)(uint32_t)n) return false;
-  return lm_seqset_add(set, (uint32_t)n, (uint32_t)n);
+  if (!(n >= 1 && n <= 4294967295.0) || n != (lua_Number)(uint32_t)n) return LM_SEQSET_BAD;
+  return lm_seqset_add(set, (uint32_t)n, (uint32_t)n) ? LM_SEQSET_OK : LM_SEQSET_MEMORY;
 }
 
 /* Adds a number, or the text of a set. */
-static bool add_one(lua_State *L, struct lm_seqset *set, int i) {
+static enum lm_seqset_got add_one(lua_State *L, struct lm_seqset *set, int i) {
   if (lua_type(L, i) == LUA_TNUMBER) return add_number(L, set, i);
-  if (lua_type(L, i) != LUA_TSTRING) return false;
-  return lm_seqset_parse(set, lm_checkstr(L, i)) == LM_SEQSET_OK;
+  if (lua_type(L, i) != LUA_TSTRING) return LM_SEQSET_BAD;
+  return lm_seqset_parse(set, lm_checkstr(L, i));
 }
 
-static bool add_all(lua_State *L, struct lm_seqset *set) {
+static enum lm_seqset_got add_all(lua_State *L, struct lm_seqset *set) {
+  enum lm_seqset_got got = LM_SEQSET_OK;
   int i, n = (int)lua_rawlen(L, 1);
-  for (i = 1; i <= n; i++) {
-    bool ok;
+  for (i = 1; i <= n && got == LM_SEQSET_OK; i++) {
     lua_rawgeti(L, 1, i);
-    ok = add_one(L, set, -1);
+    got = add_one(L, set, -1);
     lua_pop(L, 1);
-    if (!ok) return false;
   }
-  return true;
-}
-
-/* Pushes what is in `b` and frees it. */
-static int push_buf(lua_State *L, struct lm_buf *b) {
-  lm_pushstr(L, lm_buf_str(b));
-  lm_buf_free(b);
-  return 1;
+  return got;
 }
 
 /* seqset(number | text | array of these) -> canonical text ("" for an empty array) | nil, reason */
 static int seqset(lua_State *L) {
   struct lm_seqset set = {NULL, 0, 0};
-  struct lm_buf text = {NULL, 0, 0, 0};
-  bool ok;
+  struct lm_buf *text;
+  enum lm_seqset_got got;
+  bool made;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
   if (lua_type(L, 1) == LUA_TSTRING && lm_str_eq(lm_checkstr(L, 1), LM_STR("$"))) return 1;
-  ok = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1);
+  text = lm_newbuffer(L);
+  got = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1); /* raises nothing */
   lm_seqset_sort(&set);
-  ok = ok && lm_seqset_format(&set, &text);
+  made = got == LM_SEQSET_OK && lm_seqset_format(&set, text);
   lm_seqset_free(&set);
-  if (ok) return push_buf(L, &text);
-  lm_buf_free(&text);
+  if (got != LM_SEQSET_BAD) return lm_push_buffer(L, text, made);
   return lm_push_id(L, 0, "a set is numbers from 1 to 4294967295, or text like \"1:3,7,10:*\"");
 }
 
 static int recode(lua_State *L, enum lm_utf7 (*code)(struct lm_buf *, struct lm_str),
                   const char *why) {
-  struct lm_buf text = {NULL, 0, 0, 0};
   struct lm_str s = lm_checkstr(L, 1);
-  enum lm_utf7 got = code(&text, s);
-  if (got == LM_UTF7_OK) return push_buf(L, &text);
-  lm_buf_free(&text);
-  if (got == LM_UTF7_MEMORY) return luaL_error(L, "out of memory");
+  struct lm_buf *text = lm_newbuffer(L);
+  enum lm_utf7 got = code(text, s);
+  if (got != LM_UTF7_BAD) return lm_push_buffer(L, text, got == LM_UTF7_OK);
   return lm_push_id(L, 0, why);
 }
 

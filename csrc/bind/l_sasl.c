@@ -289,30 +289,17 @@ static int sasl_mechanisms(lua_State *L) {
 /* base64(octets) -> text: what a secret looks like on the wire, for those who mask it */
 static int base64(lua_State *L) {
   struct lm_str s = lm_checkstr(L, 1);
-  struct lm_buf b = {NULL, 0, 0, 0};
-  size_t i, n = (s.n + 2) / 3 * 4;
-  luaL_Buffer out;
-  if (!lm_base64_encode(&b, s)) {
-    lm_buf_free(&b);
-    return luaL_error(L, "out of memory");
-  }
-  luaL_buffinit(L, &out);
-  for (i = 0; i < n; i++) luaL_addchar(&out, b.p[i]);
-  luaL_pushresult(&out);
-  lm_buf_wipe(&b);
-  return 1;
+  struct lm_buf *b = lm_newbuffer(L);
+  return lm_push_buffer(L, b, lm_base64_encode(b, s));
 }
 
 /* saslprep(text) -> prepared text | nil where SASL forbids it (RFC 4013) */
 static int saslprep(lua_State *L) {
-  struct lm_buf b = {NULL, 0, 0, 0};
-  bool good = lm_saslprep(lm_checkstr(L, 1), &b);
-  if (good) {
-    lm_pushstr(L, lm_buf_str(&b));
-  } else {
-    lua_pushnil(L);
-  }
-  lm_buf_wipe(&b);
+  struct lm_str s = lm_checkstr(L, 1);
+  struct lm_buf *b = lm_newbuffer(L);
+  if (lm_buf_room(b, s.n + 1) == NULL) return luaL_error(L, "out of memory");
+  if (lm_saslprep(s, b)) return lm_push_buffer(L, b, true);
+  lua_pushnil(L);
   return 1;
 }
 
