@@ -1,0 +1,38 @@
+-- Sets of numbers, and names of mailboxes.
+local core = ...
+
+local odd = {}
+for i = 1, 101, 2 do odd[#odd + 1] = i end
+local a = core.uidset(odd)
+assert(a:count() == 51 and a:spans() == 51)
+local b = core.uidset("1:50,70")
+b:add(90, 100)
+b:add(60)
+assert(b:has(95) and not b:has(55))
+b:span(2)
+a:at(17)
+a:at(3)
+b:list()
+assert(#a:text() > 100)
+local text, last = b:part(10, 12, 5)
+assert(text == "11:15" and last == 15)
+b:part(100, 5, 5)
+assert(a:union(b):count() > 51)
+a:intersection(b)
+a:difference(b)
+assert(core.uidset():count() == 0)
+assert(core.uidset("1:*") == nil)
+assert(core.uidset({ 1, "2:4", 9 }):count() == 5)
+assert(#core.seqset_list("5:3,9", 100) == 4)
+assert(core.seqset_list("1:*", 100) == nil)
+
+assert(core.seqset(odd):find "^1,3,5")
+core.seqset("7,1:3,2")
+core.seqset(5)
+core.seqset("$")
+assert(core.seqset("x") == nil)
+assert(core.utf7_encode(("Entw\195\188rfe"):rep(20)):find "&APw%-")
+core.utf7_encode("\255")
+assert(core.utf7_decode("Entw&APw-rfe") == "Entw\195\188rfe")
+core.utf7_decode("&*")
+assert(core.bare_lf("a\r\nb\nc", 1, 6) == 5)
