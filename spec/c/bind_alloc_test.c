@@ -238,7 +238,7 @@ static int attempt(lua_State *L, int n) {
   for (i = 1; i <= n; i++) lua_pushvalue(L, i);
   heap.within = true;
   status = lua_pcall(L, n, LUA_MULTRET, 0);
-  heap.within = false;
+  heap.within = heap.retry = false; /* 5.2 does not ask again while the collector stands still */
   return status;
 }
 
@@ -270,6 +270,7 @@ static int tried(lua_State *L) {
   if (refusals() != before) {
     hurt = true;
     lua_gc(L, LUA_GCCOLLECT, 0);
+    lua_gc(L, LUA_GCSTOP, 0); /* some Luas go on after it */
     if (!went_well(L, f, status, n + 1)) {
       lua_settop(L, n);
       status = attempt(L, n);
