@@ -534,22 +534,35 @@ static enum lm_seqset_got add_all(lua_State *L, struct lm_seqset *set) {
   return got;
 }
 
+/* The set of the value at 1 as canonical text; raises nothing. */
+static enum lm_seqset_got canonical(lua_State *L, struct lm_buf *text) {
+  struct lm_seqset set = {NULL, 0, 0};
+  enum lm_seqset_got got = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1);
+  lm_seqset_sort(&set);
+  if (got == LM_SEQSET_OK && !lm_seqset_format(&set, text)) got = LM_SEQSET_MEMORY;
+  lm_seqset_free(&set);
+  return got;
+}
+
 /* seqset(number | text | array of these) -> canonical text ("" for an empty array) | nil, reason */
 static int seqset(lua_State *L) {
-  struct lm_seqset set = {NULL, 0, 0};
-  struct lm_buf *text;
+  char room[256];
+  struct lm_buf small = {room, 0, 0, sizeof room}, *text = NULL;
+  struct lm_str s = LM_NOSTR;
   enum lm_seqset_got got;
-  bool made;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
-  if (lua_type(L, 1) == LUA_TSTRING && lm_str_eq(lm_checkstr(L, 1), LM_STR("$"))) return 1;
-  text = lm_newbuffer(L);
-  got = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1); /* raises nothing */
-  lm_seqset_sort(&set);
-  made = got == LM_SEQSET_OK && lm_seqset_format(&set, text);
-  lm_seqset_free(&set);
-  if (got != LM_SEQSET_BAD) return lm_push_buffer(L, text, made);
-  return lm_push_id(L, 0, "a set is numbers from 1 to 4294967295, or text like \"1:3,7,10:*\"");
+  if (lua_type(L, 1) == LUA_TSTRING) s = lm_checkstr(L, 1);
+  if (lm_str_eq(s, LM_STR("$"))) return 1;
+  if (lua_istable(L, 1) || s.n > sizeof room) text = lm_newbuffer(L);
+  got =
+      canonical(L, text ? text : &small); /* of a text it is never longer: `small` does not grow */
+  if (got == LM_SEQSET_BAD) {
+    return lm_push_id(L, 0, "a set is numbers from 1 to 4294967295, or text like \"1:3,7,10:*\"");
+  }
+  if (text || got != LM_SEQSET_OK) return lm_push_buffer(L, text, got == LM_SEQSET_OK);
+  lm_pushstr(L, lm_buf_str(&small));
+  return 1;
 }
 
 static int recode(lua_State *L, enum lm_utf7 (*code)(struct lm_buf *, struct lm_str),

@@ -215,8 +215,16 @@ static int list(lua_State *L) {
 /* --- text ------------------------------------------------------------------------------------------- */
 
 static int push_text(lua_State *L, const struct lm_seqset *set) {
-  struct lm_buf *b = lm_newbuffer(L);
-  return lm_push_buffer(L, b, lm_seqset_format(set, b));
+  enum { FEW = 20, LONGEST = sizeof "4294967295:4294967295," - 1 };
+  char room[FEW * LONGEST];
+  struct lm_buf few = {room, 0, 0, sizeof room}, *many; /* few: never grows */
+  if (set->n <= FEW) {
+    lm_seqset_format(set, &few);
+    lm_pushstr(L, lm_buf_str(&few));
+    return 1;
+  }
+  many = lm_newbuffer(L);
+  return lm_push_buffer(L, many, lm_seqset_format(set, many));
 }
 
 /* set:text() -> "1:3,7", "" where it is empty */
