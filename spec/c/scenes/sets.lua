@@ -28,6 +28,7 @@ assert(core.seqset_list("1:*", 100) == nil)
 
 assert(core.seqset(odd):find "^1,3,5")
 core.seqset("7,1:3,2")
+assert(#core.seqset(("9,1,"):rep(100) .. "5") == 5)
 core.seqset(5)
 core.seqset("$")
 assert(core.seqset("x") == nil)
