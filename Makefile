@@ -38,7 +38,9 @@ OBJECTS  := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 lua_libs := $(call pc,--libs,$(lua_names))
 EMBED    := $(if $(strip $(lua_libs)),$(BUILD)/spec/embed/states)
 PURE     := $(filter-out $(BUILD)/obj/csrc/bind/%,$(OBJECTS))
-CTESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/*_test.c)))
+# Tests of the binding have a Lua inside, too.
+BINDTESTS := $(if $(strip $(lua_libs)),$(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/c/bind_*_test.c))))
+CTESTS   := $(BINDTESTS) $(patsubst %.c,$(BUILD)/%,$(filter-out spec/c/bind_%,$(sort $(wildcard spec/c/*_test.c))))
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/*_fuzz.c)))
 # The same targets over their corpora alone, without libFuzzer.
 REPLAYS  := $(FUZZERS:%_fuzz=%_replay)
@@ -81,6 +83,10 @@ FORCE:
 $(BUILD)/spec/c/%: spec/c/%.c $(PURE)
 	@mkdir -p $(@D)
 	$(COMPILE) -Ispec/c -MMD -MP -MF $@.d $< $(PURE) -o $@ $(WRAP) $(LDFLAGS) $(LIBS)
+
+$(BUILD)/spec/c/bind_%: spec/c/bind_%.c $(OBJECTS)
+	@mkdir -p $(@D)
+	$(COMPILE) -Ispec/c -MMD -MP -MF $@.d $< $(OBJECTS) -o $@ $(WRAP) $(LDFLAGS) $(LIBS) $(lua_libs)
 
 $(BUILD)/spec/embed/%: spec/embed/%.c
 	@mkdir -p $(@D)

@@ -2,6 +2,7 @@
 ** bind.c: classes, objects, and the words for a failure.
 */
 #include "bind/bind.h"
+#include "bind/open.h"
 
 #include <string.h>
 
@@ -49,6 +50,40 @@ void lm_keepvalue(lua_State *L, int i) {
 #endif
   lua_setuservalue(L, -2);
 }
+
+/* --- buffers --------------------------------------------------------------------------------- */
+
+static char buffer_key; /* its address finds their class in the registry */
+
+struct lm_buf *lm_newbuffer(lua_State *L) {
+  struct lm_buf *b;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &buffer_key);
+  b = lm_newobject(L, sizeof *b, -1);
+  lua_remove(L, -2);
+  return b;
+}
+
+int lm_push_buffer(lua_State *L, struct lm_buf *b, bool made) {
+  if (!made) return luaL_error(L, "out of memory");
+  lm_pushstr(L, lm_buf_str(b));
+  lm_buf_wipe(b);
+  return 1;
+}
+
+static int buffer_gc(lua_State *L) {
+  lm_buf_wipe(lm_checkself(L));
+  return 0;
+}
+
+void lm_open_buffer(lua_State *L) {
+  static const luaL_Reg no_methods[] = {{NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", buffer_gc}, {NULL, NULL}};
+  lm_newclass(L, "buffer_class", "mail.buffer", no_methods, meta);
+  lua_getfield(L, -1, "buffer_class");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &buffer_key);
+}
+
+/* --- selves ---------------------------------------------------------------------------------- */
 
 static int wrong_self(lua_State *L) {
   lua_getfield(L, lua_upvalueindex(1), "__name");

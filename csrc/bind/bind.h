@@ -27,6 +27,13 @@ void lm_keepvalue(lua_State *L, int i);
 /* A new userdata of the class whose metatable lies at `mt`: cleared, collectable at once. */
 void *lm_newobject(lua_State *L, size_t size, int mt);
 
+/* An empty buffer on the top of the stack, which is wiped and freed when it is collected: for what is made in
+** memory of ours and then pushed, which may raise. */
+struct lm_buf *lm_newbuffer(lua_State *L);
+
+/* Pushes what the buffer holds and gives its memory back; where `made` is false, raises: memory was short. */
+int lm_push_buffer(lua_State *L, struct lm_buf *b, bool made);
+
 /* Argument 1 as an object of the class in upvalue 1; an argument error otherwise. */
 void *lm_checkself(lua_State *L);
 
@@ -50,7 +57,8 @@ struct lm_box {
   const struct lm_box_type *type;
   uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
   unsigned char places;          /* which of these are taken, bit by bit */
-  int anchors;                   /* where the registry holds them; 0: nowhere yet */
+  bool pushing; /* an event is; still so at the next call: Lua raised, it is lost */
+  int anchors;  /* where the registry holds them; 0: nowhere yet */
 };
 
 /* Sets up the class of a session: common methods, then the protocol's own. */
@@ -60,7 +68,8 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
 ** link.wire. */
 struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt);
 
-/* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. */
+/* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. Where memory was short
+** for one, that is lost, and the session has failed at the next call. */
 enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out);
 
 /* Any session at `i`, of whatever class; an argument error otherwise. */
@@ -69,7 +78,9 @@ struct lm_box *lm_checkbox(lua_State *L, int i);
 /* Argument 1 as a live session of the class in upvalue 1: raises where it was closed. */
 struct lm_box *lm_boxself(lua_State *L);
 
-/* Keeps the value at `i` alive under `id`, or lets it go. */
+/* Keeps the value at `i` alive under `id`, or lets it go, which never raises. Keeping may: what is lent to a
+** session is anchored before that has it. Under id 0 it does not, behind lm_box_may_anchor. */
+void lm_box_may_anchor(lua_State *L, struct lm_box *b);
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i);
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id);
 

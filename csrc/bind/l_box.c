@@ -58,12 +58,15 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
   return unused + 1;
 }
 
+void lm_box_may_anchor(lua_State *L, struct lm_box *b) {
+  if (b->anchors) return;
+  lua_createtable(L, LM_ANCHORS + 1, 0);
+  b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
   i = lua_absindex(L, i);
-  if (b->anchors == 0) {
-    lua_createtable(L, LM_ANCHORS + 1, 0);
-    b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  lm_box_may_anchor(L, b);
   lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
   lua_pushvalue(L, i);
   lua_rawseti(L, -2, place_of(b, id, true));
@@ -71,11 +74,16 @@ void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
 }
 
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id) {
+  int place;
   if (b->anchors == 0) return;
+  place = place_of(b, id, false);
   lua_rawgeti(L, LUA_REGISTRYINDEX, b->anchors);
-  lua_pushnil(L);
-  lua_rawseti(L, -2, place_of(b, id, false));
-  lua_pop(L, 1);
+  lua_rawgeti(L, -1, place);
+  if (!lua_isnil(L, -1)) { /* some Luas make room for a nil, which may raise */
+    lua_pushnil(L);
+    lua_rawseti(L, -3, place);
+  }
+  lua_pop(L, 2);
 }
 
 static void release_all(lua_State *L, struct lm_box *b) {
@@ -90,6 +98,7 @@ static void release_all(lua_State *L, struct lm_box *b) {
 static int feed(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   if (!lm_wire_feed(lm_link_outer(&b->link), lm_checkstr(L, 2))) {
+    lm_link_turn(&b->link); /* the session hears of it */
     lua_pushnil(L);
     return 1 + lm_push_error(L, lm_wire_error(lm_link_outer(&b->link)));
   }
@@ -122,8 +131,12 @@ static int output(lua_State *L) {
 }
 
 enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
+  if (b->pushing) lm_wire_fail(b->link.wire, LM_E_MEMORY, "room for an event", LM_NOSTR);
   for (;;) {
-    enum lm_status status = b->type->next(L, b, n_out);
+    enum lm_status status;
+    b->pushing = true;
+    status = b->type->next(L, b, n_out);
+    b->pushing = false;
     if (status != LM_WAIT || b->link.filter[0] == NULL || !lm_link_turn(&b->link)) return status;
   }
 }

@@ -19,6 +19,7 @@ struct holder {
   struct lm_buf why;
   struct lm_buf out;
   struct lm_cert_facts facts;
+  bool halfway; /* a part of the object is being made and pushed; still so later: it is lost */
 };
 
 /* The marks of the classes: what an argument must be. */
@@ -34,9 +35,13 @@ static struct holder *fresh(lua_State *L) {
   return lm_newobject(L, sizeof(struct holder), lua_upvalueindex(1));
 }
 
+/* What an earlier call could not push is dropped. */
 static struct holder *checkheld(lua_State *L) {
   struct holder *h = lm_checkself(L);
   if (h->held == NULL) luaL_error(L, "the object is gone");
+  lm_buf_clear(&h->why);
+  lm_buf_clear(&h->out);
+  lm_cert_facts_free(&h->facts);
   return h;
 }
 
@@ -223,7 +228,7 @@ static int new_identity(lua_State *L) {
 /* identity:facts() -> as of certs:facts; nil where there is no certificate */
 static int identity_facts(lua_State *L) {
   struct holder *h = checkheld(L);
-  if (!lm_cms_id_facts(h->held, &h->facts)) return 0;
+  if (!lm_cms_id_facts(h->held, &h->facts)) return h->facts.missing ? 0 : lm_no_memory(L);
   lua_createtable(L, 0, 8);
   set_facts(L, h);
   return 1;
@@ -312,17 +317,32 @@ static int maker_recipient(lua_State *L) {
   return done(L, h, lm_cms_maker_seal(h->held, &r, &h->why));
 }
 
+/* A maker of which nothing was lost: what it was given before, it would not make again. */
+static struct holder *checkmaker(lua_State *L) {
+  struct holder *h = checkheld(L);
+  if (h->halfway) luaL_error(L, "an earlier part of the object was not made, or was lost");
+  return h;
+}
+
+static int push_made(lua_State *L, struct holder *h, bool well) {
+  h->halfway = true;
+  if (!well) return refused(L, h);
+  push_out(L, h);
+  h->halfway = false;
+  return 1;
+}
+
 /* maker:put(piece) -> what is ready | nil, why */
 static int maker_put(lua_State *L) {
-  struct holder *h = checkheld(L);
-  bool well = lm_cms_maker_put(h->held, lm_checkstr(L, 2), &h->out, &h->why);
-  return well ? push_out(L, h) : refused(L, h);
+  struct holder *h = checkmaker(L);
+  struct lm_str piece = lm_checkstr(L, 2);
+  return push_made(L, h, lm_cms_maker_put(h->held, piece, &h->out, &h->why));
 }
 
 /* maker:finish() -> the rest | nil, why */
 static int maker_finish(lua_State *L) {
-  struct holder *h = checkheld(L);
-  return lm_cms_maker_end(h->held, &h->out, &h->why) ? push_out(L, h) : refused(L, h);
+  struct holder *h = checkmaker(L);
+  return push_made(L, h, lm_cms_maker_end(h->held, &h->out, &h->why));
 }
 
 static int maker_free(lua_State *L) {
@@ -415,8 +435,11 @@ static int push_signers(lua_State *L, struct holder *h) {
   for (i = 0; i < n; i++) {
     lua_createtable(L, 0, 12);
     set_signer(L, lm_cms_signer(h->held, i));
-    if (lm_cms_signer_facts(h->held, i, &h->facts)) set_facts(L, h);
-    lm_cert_facts_free(&h->facts);
+    if (lm_cms_signer_facts(h->held, i, &h->facts)) {
+      set_facts(L, h);
+    } else if (!h->facts.missing) {
+      return lm_no_memory(L);
+    }
     lua_rawseti(L, -2, (int)i + 1);
   }
   return 1;

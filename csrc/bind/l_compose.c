@@ -162,6 +162,7 @@ static int random_text(lua_State *L) {
 struct encoder {
   struct lm_encoder e;
   struct lm_buf out;
+  bool halfway; /* a part of the text is being written and pushed; still so later: it is lost */
 };
 
 static int encoder_gc(lua_State *L) {
@@ -170,22 +171,30 @@ static int encoder_gc(lua_State *L) {
   return 0;
 }
 
+static struct encoder *checkencoder(lua_State *L) {
+  struct encoder *x = lm_checkself(L);
+  if (x->halfway) luaL_error(L, "a part of the text was lost: memory was short");
+  return x;
+}
+
 static int push_encoded(lua_State *L, struct encoder *x, bool ok) {
+  x->halfway = true;
   if (!ok) return luaL_error(L, "out of memory");
   lm_pushstr(L, lm_buf_str(&x->out));
   lm_buf_clear(&x->out);
+  x->halfway = false;
   return 1;
 }
 
 /* encoder:put(octets) -> what can be written so far */
 static int encoder_put(lua_State *L) {
-  struct encoder *x = lm_checkself(L);
+  struct encoder *x = checkencoder(L);
   return push_encoded(L, x, lm_encoder_put(&x->e, &x->out, lm_checkstr(L, 2)));
 }
 
 /* encoder:finish() -> the rest */
 static int encoder_finish(lua_State *L) {
-  struct encoder *x = lm_checkself(L);
+  struct encoder *x = checkencoder(L);
   return push_encoded(L, x, lm_encoder_end(&x->e, &x->out));
 }
 

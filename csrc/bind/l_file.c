@@ -163,27 +163,36 @@ static int file_close(lua_State *L) {
 
 /* --- folder ---------------------------------------------------------------------------------- */
 
+struct folder {
+  struct lm_folder *d;
+  bool halfway; /* a name is being pushed, or was lost when memory was short for it */
+};
+
 /* core.folder(path) -> folder | nil, message, word */
 static int folder_open(lua_State *L) {
   const char *path = checkpath(L, 1);
-  struct lm_folder **d = lm_newobject(L, sizeof *d, lua_upvalueindex(1));
-  return (*d = lm_folder_open(path)) ? 1 : failed(L, errno);
+  struct folder *f = lm_newobject(L, sizeof *f, lua_upvalueindex(1));
+  return (f->d = lm_folder_open(path)) ? 1 : failed(L, errno);
 }
 
 /* next() -> name | nil at the end | nil, message, word */
 static int folder_next(lua_State *L) {
-  struct lm_folder **d = lm_checkself(L);
+  struct folder *f = lm_checkself(L);
   bool bad = false;
-  const char *name = *d ? lm_folder_next(*d, &bad) : NULL;
+  const char *name;
+  if (f->halfway) return luaL_error(L, "a name was lost: memory was short");
+  name = f->d ? lm_folder_next(f->d, &bad) : NULL;
   if (name == NULL) return bad ? failed(L, errno) : 0;
+  f->halfway = true;
   lua_pushstring(L, name);
+  f->halfway = false;
   return 1;
 }
 
 static int folder_close(lua_State *L) {
-  struct lm_folder **d = lm_checkself(L);
-  lm_folder_close(*d);
-  *d = NULL;
+  struct folder *f = lm_checkself(L);
+  lm_folder_close(f->d);
+  f->d = NULL;
   return 0;
 }
 

@@ -153,9 +153,11 @@ static int64_t checkdate(lua_State *L, int i) {
   return (int64_t)n;
 }
 
-/* Checks that all types are known and all values fit, so that nothing raises half-way. */
-static void check_arguments(lua_State *L, int from) {
+/* Checks that all types are known and all values fit, so that nothing raises half-way; true where a string
+** among them will be lent. */
+static bool check_arguments(lua_State *L, int from) {
   int i, top = lua_gettop(L);
+  bool lent = false;
   for (i = from; i <= top; i += 2) {
     switch ((enum argument)luaL_checkoption(L, i, NULL, argument_names)) {
     case A_NUMBER:
@@ -164,13 +166,15 @@ static void check_arguments(lua_State *L, int from) {
     case A_DATE: checkdate(L, i + 1); break;
     case A_OPEN:
     case A_CLOSE: luaL_checkany(L, i + 1); break;
+    case A_LITERAL:
+    case A_LITERAL8: lent = true; /* fall through */
     default: lm_checkstr(L, i + 1); break;
     }
   }
+  return lent;
 }
 
-/* Adds one argument; true where its string was lent. */
-static bool add_argument(lua_State *L, struct lm_imapc *s, int i) {
+static void add_argument(lua_State *L, struct lm_imapc *s, int i) {
   enum argument type = (enum argument)luaL_checkoption(L, i, NULL, argument_names);
   switch (type) {
   case A_TEXT: lm_imapc_text(s, lm_checkstr(L, i + 1)); break;
@@ -179,15 +183,14 @@ static bool add_argument(lua_State *L, struct lm_imapc *s, int i) {
   case A_ASTRING: lm_imapc_astring(s, lm_checkstr(L, i + 1)); break;
   case A_STRING: lm_imapc_string(s, lm_checkstr(L, i + 1)); break;
   case A_MAILBOX: lm_imapc_mailbox(s, lm_checkstr(L, i + 1)); break;
-  case A_LITERAL: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL); return true;
-  case A_LITERAL8: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL8); return true;
+  case A_LITERAL: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL); break;
+  case A_LITERAL8: lm_imapc_literal(s, lm_checkstr(L, i + 1), LM_IMAPC_LITERAL8); break;
   case A_STREAM: lm_imapc_stream(s, checksize(L, i + 1), LM_IMAPC_LITERAL); break;
   case A_STREAM8: lm_imapc_stream(s, checksize(L, i + 1), LM_IMAPC_LITERAL8); break;
   case A_DATE: lm_imapc_date(s, checkdate(L, i + 1)); break;
   case A_OPEN: lm_imapc_open(s); break;
   case A_CLOSE: lm_imapc_close(s); break;
   }
-  return false;
 }
 
 /* Keeps all arguments from `from` on alive until the command is done. */
@@ -211,14 +214,14 @@ static int submit(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   struct lm_imapc *s = b->session;
   struct lm_str verb = lm_checkstr(L, 2);
+  uint32_t next = lm_imapc_next_id(s), id;
   int i, top = lua_gettop(L);
-  bool lent = false;
-  uint32_t id;
-  check_arguments(L, FIRST);
+  bool lent = check_arguments(L, FIRST);
+  if (lent) anchor_arguments(L, b, next, FIRST);
   lm_imapc_begin(s, verb, lua_toboolean(L, 3) ? LM_IMAPC_STREAM : 0);
-  for (i = FIRST; i <= top; i += 2) lent |= add_argument(L, s, i);
+  for (i = FIRST; i <= top; i += 2) add_argument(L, s, i);
   id = lm_imapc_end(s);
-  if (id && lent) anchor_arguments(L, b, id, FIRST);
+  if (lent && id == 0) lm_box_release(L, b, next);
   return pushed(L, s, id);
 }
 
@@ -256,7 +259,9 @@ static int content(lua_State *L) {
   struct lm_imapc *s = b->session;
   uint32_t id = checkid(L, 2);
   struct lm_str bytes = lm_checkstr(L, 3);
-  bool ok = lm_imapc_content(s, id, bytes);
+  bool ok;
+  lm_box_may_anchor(L, b);
+  ok = lm_imapc_content(s, id, bytes);
   if (ok) lm_box_anchor(L, b, 0, 3);
   return pushed_ok(L, s, ok);
 }
@@ -344,11 +349,10 @@ static int has_capability(lua_State *L) {
 /* tag(id) -> the tag of a command, by which later responses may name it */
 static int tag(lua_State *L) {
   struct lm_imapc *s = self(L);
-  struct lm_buf text = {NULL, 0, 0, 0};
-  uint32_t id = checkid(L, 2);
-  if (!lm_imapc_tag(s, id, &text)) return luaL_error(L, "out of memory");
+  char room[32];
+  struct lm_buf text = {room, 0, 0, sizeof room}; /* never grows */
+  lm_imapc_tag(s, checkid(L, 2), &text);
   lm_pushstr(L, lm_buf_str(&text));
-  lm_buf_free(&text);
   return 1;
 }
 
@@ -506,63 +510,67 @@ static const luaL_Reg parser_meta[] = {{"__gc", parser_release}, {NULL, NULL}};
 
 /* --- sets and names --------------------------------------------------------------------------------------- */
 
-static bool add_number(lua_State *L, struct lm_seqset *set, int i) {
+static enum lm_seqset_got add_number(lua_State *L, struct lm_seqset *set, int i) {
   lua_Number n = lua_tonumber(L, i);
-  if (!(n >= 1 && n <= 4294967295.0) || n != (lua_Number)(uint32_t)n) return false;
-  return lm_seqset_add(set, (uint32_t)n, (uint32_t)n);
+  if (!(n >= 1 && n <= 4294967295.0) || n != (lua_Number)(uint32_t)n) return LM_SEQSET_BAD;
+  return lm_seqset_add(set, (uint32_t)n, (uint32_t)n) ? LM_SEQSET_OK : LM_SEQSET_MEMORY;
 }
 
 /* Adds a number, or the text of a set. */
-static bool add_one(lua_State *L, struct lm_seqset *set, int i) {
+static enum lm_seqset_got add_one(lua_State *L, struct lm_seqset *set, int i) {
   if (lua_type(L, i) == LUA_TNUMBER) return add_number(L, set, i);
-  if (lua_type(L, i) != LUA_TSTRING) return false;
-  return lm_seqset_parse(set, lm_checkstr(L, i)) == LM_SEQSET_OK;
+  if (lua_type(L, i) != LUA_TSTRING) return LM_SEQSET_BAD;
+  return lm_seqset_parse(set, lm_checkstr(L, i));
 }
 
-static bool add_all(lua_State *L, struct lm_seqset *set) {
+static enum lm_seqset_got add_all(lua_State *L, struct lm_seqset *set) {
+  enum lm_seqset_got got = LM_SEQSET_OK;
   int i, n = (int)lua_rawlen(L, 1);
-  for (i = 1; i <= n; i++) {
-    bool ok;
+  for (i = 1; i <= n && got == LM_SEQSET_OK; i++) {
     lua_rawgeti(L, 1, i);
-    ok = add_one(L, set, -1);
+    got = add_one(L, set, -1);
     lua_pop(L, 1);
-    if (!ok) return false;
   }
-  return true;
+  return got;
 }
 
-/* Pushes what is in `b` and frees it. */
-static int push_buf(lua_State *L, struct lm_buf *b) {
-  lm_pushstr(L, lm_buf_str(b));
-  lm_buf_free(b);
-  return 1;
+/* The set of the value at 1 as canonical text; raises nothing. */
+static enum lm_seqset_got canonical(lua_State *L, struct lm_buf *text) {
+  struct lm_seqset set = {NULL, 0, 0};
+  enum lm_seqset_got got = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1);
+  lm_seqset_sort(&set);
+  if (got == LM_SEQSET_OK && !lm_seqset_format(&set, text)) got = LM_SEQSET_MEMORY;
+  lm_seqset_free(&set);
+  return got;
 }
 
 /* seqset(number | text | array of these) -> canonical text ("" for an empty array) | nil, reason */
 static int seqset(lua_State *L) {
-  struct lm_seqset set = {NULL, 0, 0};
-  struct lm_buf text = {NULL, 0, 0, 0};
-  bool ok;
+  char room[256];
+  struct lm_buf small = {room, 0, 0, sizeof room}, *text = NULL;
+  struct lm_str s = LM_NOSTR;
+  enum lm_seqset_got got;
   luaL_checkany(L, 1);
   lua_settop(L, 1);
-  if (lua_type(L, 1) == LUA_TSTRING && lm_str_eq(lm_checkstr(L, 1), LM_STR("$"))) return 1;
-  ok = lua_istable(L, 1) ? add_all(L, &set) : add_one(L, &set, 1);
-  lm_seqset_sort(&set);
-  ok = ok && lm_seqset_format(&set, &text);
-  lm_seqset_free(&set);
-  if (ok) return push_buf(L, &text);
-  lm_buf_free(&text);
-  return lm_push_id(L, 0, "a set is numbers from 1 to 4294967295, or text like \"1:3,7,10:*\"");
+  if (lua_type(L, 1) == LUA_TSTRING) s = lm_checkstr(L, 1);
+  if (lm_str_eq(s, LM_STR("$"))) return 1;
+  if (lua_istable(L, 1) || s.n > sizeof room) text = lm_newbuffer(L);
+  got =
+      canonical(L, text ? text : &small); /* of a text it is never longer: `small` does not grow */
+  if (got == LM_SEQSET_BAD) {
+    return lm_push_id(L, 0, "a set is numbers from 1 to 4294967295, or text like \"1:3,7,10:*\"");
+  }
+  if (text || got != LM_SEQSET_OK) return lm_push_buffer(L, text, got == LM_SEQSET_OK);
+  lm_pushstr(L, lm_buf_str(&small));
+  return 1;
 }
 
 static int recode(lua_State *L, enum lm_utf7 (*code)(struct lm_buf *, struct lm_str),
                   const char *why) {
-  struct lm_buf text = {NULL, 0, 0, 0};
   struct lm_str s = lm_checkstr(L, 1);
-  enum lm_utf7 got = code(&text, s);
-  if (got == LM_UTF7_OK) return push_buf(L, &text);
-  lm_buf_free(&text);
-  if (got == LM_UTF7_MEMORY) return luaL_error(L, "out of memory");
+  struct lm_buf *text = lm_newbuffer(L);
+  enum lm_utf7 got = code(text, s);
+  if (got != LM_UTF7_BAD) return lm_push_buffer(L, text, got == LM_UTF7_OK);
   return lm_push_id(L, 0, why);
 }
 

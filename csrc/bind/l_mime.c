@@ -259,10 +259,10 @@ static int from_utf8(lua_State *L) {
   struct lm_arena *a = scratch(L);
   struct lm_str text = lm_checkstr(L, 1), charset = lm_checkstr(L, 2), kept = LM_NOSTR;
   struct lm_buf out = {NULL, 0, 0, 0};
-  bool fits = lm_charset_from_utf8(text, charset, &out);
-  if (fits) kept = lm_arena_copy(a, lm_buf_str(&out));
+  enum lm_charset_fit fit = lm_charset_from_utf8(text, charset, &out);
+  if (fit == LM_CHARSET_FITS) kept = lm_arena_copy(a, lm_buf_str(&out));
   lm_buf_free(&out); /* before Lua is asked for memory, which may raise */
-  if (!fits) return 0;
+  if (fit == LM_CHARSET_UNFIT) return 0;
   if (kept.p == NULL) return lm_no_memory(L);
   lm_pushstr(L, kept);
   return done(a, 1);

@@ -339,15 +339,14 @@ static int os_listen(lua_State *L) {
 
 /* core.accept(conn) -> conn | nil, "again" | message */
 static int os_accept(lua_State *L) {
-  struct lm_net *listener = lm_checkself(L), *n;
+  struct lm_net *listener = lm_checkself(L), *n = push_conn(L);
   int fd = lm_net_accept(listener->fd), code = errno;
+  lm_net_init(n, fd, NULL);
   if (fd < 0) {
     lua_pushnil(L);
     lua_pushstring(L, code == EAGAIN ? "again" : strerror(code));
     return 2;
   }
-  n = push_conn(L);
-  lm_net_init(n, fd, NULL);
   return 1;
 }
 

@@ -26,6 +26,7 @@ struct reader {
   bool decoding; /* a leaf is open, and encoded */
   bool held;     /* `event` waits: the decoder's last octets went before it */
   bool ended;
+  bool halfway; /* an event is being pushed, or was lost when memory was short for it */
   struct lm_mime_event event;
 };
 
@@ -196,11 +197,11 @@ static int push_event(lua_State *L, struct reader *r) {
 static int next(lua_State *L) {
   struct reader *r = self(L);
   int n = 0;
+  if (r->halfway) return luaL_error(L, "a part of the message was lost: memory was short");
   lm_arena_reset(&r->arena);
-  while (n == 0) {
-    if (!next_event(L, r)) return 0;
-    n = push_event(L, r);
-  }
+  r->halfway = true;
+  while (n == 0 && next_event(L, r)) n = push_event(L, r);
+  r->halfway = false;
   return n;
 }
 

@@ -12,12 +12,29 @@
 
 struct exchange {
   struct lm_sasl *sasl;
+  bool halfway; /* a move is being made, or was lost when memory was short for it */
 };
 
 static struct lm_sasl *self(lua_State *L) {
   struct exchange *x = lm_checkself(L);
   if (x->sasl == NULL) luaL_error(L, "the exchange is freed");
   return x->sasl;
+}
+
+/* The exchange for a move, whose arguments were checked; moved() ends it. */
+static struct lm_sasl *move(lua_State *L) {
+  struct lm_sasl *s = self(L);
+  struct exchange *x = lua_touserdata(L, 1);
+  if (x->halfway) luaL_error(L, "a part of the exchange was lost: memory was short");
+  x->halfway = true;
+  return s;
+}
+
+/* The move was told whole, in so many values. */
+static int moved(lua_State *L, int values) {
+  struct exchange *x = lua_touserdata(L, 1);
+  x->halfway = false;
+  return values;
 }
 
 /* The string under `name` of the table at 2; empty where there is none. It stays on the stack. */
@@ -98,42 +115,43 @@ static int prepare(lua_State *L) {
 /* initial() -> response | nil where the server speaks first */
 static int initial(lua_State *L) {
   struct lm_str response;
-  if (!lm_sasl_initial(self(L), &response)) return 0;
+  if (!lm_sasl_initial(move(L), &response)) return moved(L, 0);
   lm_pushstr(L, response);
-  return 1;
+  return moved(L, 1);
 }
 
 static int answer(lua_State *L, struct lm_sasl *s, enum lm_sasl_answer got,
                   struct lm_str response) {
   if (got == LM_SASL_SEND) {
     lm_pushstr(L, response);
-    return 1;
+    return moved(L, 1);
   }
   if (got == LM_SASL_WORKING) {
     lua_pushboolean(L, 0);
-    return 1;
+    return moved(L, 1);
   }
   lua_pushnil(L);
   lua_pushstring(L, got == LM_SASL_MEMORY ? "out of memory" : lm_sasl_why(s));
-  return 2;
+  return got == LM_SASL_MEMORY ? 2 : moved(L, 2);
 }
 
 /* step(challenge) -> response | false: call work() | nil, reason: then cancel. nil is a challenge
 ** that was no base64. */
 static int step(lua_State *L) {
-  struct lm_sasl *s = self(L);
-  struct lm_str response;
-  enum lm_sasl_answer got = lm_sasl_step(s, lm_optstr(L, 2), &response);
+  struct lm_str challenge = lm_optstr(L, 2), response;
+  struct lm_sasl *s = move(L);
+  enum lm_sasl_answer got = lm_sasl_step(s, challenge, &response);
   return answer(L, s, got, response);
 }
 
 /* work([rounds]) -> as step: the next slice; no slice has more than LM_SCRAM_SLICE rounds */
 static int work(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_sasl *s;
   struct lm_str response;
   lua_Integer rounds = luaL_optinteger(L, 2, LM_SCRAM_SLICE);
   enum lm_sasl_answer got;
   luaL_argcheck(L, rounds > 0, 2, "rounds must be above 0");
+  s = move(L);
   got = lm_sasl_work(s, rounds < LM_SCRAM_SLICE ? (uint32_t)rounds : LM_SCRAM_SLICE, &response);
   return answer(L, s, got, response);
 }
@@ -169,7 +187,7 @@ static int sasl_server(lua_State *L) {
 
 /* turn -> "challenge", text | "check", user, password, authzid | "token", user, token |
 ** "lookup", user | "more" | "accept", user, authzid | "deny", why */
-static int push_turn(lua_State *L, struct lm_sasl *s, const struct lm_sasl_event *ev) {
+static int push_event(lua_State *L, struct lm_sasl *s, const struct lm_sasl_event *ev) {
   static const char *const names[] = {"challenge", "check",  "token", "lookup",
                                       "more",      "accept", "deny"};
   if (ev->turn == LM_SASL_NO_MEMORY) return luaL_error(L, "out of memory");
@@ -191,18 +209,23 @@ static int push_turn(lua_State *L, struct lm_sasl *s, const struct lm_sasl_event
   }
 }
 
+static int push_turn(lua_State *L, struct lm_sasl *s, const struct lm_sasl_event *ev) {
+  return moved(L, push_event(L, s, ev));
+}
+
 /* receive(response | nil) -> turn */
 static int receive(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_str response = lm_optstr(L, 2);
+  struct lm_sasl *s = move(L);
   struct lm_sasl_event ev;
-  lm_sasl_receive(s, lm_optstr(L, 2), &ev);
+  lm_sasl_receive(s, response, &ev);
   return push_turn(L, s, &ev);
 }
 
 /* secret{password=} | secret{salt=, rounds=, stored_key=, server_key=} | secret{salt=}: nobody of
 ** that name -> turn */
 static int secret(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_sasl *s;
   struct lm_sasl_secret known;
   struct lm_sasl_event ev;
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -212,13 +235,14 @@ static int secret(lua_State *L) {
   known.server_key = credential(L, "server_key");
   lua_getfield(L, 2, "rounds");
   known.rounds = (uint32_t)luaL_optinteger(L, -1, 0);
+  s = move(L);
   lm_sasl_secret(s, &known, &ev);
   return push_turn(L, s, &ev);
 }
 
 /* decide(is_right) -> turn */
 static int decide(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_sasl *s = move(L);
   struct lm_sasl_event ev;
   lm_sasl_decide(s, lua_toboolean(L, 2), &ev);
   return push_turn(L, s, &ev);
@@ -226,7 +250,7 @@ static int decide(lua_State *L) {
 
 /* more() -> turn: the next slice behind "more" */
 static int more(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_sasl *s = move(L);
   struct lm_sasl_event ev;
   lm_sasl_continue(s, &ev);
   return push_turn(L, s, &ev);
@@ -265,30 +289,17 @@ static int sasl_mechanisms(lua_State *L) {
 /* base64(octets) -> text: what a secret looks like on the wire, for those who mask it */
 static int base64(lua_State *L) {
   struct lm_str s = lm_checkstr(L, 1);
-  struct lm_buf b = {NULL, 0, 0, 0};
-  size_t i, n = (s.n + 2) / 3 * 4;
-  luaL_Buffer out;
-  if (!lm_base64_encode(&b, s)) {
-    lm_buf_free(&b);
-    return luaL_error(L, "out of memory");
-  }
-  luaL_buffinit(L, &out);
-  for (i = 0; i < n; i++) luaL_addchar(&out, b.p[i]);
-  luaL_pushresult(&out);
-  lm_buf_wipe(&b);
-  return 1;
+  struct lm_buf *b = lm_newbuffer(L);
+  return lm_push_buffer(L, b, lm_base64_encode(b, s));
 }
 
 /* saslprep(text) -> prepared text | nil where SASL forbids it (RFC 4013) */
 static int saslprep(lua_State *L) {
-  struct lm_buf b = {NULL, 0, 0, 0};
-  bool good = lm_saslprep(lm_checkstr(L, 1), &b);
-  if (good) {
-    lm_pushstr(L, lm_buf_str(&b));
-  } else {
-    lua_pushnil(L);
-  }
-  lm_buf_wipe(&b);
+  struct lm_str s = lm_checkstr(L, 1);
+  struct lm_buf *b = lm_newbuffer(L);
+  if (lm_buf_room(b, s.n + 1) == NULL) return luaL_error(L, "out of memory");
+  if (lm_saslprep(s, b)) return lm_push_buffer(L, b, true);
+  lua_pushnil(L);
   return 1;
 }
 

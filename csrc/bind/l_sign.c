@@ -27,17 +27,6 @@ static int refused(lua_State *L, const char *why) {
   return 2;
 }
 
-/* Pushes what the buffer holds and frees it; `made` false: memory was short. */
-static int push_buffer(lua_State *L, struct lm_buf *b, bool made) {
-  if (!made) {
-    lm_buf_free(b);
-    return no_memory(L);
-  }
-  lm_pushstr(L, lm_buf_str(b));
-  lm_buf_free(b);
-  return 1;
-}
-
 static enum lm_canon checkcanon(lua_State *L, int i) {
   static const char *const names[] = {"simple", "relaxed", NULL};
   return (enum lm_canon)luaL_checkoption(L, i, NULL, names);
@@ -63,15 +52,13 @@ static int tags(lua_State *L) {
 
 /* unbase64(text): without regard to white space -> octets | nil, why */
 static int unbase64(lua_State *L) {
-  struct lm_buf flat = {NULL, 0, 0, 0}, out = {NULL, 0, 0, 0};
-  bool made = lm_tags_unfold(&flat, lm_checkstr(L, 1));
-  enum lm_base64 got = made ? lm_base64_decode(&out, lm_buf_str(&flat)) : LM_BASE64_MEMORY;
-  lm_buf_free(&flat);
-  if (got == LM_BASE64_BAD) {
-    lm_buf_free(&out);
-    return refused(L, "bad base64");
-  }
-  return push_buffer(L, &out, got == LM_BASE64_OK);
+  struct lm_str text = lm_checkstr(L, 1);
+  struct lm_buf *flat = lm_newbuffer(L), *out = lm_newbuffer(L);
+  bool made = lm_tags_unfold(flat, text);
+  enum lm_base64 got = made ? lm_base64_decode(out, lm_buf_str(flat)) : LM_BASE64_MEMORY;
+  lm_buf_free(flat);
+  if (got == LM_BASE64_BAD) return refused(L, "bad base64");
+  return lm_push_buffer(L, out, got == LM_BASE64_OK);
 }
 
 /* sha256(text) -> digest */
@@ -91,12 +78,13 @@ static int sign_field(lua_State *L) {
   enum lm_canon kind = checkcanon(L, 2);
   struct lm_header_walk w = lm_header_walk(text);
   struct lm_header_field f;
-  struct lm_buf out = {NULL, 0, 0, 0};
+  struct lm_buf *out;
   struct lm_tags t;
   if (!lm_header_next(&w, &f) || !lm_tags_read(f.value, &t) || !lm_tags_find(&t, LM_STR("b"))) {
     return refused(L, "no signature");
   }
-  return push_buffer(L, &out, lm_canon_signature(&out, &f, kind));
+  out = lm_newbuffer(L);
+  return lm_push_buffer(L, out, lm_canon_signature(out, &f, kind));
 }
 
 /* --- headers ------------------------------------------------------------------------------------- */
@@ -115,7 +103,11 @@ static int sign_head(lua_State *L) {
 
 static int push_state(lua_State *L, struct head *h, enum lm_head_state state, size_t used) {
   h->whole = state == LM_HEAD_WHOLE;
-  if (state == LM_HEAD_MEMORY) return no_memory(L);
+  if (state == LM_HEAD_MEMORY) { /* what was read of the piece nobody knows */
+    lm_head_free(h->head);
+    h->head = NULL;
+    return no_memory(L);
+  }
   if (state == LM_HEAD_LIMIT) return refused(L, "the header is too large");
   lua_pushboolean(L, h->whole);
   lua_pushinteger(L, (lua_Integer)used);
@@ -125,6 +117,7 @@ static int push_state(lua_State *L, struct head *h, enum lm_head_state state, si
 static struct head *checkopen(lua_State *L) {
   struct head *h = lm_checkself(L);
   luaL_argcheck(L, !h->whole, 1, "the header is whole");
+  luaL_argcheck(L, h->head != NULL, 1, "the header was lost: memory was short");
   return h;
 }
 
@@ -194,9 +187,10 @@ static int head_canonical(lua_State *L) {
   const struct lm_head *h = checkwhole(L);
   lua_Integer i = luaL_checkinteger(L, 2);
   enum lm_canon kind = checkcanon(L, 3);
-  struct lm_buf out = {NULL, 0, 0, 0};
+  struct lm_buf *out;
   luaL_argcheck(L, i >= 1 && (uint64_t)i <= lm_head_count(h), 2, "no such field");
-  return push_buffer(L, &out, lm_canon_field(&out, lm_head_field(h, (size_t)i - 1), kind));
+  out = lm_newbuffer(L);
+  return lm_push_buffer(L, out, lm_canon_field(out, lm_head_field(h, (size_t)i - 1), kind));
 }
 
 /* head:cover("from:to", canonicalization) -> those fields, canonical */
@@ -204,8 +198,8 @@ static int head_cover(lua_State *L) {
   const struct lm_head *h = checkwhole(L);
   struct lm_str names = lm_checkstr(L, 2);
   enum lm_canon kind = checkcanon(L, 3);
-  struct lm_buf out = {NULL, 0, 0, 0};
-  return push_buffer(L, &out, lm_head_cover(h, names, kind, &out));
+  struct lm_buf *out = lm_newbuffer(L);
+  return lm_push_buffer(L, out, lm_head_cover(h, names, kind, out));
 }
 
 static int head_free(lua_State *L) {
@@ -281,6 +275,7 @@ static int body_free(lua_State *L) {
 
 struct key {
   struct lm_key *key;
+  unsigned char *octets; /* while they are being pushed */
 };
 
 static const char *const kinds[] = {"rsa", "ed25519", NULL};
@@ -337,11 +332,14 @@ static int key_verify(lua_State *L) {
 
 /* key:publish() -> the octets of p= in a key record */
 static int key_publish(lua_State *L) {
+  const struct lm_key *key = checkkey(L);
+  struct key *k = lua_touserdata(L, 1);
   size_t n;
-  unsigned char *octets = lm_key_publish(checkkey(L), &n);
-  if (octets == NULL) return no_memory(L);
-  lua_pushlstring(L, (const char *)octets, n);
-  free(octets);
+  free(k->octets);
+  if ((k->octets = lm_key_publish(key, &n)) == NULL) return no_memory(L);
+  lua_pushlstring(L, (const char *)k->octets, n);
+  free(k->octets);
+  k->octets = NULL;
   return 1;
 }
 
@@ -349,6 +347,8 @@ static int key_free(lua_State *L) {
   struct key *k = lm_checkself(L);
   lm_key_free(k->key);
   k->key = NULL;
+  free(k->octets);
+  k->octets = NULL;
   return 0;
 }
 

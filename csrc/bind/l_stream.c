@@ -81,17 +81,13 @@ static int newsession(lua_State *L) {
 static int sign(lua_State *L) {
   static const char *const kinds[] = {"RS256", "ES256", NULL};
   enum lm_signature kind = luaL_checkoption(L, 1, NULL, kinds) == 0 ? LM_RS256 : LM_ES256;
-  struct lm_buf out = {NULL, 0, 0, 0};
-  const char *why;
-  why = lm_sign(kind, lm_checkstr(L, 2), lm_checkstr(L, 3), &out);
-  if (why) {
-    lua_pushnil(L);
-    lua_pushstring(L, why);
-  } else {
-    lm_pushstr(L, lm_buf_str(&out));
-  }
-  lm_buf_free(&out);
-  return why ? 2 : 1;
+  struct lm_str key = lm_checkstr(L, 2), text = lm_checkstr(L, 3);
+  struct lm_buf *out = lm_newbuffer(L);
+  const char *why = lm_sign(kind, key, text, out);
+  if (why == NULL) return lm_push_buffer(L, out, true);
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  return 2;
 }
 
 static const luaL_Reg methods[] = {{"write", put}, {NULL, NULL}};

@@ -13,22 +13,7 @@
 #include "tls/tls.h"
 
 static char context_key; /* their addresses mark the metatables */
-static char session_key; /* the latter two also find theirs in the registry */
-static char scratch_key;
-
-/* A buffer that is collected whatever raises; left on the stack. */
-static struct lm_buf *scratch(lua_State *L) {
-  struct lm_buf *b;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &scratch_key);
-  b = lm_newobject(L, sizeof *b, -1);
-  lua_remove(L, -2);
-  return b;
-}
-
-static int scratch_gc(lua_State *L) {
-  lm_buf_free(lm_checkself(L));
-  return 0;
-}
+static char session_key; /* ... and finds its own in the registry */
 
 /* A userdata whose metatable is marked with `key`, as what it holds; an argument error else. */
 static void *checkmarked(lua_State *L, int i, const void *key, const char *what) {
@@ -136,7 +121,7 @@ static int new_context(lua_State *L) {
   struct lm_tls_context **u;
   lua_settop(L, 1);
   check_options(L, &o, pins);
-  why = scratch(L);
+  why = lm_newbuffer(L);
   u = lm_newobject(L, sizeof *u, lua_upvalueindex(1));
   if ((*u = lm_tls_context_new(&o, why)) != NULL) return 1;
   lua_pushnil(L);
@@ -150,7 +135,7 @@ static int context_step(lua_State *L) {
   struct lm_buf *why;
   enum lm_tls_step step;
   if (*u == NULL) return luaL_error(L, "TLS context is freed");
-  why = scratch(L);
+  why = lm_newbuffer(L);
   step = lm_tls_context_step(*u, why);
   if (step != LM_TLS_REFUSED) {
     lua_pushboolean(L, step == LM_TLS_READY);
@@ -212,7 +197,7 @@ int lm_box_tls_info(lua_State *L) {
   struct lm_tls_info info;
   struct lm_buf *pem;
   if (f == NULL || !lm_tls_info(f, &info)) return 0;
-  pem = scratch(L);
+  pem = lm_newbuffer(L);
   if (!lm_tls_peer_pem(f, pem)) return luaL_error(L, "out of memory");
   lua_newtable(L);
   lua_pushstring(L, info.version);
@@ -289,7 +274,6 @@ static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg context_methods[] = {{"step", context_step}, {NULL, NULL}};
 static const luaL_Reg context_meta[] = {{"__gc", context_gc}, {NULL, NULL}};
 static const luaL_Reg session_meta[] = {{"__gc", session_gc}, {NULL, NULL}};
-static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"tls_context", new_context}, {NULL, NULL}};
 
 /* Makes a class, marked by `key` and found under it in the registry; its metatable is pushed. */
@@ -304,8 +288,6 @@ static void open_marked(lua_State *L, const char *field, const char *name, const
 }
 
 void lm_open_tls(lua_State *L) {
-  open_marked(L, "tls_scratch_class", "mail.tls_scratch", no_methods, scratch_meta, &scratch_key);
-  lua_pop(L, 1);
   open_marked(L, "tls_session_class", "mail.tls_session", no_methods, session_meta, &session_key);
   lua_pop(L, 1);
   open_marked(L, "tls_context_class", "mail.tls_context", context_methods, context_meta,

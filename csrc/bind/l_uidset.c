@@ -214,18 +214,22 @@ static int list(lua_State *L) {
 
 /* --- text ------------------------------------------------------------------------------------------- */
 
-/* Pushes the text of a set; false when memory is short. */
-static bool push_text(lua_State *L, const struct lm_seqset *set) {
-  struct lm_buf b = {NULL, 0, 0, 0};
-  bool ok = lm_seqset_format(set, &b);
-  if (ok) lm_pushstr(L, lm_buf_str(&b));
-  lm_buf_free(&b);
-  return ok;
+static int push_text(lua_State *L, const struct lm_seqset *set) {
+  enum { FEW = 20, LONGEST = sizeof "4294967295:4294967295," - 1 };
+  char room[FEW * LONGEST];
+  struct lm_buf few = {room, 0, 0, sizeof room}, *many; /* few: never grows */
+  if (set->n <= FEW) {
+    lm_seqset_format(set, &few);
+    lm_pushstr(L, lm_buf_str(&few));
+    return 1;
+  }
+  many = lm_newbuffer(L);
+  return lm_push_buffer(L, many, lm_seqset_format(set, many));
 }
 
 /* set:text() -> "1:3,7", "" where it is empty */
 static int text(lua_State *L) {
-  return push_text(L, &self(L)->set) ? 1 : no_memory(L);
+  return push_text(L, &self(L)->set);
 }
 
 static uint64_t digits(uint32_t n) {
@@ -265,7 +269,7 @@ static int part(lua_State *L) {
     return no_memory(L);
   }
   if (out->set.n == 0) return 0;
-  if (!push_text(L, &out->set)) return no_memory(L);
+  push_text(L, &out->set);
   lm_push_u64(L, out->set.p[out->set.n - 1].hi);
   return 2;
 }

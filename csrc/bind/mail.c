@@ -16,6 +16,7 @@ LM_EXPORT int luaopen_mail_core(lua_State *L);
 
 int luaopen_mail_core(lua_State *L) {
   lua_newtable(L);
+  lm_open_buffer(L);
   lm_open_box(L);
   lm_open_want(L);
   lm_open_os(L);

@@ -8,6 +8,7 @@
 
 #include "bind/compat.h"
 
+void lm_open_buffer(lua_State *L);  /* bind.c: memory that is collected whatever raises */
 void lm_open_mime(lua_State *L);    /* l_mime.c: addresses, encoded words, charsets, dates */
 void lm_open_message(lua_State *L); /* l_message.c: messages and their parts */
 void lm_open_reader(lua_State *L);  /* l_reader.c: messages in pieces */

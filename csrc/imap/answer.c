@@ -197,7 +197,7 @@ bool lm_imapc_cancel(struct lm_imapc *s, uint32_t id) {
   struct lm_imapc_cmd *cmd = asked(s, id);
   if (cmd == NULL) return false;
   cmd->asked = false;
-  return lm_imapc_emit(s, LM_STR("*\r\n"), false);
+  return lm_imapc_emit(s, LM_STR("*\r\n"), false) || lm_imapc_refuse(s, "out of memory") != 0;
 }
 
 /* --- tagged answers ------------------------------------------------------------------------------------ */

@@ -119,6 +119,9 @@ void lm_imapc_stream(struct lm_imapc *s, uint64_t size, enum lm_imapc_form form)
 /* Queues the command. Its id (> 0, rising), or 0: lm_imapc_refusal says why, and nothing is sent. */
 uint32_t lm_imapc_end(struct lm_imapc *s);
 
+/* The id that the next command will have. */
+uint32_t lm_imapc_next_id(const struct lm_imapc *s);
+
 /* Why the last call was refused; a literal. */
 const char *lm_imapc_refusal(const struct lm_imapc *s);
 

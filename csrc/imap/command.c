@@ -225,7 +225,7 @@ void lm_imapc_begin(struct lm_imapc *s, struct lm_str verb, unsigned options) {
   if (cmd->verb->effect == EFFECT_LOGIN || cmd->verb->effect == EFFECT_AUTHENTICATE) {
     cmd->options |= LM_IMAPC_SECRET;
   }
-  cmd->id = s->ids + 1;
+  cmd->id = lm_imapc_next_id(s);
   s->refusal = why_not(s, cmd->verb, verb);
   if (s->refusal) return;
   need(s, lm_imapc_put_tag(s, &cmd->text, cmd->id) && lm_buf_putc(&cmd->text, ' ') &&
@@ -411,6 +411,10 @@ uint32_t lm_imapc_end(struct lm_imapc *s) {
   s->ids = cmd->id;
   enqueue(s, cmd);
   return cmd->id;
+}
+
+uint32_t lm_imapc_next_id(const struct lm_imapc *s) {
+  return s->ids + 1;
 }
 
 uint32_t lm_imapc_login(struct lm_imapc *s, struct lm_str user, struct lm_str password) {

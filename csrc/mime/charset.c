@@ -393,37 +393,40 @@ bool lm_charset_known(struct lm_str charset) {
 /* --- the other way ----------------------------------------------------------------------------- */
 
 /* One call of iconv; false where it stopped for any reason but a full window. */
-static bool iconv_exactly(iconv_t cd, struct lm_str *in, struct lm_buf *out) {
+static enum lm_charset_fit iconv_exactly(iconv_t cd, struct lm_str *in, struct lm_buf *out) {
   union {
     const char *in;
     char *iconv;
   } p;
   char *o = lm_buf_room(out, ICONV_ROOM);
   size_t room = ICONV_ROOM, left = in->n, lossy;
-  if (o == NULL) return false;
+  if (o == NULL) return LM_CHARSET_MEMORY;
   p.in = in->p;
   lossy = iconv(cd, &p.iconv, &left, &o, &room);
   lm_buf_added(out, ICONV_ROOM - room);
   in->p = p.in;
   in->n = left;
-  return lossy == 0 || (lossy == (size_t)-1 && errno == E2BIG);
+  if (lossy == 0 || (lossy == (size_t)-1 && errno == E2BIG)) return LM_CHARSET_FITS;
+  return LM_CHARSET_UNFIT;
 }
 
-bool lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset, struct lm_buf *out) {
+enum lm_charset_fit lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset,
+                                         struct lm_buf *out) {
   char key[NAME_MAX_LEN + 1];
   char name[NAME_MAX_LEN + 16];
   struct lm_buf made = {NULL, 0, 0, 0};
   iconv_t cd;
-  bool ok;
-  if (!key_of(charset, key)) return false;
+  enum lm_charset_fit fit = LM_CHARSET_FITS;
+  if (!key_of(charset, key)) return LM_CHARSET_UNFIT;
   iconv_name(charset, key, name);
-  if (name[0] == '\0') return false; /* to iconv that is the charset of the locale */
+  if (name[0] == '\0') return LM_CHARSET_UNFIT; /* to iconv that is the charset of the locale */
   cd = iconv_open(name, "UTF-8");
-  if (cd == (iconv_t)-1) return false;
-  ok = true;
-  while (ok && utf8.n > 0) ok = iconv_exactly(cd, &utf8, &made);
-  ok = ok && iconv_finish(cd, &made) && lm_buf_puts(out, lm_buf_str(&made));
+  if (cd == (iconv_t)-1) return errno == ENOMEM ? LM_CHARSET_MEMORY : LM_CHARSET_UNFIT;
+  while (fit == LM_CHARSET_FITS && utf8.n > 0) fit = iconv_exactly(cd, &utf8, &made);
+  if (fit == LM_CHARSET_FITS && !(iconv_finish(cd, &made) && lm_buf_puts(out, lm_buf_str(&made)))) {
+    fit = LM_CHARSET_MEMORY;
+  }
   iconv_close(cd);
   lm_buf_free(&made);
-  return ok;
+  return fit;
 }

@@ -46,8 +46,14 @@ bool lm_charset_known(struct lm_str charset);
 ** as windows-1252. */
 bool lm_charset_guess(struct lm_arena *a, struct lm_str bytes, struct lm_str *utf8_out);
 
-/* UTF-8 as `charset`, exactly: for servers that take nothing else. False where the charset is not
-** known, the text does not fit into it, or memory is short; *out is then as it was. */
-bool lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset, struct lm_buf *out);
+enum lm_charset_fit {
+  LM_CHARSET_FITS,
+  LM_CHARSET_UNFIT, /* the charset is not known, or the text does not fit into it */
+  LM_CHARSET_MEMORY
+};
+
+/* UTF-8 as `charset`, exactly: for servers that take nothing else. Where it does not fit *out is as it was. */
+enum lm_charset_fit lm_charset_from_utf8(struct lm_str utf8, struct lm_str charset,
+                                         struct lm_buf *out);
 
 #endif

@@ -35,9 +35,10 @@ static enum lm_sasl_turn challenge(struct lm_sasl *s) {
 
 static enum lm_sasl_turn judge(struct lm_sasl *s) {
   struct lm_buf right = {NULL, 0, 0, 0};
-  bool known = s->known && s->known->password.n;
-  bool good = known && put_digest(&right, s->known->password, lm_buf_str(&s->reason)) &&
-              lm_equal_secret(lm_buf_str(&right), s->with.password);
+  bool known = s->known && s->known->password.n, good;
+  if (lm_buf_room(&right, 2 * LM_DIGEST_MAX) == NULL) return LM_SASL_NO_MEMORY;
+  good = known && put_digest(&right, s->known->password, lm_buf_str(&s->reason)) &&
+         lm_equal_secret(lm_buf_str(&right), s->with.password);
   lm_buf_wipe(&right);
   return good ? LM_SASL_ACCEPT : lm_sasl_deny(s, "a wrong password");
 }

@@ -87,6 +87,7 @@ static const char *directive(struct digest *x, struct lm_str name, struct lm_str
 static const char *read_challenge(struct digest *x, struct lm_str rest) {
   struct lm_buf value = {NULL, 0, 0, 0};
   const char *why = NULL;
+  if (lm_buf_room(&value, rest.n + 1) == NULL) return "out of memory";
   for (skip(&rest); rest.n && !why; skip(&rest)) {
     const char *at = memchr(rest.p, '=', rest.n);
     struct lm_str name = {rest.p, at ? (size_t)(at - rest.p) : 0};
@@ -173,10 +174,12 @@ static bool put_response(struct lm_sasl *s, struct digest *x, const char *respon
 }
 
 static enum lm_sasl_answer respond(struct lm_sasl *s, struct lm_str challenge) {
-  struct digest *x = s->own = calloc(1, sizeof *x);
+  struct digest *x;
   char a1[HEX], response[HEX];
   const char *why;
   bool good;
+  if (s->own) release(s); /* of a challenge that was refused */
+  s->own = x = calloc(1, sizeof *x);
   if (x == NULL) return LM_SASL_MEMORY;
   if ((why = read_challenge(x, challenge)) != NULL) return lm_sasl_refuse(s, why);
   good = lm_sasl_put_nonce(s, &x->cnonce, 24) && lm_buf_puts(&x->uri, s->with.service) &&

@@ -123,6 +123,15 @@ static enum lm_sasl_answer first(struct lm_sasl *s) {
   struct lm_buf name = {NULL, 0, 0, 0};
   bool good;
   if (x == NULL) return LM_SASL_MEMORY;
+  lm_buf_wipe(&x->password); /* of an attempt that memory was too short for */
+  lm_buf_clear(&x->header);
+  lm_buf_clear(&x->nonce);
+  lm_buf_clear(&x->auth);
+  if (!lm_buf_room(&name, s->with.user.n + 1) ||
+      !lm_buf_room(&x->password, s->with.password.n + 1)) {
+    lm_buf_free(&name);
+    return LM_SASL_MEMORY;
+  }
   if (!lm_saslprep(s->with.user, &name) || !lm_saslprep(s->with.password, &x->password)) {
     lm_buf_free(&name);
     return lm_sasl_refuse(s, "the user name or the password holds characters that SASL forbids");
@@ -220,6 +229,7 @@ static enum lm_sasl_answer server_final(struct lm_sasl *s, struct lm_str challen
   }
   if (challenge.p == NULL || !attribute(&rest, 'v', &value))
     return lm_sasl_refuse(s, "the server does not prove that it knows the password");
+  if (lm_buf_room(&sent, value.n + 1) == NULL) return LM_SASL_MEMORY;
   equal = lm_base64_decode(&sent, value) == LM_BASE64_OK &&
           lm_equal_secret(lm_buf_str(&sent), octets(x->signature, x->size));
   lm_buf_free(&sent);
@@ -272,9 +282,12 @@ static const char *bad_binding(const struct lm_sasl *s, struct lm_str flag) {
 
 static enum lm_sasl_turn claim(struct lm_sasl *s, struct lm_str user, struct lm_str authzid) {
   struct lm_buf name = {NULL, 0, 0, 0}, other = {NULL, 0, 0, 0};
-  bool good = take_name(&name, user) && (authzid.n == 0 || take_name(&other, authzid));
+  bool room = lm_buf_room(&name, user.n + 1) && lm_buf_room(&other, authzid.n + 1);
+  bool good = room && take_name(&name, user) && take_name(&other, authzid);
   enum lm_sasl_turn turn = LM_SASL_LOOKUP;
-  if (!good || lm_buf_len(&name) == 0)
+  if (!room)
+    turn = LM_SASL_NO_MEMORY;
+  else if (!good || lm_buf_len(&name) == 0)
     turn = lm_sasl_deny(s, "a bad user name");
   else if (!lm_sasl_claim(s, lm_buf_str(&name), LM_STR(""), lm_buf_str(&other)))
     turn = LM_SASL_NO_MEMORY;
@@ -358,8 +371,9 @@ static bool proves(struct lm_sasl *s, struct scram *x, struct lm_str proof) {
 static enum lm_sasl_turn judge(struct lm_sasl *s, struct lm_str proof64) {
   struct scram *x = s->own;
   struct lm_buf proof = {NULL, 0, 0, 0};
-  bool right =
-      lm_base64_decode(&proof, proof64) == LM_BASE64_OK && proves(s, x, lm_buf_str(&proof));
+  bool right;
+  if (lm_buf_room(&proof, proof64.n + 1) == NULL) return LM_SASL_NO_MEMORY;
+  right = lm_base64_decode(&proof, proof64) == LM_BASE64_OK && proves(s, x, lm_buf_str(&proof));
   lm_buf_wipe(&proof);
   if (!right) return lm_sasl_deny(s, "a wrong password");
   if (!lm_buf_puts(&s->out, LM_STR("v=")) ||

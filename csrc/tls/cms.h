@@ -42,6 +42,7 @@ struct lm_cert_facts {
   struct lm_buf fingerprint; /* SHA-256, hexadecimal */
   struct lm_buf pem;
   int64_t not_before, not_after; /* seconds since 1970 */
+  bool missing;                  /* there is no certificate to tell of */
 };
 
 /* Of certificate `i`, from 0 on, into a cleared struct. False: memory. */
@@ -65,7 +66,7 @@ struct lm_cms_id;
 /* NULL: it cannot be read, or the certificate is not the key's. */
 struct lm_cms_id *lm_cms_id_new(const struct lm_cms_secret *s, struct lm_buf *why);
 
-/* Facts of its own certificate; false: it has none, or memory. */
+/* Facts of its own certificate; false: it is missing, or memory. */
 bool lm_cms_id_facts(const struct lm_cms_id *id, struct lm_cert_facts *out);
 
 /* The digest that suits the key: "sha256", or "sha512" for Ed25519. */
@@ -207,7 +208,7 @@ bool lm_cms_judge(struct lm_cms *c, const struct lm_cms_policy *p, struct lm_buf
 size_t lm_cms_signers(const struct lm_cms *c);
 const struct lm_cms_signer *lm_cms_signer(const struct lm_cms *c, size_t i);
 
-/* Facts of a signer's certificate; false: it is not there, or memory. */
+/* Facts of a signer's certificate; false: it is missing, or memory. */
 bool lm_cms_signer_facts(const struct lm_cms *c, size_t i, struct lm_cert_facts *out);
 
 /* --- decrypting ---------------------------------------------------------------------------------- */

@@ -245,6 +245,7 @@ struct lm_cms_id *lm_cms_id_new(const struct lm_cms_secret *s, struct lm_buf *wh
 }
 
 bool lm_cms_id_facts(const struct lm_cms_id *id, struct lm_cert_facts *out) {
+  out->missing = id->cert == NULL;
   return id->cert && lm_cert_facts(id->cert, out);
 }
 

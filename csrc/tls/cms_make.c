@@ -253,11 +253,18 @@ static bool begin(struct lm_cms_maker *m) {
   return m->in != NULL;
 }
 
+/* Hands it to the caller; where there is no room OpenSSL's queue says so. */
+static bool hand(struct lm_buf *out, const char *p, size_t n) {
+  if (lm_buf_put(out, p, n)) return true;
+  ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE);
+  return false;
+}
+
 /* What is ready goes to the caller. */
 static bool drain(struct lm_cms_maker *m, struct lm_buf *out) {
   char *p = NULL;
   long n = m->out ? BIO_get_mem_data(m->out, &p) : 0;
-  if (n > 0 && !lm_buf_put(out, p, (size_t)n)) return false;
+  if (n > 0 && !hand(out, p, (size_t)n)) return false;
   return n <= 0 || BIO_reset(m->out) == 1;
 }
 
@@ -279,7 +286,7 @@ bool lm_cms_maker_put(struct lm_cms_maker *m, struct lm_str piece, struct lm_buf
 static bool write_whole(struct lm_cms_maker *m, struct lm_buf *out) {
   unsigned char *der = NULL;
   int n = i2d_CMS_ContentInfo(m->info, &der);
-  bool good = n > 0 && lm_buf_put(out, (const char *)der, (size_t)n);
+  bool good = n > 0 && hand(out, (const char *)der, (size_t)n);
   OPENSSL_free(der);
   return good;
 }

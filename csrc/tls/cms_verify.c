@@ -297,7 +297,9 @@ const struct lm_cms_signer *lm_cms_signer(const struct lm_cms *c, size_t i) {
 bool lm_cms_signer_facts(const struct lm_cms *c, size_t i, struct lm_cert_facts *out) {
   STACK_OF(CMS_SignerInfo) *all = CMS_get0_SignerInfos(c->info);
   X509 *cert = NULL;
+  out->missing = true;
   if (i >= c->signers_n) return false;
   CMS_SignerInfo_get0_algs(sk_CMS_SignerInfo_value(all, (int)i), NULL, &cert, NULL, NULL);
+  out->missing = cert == NULL;
   return cert && lm_cert_facts(cert, out);
 }

@@ -211,8 +211,8 @@ static void part_ciphers(const char *from, char *list, char *suites) {
 static bool set_ciphers(struct making *m) {
   char *text = copy(m->o->ciphers);
   char *list = copy(m->o->ciphers), *suites = copy(m->o->ciphers);
-  bool set = text && list && suites;
-  if (set) {
+  bool room = text && list && suites, set = room;
+  if (room) {
     part_ciphers(text, list, suites);
     set = (*list == '\0' || SSL_CTX_set_cipher_list(m->ctx, list) == 1) &&
           (*suites == '\0' || SSL_CTX_set_ciphersuites(m->ctx, suites) == 1);
@@ -220,6 +220,7 @@ static bool set_ciphers(struct making *m) {
   free(text);
   free(list);
   free(suites);
+  if (!room) return refuse(m, "out of memory");
   return set || refuse_value(m, "ciphers", m->o->ciphers);
 }
 

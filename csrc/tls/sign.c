@@ -67,7 +67,7 @@ static const char *sign(enum lm_signature kind, EVP_PKEY *key, struct lm_str tex
   unsigned char *bytes;
   bool good;
   if (why) return why;
-  if ((bytes = malloc(room)) == NULL) return "out of memory";
+  if (lm_buf_room(out, room) == NULL || (bytes = malloc(room)) == NULL) return "out of memory";
   n = make(key, text, bytes, room);
   good = n > 0;
   if (kind == LM_ES256) {

@@ -7,6 +7,8 @@
 #ifndef LM_SPEC_FAIL_H
 #define LM_SPEC_FAIL_H
 
+#include <errno.h>
+
 #include "check.h"
 
 static long left = -1; /* allocations until the one that fails; negative: none does */
@@ -47,10 +49,11 @@ static inline void survive(bool (*run)(void), long least) {
   CHECK(!"ends");
 }
 
-/* True where this allocation is the one. */
+/* True where this allocation is the one; then errno is set, as malloc does. */
 static bool fails(void) {
   bool now = left >= 0 && left-- == 0;
   refused += now;
+  if (now) errno = ENOMEM;
   return now;
 }
 

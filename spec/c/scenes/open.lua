@@ -1,0 +1,3 @@
+-- The binding is opened a second time: as a state does that is short of memory at the first.
+local _, host = ...
+assert(type(host.open().now) == "function")
