@@ -28,12 +28,17 @@ local prepared, why_not
 local function prepare()
   if prepared == nil then
     prepared, why_not = shell("sh " .. quote(here .. "/unpack.sh") .. " --local")
-    local uname = io.popen "uname"
-    local system = uname:read "*l"
-    uname:close()
-    if system ~= "Linux" then prepared, why_not = false, "real servers need Linux" end
   end
   return prepared, why_not
+end
+
+--- Whether this system can run a server of the suite at all: true, or nil and the reason.
+local function able()
+  local linux = shell "[ $(uname) = Linux ]"
+  if not linux then return nil, "real servers need Linux" end
+  local openssl = shell "command -v openssl"
+  if not openssl then return nil, "no openssl program" end
+  return true
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
@@ -41,6 +46,8 @@ end
 -- "NAME=value …" for the server and its programs, where "@" is the folder; `as_root = true` is for a server that
 -- insists on root rights (asroot.c).
 local function find(name, program)
+  local fit, why = able()
+  if not fit then return nil, why end
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
   if mark then
@@ -203,5 +210,5 @@ function Keeper:close()
   self.answers:close()
 end
 
-Keeper.find, Keeper.prepare, Keeper.shell, Keeper.quote, Keeper.root = find, prepare, shell, quote, root
+Keeper.able, Keeper.find, Keeper.shell, Keeper.quote, Keeper.root = able, find, shell, quote, root
 return Keeper

@@ -44,4 +44,12 @@ function packages.add(name, package_name)
   return version ~= "" and version or nil
 end
 
+--- What `require` gives, or nil where there is no such module for this Lua. One that is there and does not load
+-- raises: a library that it needs has gone, and that is no reason to skip a spec.
+function packages.load(name)
+  local found, module = pcall(require, name)
+  if found then return module end
+  if not tostring(module):find("module '" .. name .. "' not found", 1, true) then error(module, 0) end
+end
+
 return packages
