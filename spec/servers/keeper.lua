@@ -64,13 +64,8 @@ local function user_of(answer)
   return { user = name, uid = tonumber(uid), group = group, gid = tonumber(gid), folder = folder }
 end
 
--- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
-local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
-  .. "usr/lib/dovecot/modules usr/lib/postfix "
-  .. "usr/lib/dovecot/modules/old-stats"
-
 local function surroundings(found_server, folder, preload)
-  local _, found = shell("cd " .. quote(found_server.root) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+  local _, found = shell(("sh %s/unpack.sh --libraries %s"):format(quote(here), quote(found_server.root)))
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
   local helpers = folder .. "/reroot.so"
