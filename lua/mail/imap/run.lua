@@ -179,6 +179,13 @@ function run.has(pump, ...)
   return false
 end
 
+--- Why a command is not sent: the session is dead, or the server lacks the capability.
+-- @treturn ?table err
+function run.lacking(pump, capability, command)
+  if pump.failure then return pump.failure end
+  if not run.has(pump, capability) then return run.unsupported(pump, command, capability) end
+end
+
 --- Untagged data that came with a command and is none of its answer: for the handlers.
 function run.news(pump, name, number, value, code, code_value, text)
   if name == "FETCH" then return events.unsolicited(pump, "fetch", value) end
