@@ -94,12 +94,7 @@ end
 
 local M = {}
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = require "spec.support.files".slurp
 
 function M.find()
   local found, why = Keeper.find("courier", "/usr/sbin/couriertcpd")
