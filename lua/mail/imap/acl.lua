@@ -64,6 +64,8 @@ function acl.fill(pump, boxes, options)
 end
 
 --- Who has which rights on a mailbox (GETACL).
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{ann = "lrswipkxtea", anyone = "lr", ["-bob"] = "w"}`; or nil, err
 function acl.methods:acl(mailbox, options)
   run.text(mailbox, "acl", "a mailbox")
@@ -87,7 +89,11 @@ function acl.methods:setacl(mailbox, identifier, rights, options)
   return done(run.pump(self, "setacl"), options, "SETACL", mailbox, "astring", identifier, "astring", rights)
 end
 
---- Takes an identifier out of the list (DELETEACL). @return true; or nil, err
+--- Takes an identifier out of the list (DELETEACL).
+-- @tparam string mailbox
+-- @tparam string identifier as of `setacl`
+-- @tparam[opt] table options `timeout`
+-- @return true; or nil, err
 function acl.methods:deleteacl(mailbox, identifier, options)
   run.text(mailbox, "deleteacl", "a mailbox")
   run.text(identifier, "deleteacl", "an identifier")
@@ -96,6 +102,9 @@ function acl.methods:deleteacl(mailbox, identifier, options)
 end
 
 --- Which rights can be given to an identifier (LISTRIGHTS).
+-- @tparam string mailbox
+-- @tparam string identifier
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{required = "la", optional = {"r", "sw", …}}`: those it always has, and groups that go together;
 --   or nil, err
 function acl.methods:listrights(mailbox, identifier, options)
@@ -108,7 +117,10 @@ function acl.methods:listrights(mailbox, identifier, options)
   return { required = value.required, optional = value.optional }
 end
 
---- The user's own rights on a mailbox. @treturn string rights; or nil, err
+--- The user's own rights on a mailbox (MYRIGHTS).
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
+-- @treturn string rights, as of `setacl`; or nil, err
 function acl.methods:myrights(mailbox, options)
   run.text(mailbox, "myrights", "a mailbox")
   run.options(options, "myrights")

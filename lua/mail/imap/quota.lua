@@ -41,6 +41,8 @@ function quota.methods:quota(mailbox, options)
 end
 
 --- The names of the quota roots of a mailbox, and their quotas.
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
 -- @treturn table array of names
 -- @treturn table array as of `quota`; or nil, err
 function quota.methods:getquotaroot(mailbox, options)
