@@ -10,8 +10,8 @@ local function run(text)
     local packages = require "spec.support.packages"
     local function library(name, package)
       packages.add("hosts", package)
-      local found, module = pcall(require, name)
-      if not found then print "missing" os.exit(0) end
+      local module = packages.load(name)
+      if not module then print "missing" os.exit(0) end
       return module
     end
     local loop = require "mail.loop"
@@ -108,8 +108,8 @@ describe("copas", function()
       package.path = ("%s/?.lua;%s/?/init.lua;%s/share/lua/%s/?.lua;%s/share/lua/%s/?/init.lua;")
         :format(folder, folder, folder, lua, folder, lua) .. package.path
       package.cpath = ("%s/lib/lua/%s/?.so;"):format(folder, lua) .. package.cpath
-      local found, copas = pcall(require, "copas")
-      if not found or copas._VERSION:match "%d" < "4" then print "missing" os.exit(0) end
+      local copas = packages.load "copas"
+      if not copas or copas._VERSION:match "%d" < "4" then print "missing" os.exit(0) end
       print(loop.host().name)
       print(select(2, connect "copas").kind)
       copas.addthread(function()

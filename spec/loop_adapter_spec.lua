@@ -10,11 +10,11 @@ local scripted = require "spec.support.scripted"
 local waits_in_pcall = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 packages.add("cqueues", "lua-cqueues")
-local known, cqueues = pcall(require, "cqueues")
+local cqueues = packages.load "cqueues"
 
 local function with_cqueues(name, fn)
   it(name, function()
-    if not known then return pending "no cqueues (Debian: lua-cqueues) for this Lua" end
+    if not cqueues then return pending "no cqueues (Debian: lua-cqueues) for this Lua" end
     fn()
   end)
 end

@@ -8,12 +8,7 @@ local memory = require "spec.support.memory"
 
 local function path_of(name) return "spec/data/mime/" .. name .. ".eml" end
 
-local function slurp(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local slurp = require "spec.support.files".slurp
 
 local function eml(name) return mail.message.parse(slurp(path_of(name))) end
 

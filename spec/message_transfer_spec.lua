@@ -7,12 +7,7 @@ local mailbox = require "spec.support.mailbox"
 local dovecot, missing = mailbox.server()
 local real = mailbox.real(it, pending, dovecot, missing)
 
-local function slurp(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local slurp = require "spec.support.files".slurp
 
 -- Messages that a mail store keeps octet for octet: lines in CRLF, no NUL; and a large one.
 local function texts()

@@ -1,6 +1,7 @@
 -- Inside a real nginx with its Lua module, against real servers: phases, requests, timers, the pool, messages
 -- sent later, owners, and the reload of workers. (That the adapter does what every adapter must is proved by
 -- spec/hosts_spec.lua.)
+local files = require "spec.support.files"
 local Keeper = require "spec.servers.keeper"
 local http = require "spec.support.http"
 local loop = require "mail.loop"
@@ -9,12 +10,7 @@ local servers = require "spec.servers"
 local server, missing = servers.mail {}
 local nginx
 
-local function source(name)
-  local file = assert(io.open(Keeper.root .. "/" .. name))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local function source(name) return files.slurp(Keeper.root .. "/" .. name) end
 
 if server then
   local user = server:add_user()

@@ -2,18 +2,14 @@
 -- what may be resumed, and what must not come in front of the handshake.
 
 local core = require "mail.core"
+local files = require "spec.support.files"
 local tls = require "mail.tls"
 
 local folder
 
 local function path(name) return folder .. "/" .. name end
 
-local function read(name)
-  local file = assert(io.open(path(name), "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local function read(name) return files.slurp(path(name)) end
 
 setup(function()
   folder = os.tmpname()

@@ -226,3 +226,10 @@ int lm_push_error(lua_State *L, const struct lm_error *e) {
   luaL_pushresult(&b);
   return 2;
 }
+
+int lm_end_recorded(lua_State *L, const struct lm_wire *w, int into) {
+  lua_settop(L, into);
+  if (!lm_wire_failed(w)) return 1;
+  lua_pushnil(L);
+  return 1 + lm_push_error(L, lm_wire_error(w));
+}

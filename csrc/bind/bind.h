@@ -96,6 +96,9 @@ void lm_checklimits(lua_State *L, int i, struct lm_limits *out);
 void lm_feed_recorded(lua_State *L, struct lm_wire *w, void *parser, int into,
                       enum lm_status (*take)(lua_State *L, void *parser, int into));
 
+/* What the caller of a parser gets in the end: the table at `into`, or nil, kind and message. */
+int lm_end_recorded(lua_State *L, const struct lm_wire *w, int into);
+
 /* A failure as two values: kind of the public API, one readable line. Returns 2. */
 int lm_push_error(lua_State *L, const struct lm_error *e);
 

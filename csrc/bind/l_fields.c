@@ -69,10 +69,9 @@ enum { FIELDS_AHEAD = 1000 }; /* that an array is made for at once */
 enum { FIRST_KEY = 3, SECOND_KEY };
 
 /* The keys, and on top of them the array, with room for all fields of the part. */
-static void push_list(lua_State *L, const struct lm_part *part, const char *first,
-                      const char *second) {
+static void push_list(lua_State *L, const struct lm_part *part, const char *second) {
   lua_settop(L, FIRST_KEY - 1);
-  lua_pushstring(L, first);
+  lua_pushliteral(L, "name");
   lua_pushstring(L, second);
   lua_createtable(L, part->fields < FIELDS_AHEAD ? (int)part->fields : FIELDS_AHEAD, 0);
 }
@@ -85,42 +84,48 @@ static void push_name(lua_State *L, struct lm_str name) {
   lua_rawset(L, -3);
 }
 
-/* headers(i) -> array of {name=, value=} in order; stray lines are left out */
-static int headers(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
+/* Pushes what a field's table holds besides its name. */
+typedef void push_fn(lua_State *L, const struct lm_message *m, const struct lm_part *part,
+                     const struct lm_header_field *f);
+
+static void push_value(lua_State *L, const struct lm_message *m, const struct lm_part *part,
+                       const struct lm_header_field *f) {
+  (void)part;
+  lm_push_decoded(L, &m->scratch->arena, f->value);
+}
+
+static void push_whole(lua_State *L, const struct lm_message *m, const struct lm_part *part,
+                       const struct lm_header_field *f) {
+  lm_pushstr(L, lm_message_sub(m, part->start + f->start, part->start + f->end));
+}
+
+/* An array of {name=, key=} in order; stray lines are left out. */
+static int list_fields(lua_State *L, const char *key, push_fn *push) {
+  const struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
   int n = 0;
-  push_list(L, part, "name", "value");
+  push_list(L, part, key);
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
     push_name(L, f.name);
     lua_pushvalue(L, SECOND_KEY);
-    lm_push_decoded(L, &m->scratch->arena, f.value);
+    push(L, m, part, &f);
     lua_rawset(L, -3);
     lua_rawseti(L, -2, ++n);
   }
   return 1;
 }
 
+/* headers(i) -> array of {name=, value=} in order; stray lines are left out */
+static int headers(lua_State *L) {
+  return list_fields(L, "value", push_value);
+}
+
 /* raw_headers(i) -> array of {name=, raw= the whole field with its line ends} in order */
 static int raw_headers(lua_State *L) {
-  struct lm_message *m = lm_checkmessage(L);
-  const struct lm_part *part = lm_checkpart(L, m);
-  struct lm_header_walk w = walk(m, part);
-  struct lm_header_field f;
-  int n = 0;
-  push_list(L, part, "name", "raw");
-  while (lm_header_next(&w, &f)) {
-    if (f.name.n == 0) continue;
-    push_name(L, f.name);
-    lua_pushvalue(L, SECOND_KEY);
-    lm_pushstr(L, lm_message_sub(m, part->start + f.start, part->start + f.end));
-    lua_rawset(L, -3);
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
+  return list_fields(L, "raw", push_whole);
 }
 
 /* addresses(i, name) -> array of mailboxes and groups, those of repeated fields one after another; nil

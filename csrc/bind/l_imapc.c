@@ -492,10 +492,7 @@ static int imap_parse(lua_State *L) {
   if (!lm_wire_failed(&p->wire) && lm_wire_input(&p->wire).n) {
     lm_wire_fail(&p->wire, LM_E_CLOSED, "the end of a response", lm_wire_input(&p->wire));
   }
-  lua_settop(L, 5);
-  if (!lm_wire_failed(&p->wire)) return 1;
-  lua_pushnil(L);
-  return 1 + lm_push_error(L, lm_wire_error(&p->wire));
+  return lm_end_recorded(L, &p->wire, 5);
 }
 
 static int parser_release(lua_State *L) {

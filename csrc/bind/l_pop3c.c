@@ -213,14 +213,17 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
 
 /* --- methods, in the order of the table below ------------------------------------------------- */
 
-static int capa(lua_State *L) {
+static int verb_alone(lua_State *L, enum lm_pop3_verb verb) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_CAPA));
+  return pushed(L, s, lm_pop3c_simple(s, verb));
+}
+
+static int capa(lua_State *L) {
+  return verb_alone(L, LM_POP3_CAPA);
 }
 
 static int stls(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_STLS));
+  return verb_alone(L, LM_POP3_STLS);
 }
 
 /* user(name) */
@@ -261,13 +264,12 @@ static int answer(lua_State *L) {
 }
 
 static int stat(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_STAT));
+  return verb_alone(L, LM_POP3_STAT);
 }
 
 static int all_or_one(lua_State *L, enum lm_pop3_verb verb) {
   struct lm_pop3c *s = self(L);
-  if (lua_isnoneornil(L, 2)) return pushed(L, s, lm_pop3c_simple(s, verb));
+  if (lua_isnoneornil(L, 2)) return verb_alone(L, verb);
   return pushed(L, s, lm_pop3c_about(s, verb, checku32(L, 2, 1)));
 }
 
@@ -305,30 +307,26 @@ static int dele(lua_State *L) {
 }
 
 static int rset(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_RSET));
+  return verb_alone(L, LM_POP3_RSET);
 }
 
 static int noop(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_NOOP));
+  return verb_alone(L, LM_POP3_NOOP);
 }
 
 static int utf8(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_UTF8));
+  return verb_alone(L, LM_POP3_UTF8);
 }
 
 /* lang([tag]) */
 static int lang(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  if (lua_isnoneornil(L, 2)) return pushed(L, s, lm_pop3c_simple(s, LM_POP3_LANG));
+  if (lua_isnoneornil(L, 2)) return verb_alone(L, LM_POP3_LANG);
   return pushed(L, s, lm_pop3c_lang(s, lm_checkstr(L, 2)));
 }
 
 static int quit(lua_State *L) {
-  struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_simple(s, LM_POP3_QUIT));
+  return verb_alone(L, LM_POP3_QUIT);
 }
 
 /* command(line [, multiline]) */
@@ -479,10 +477,7 @@ static int pop3_parse(lua_State *L) {
     lm_wire_fail(&p->wire, LM_E_CLOSED, p->in_lines ? "the final dot" : "the end of a line",
                  LM_NOSTR);
   }
-  lua_settop(L, 4);
-  if (!lm_wire_failed(&p->wire)) return 1;
-  lua_pushnil(L);
-  return 1 + lm_push_error(L, lm_wire_error(&p->wire));
+  return lm_end_recorded(L, &p->wire, 4);
 }
 
 static int parser_release(lua_State *L) {

@@ -1,7 +1,7 @@
 /*
 ** base64.c: base64 for transfer.h: the machine that forgives, and encoding in plain C.
 **
-** Whole quanta go through lm_base64_decode_run. Where it stops, single characters are looked at until
+** Whole quanta go through decode_run. Where it stops, single characters are looked at until
 ** a quantum begins again, so garbage costs time but never more than a step for each octet.
 */
 #include "mime/base64.h"
@@ -60,7 +60,8 @@ static size_t decode_vectors(enum lm_vector level, struct lm_str s, char *out,
   }
 }
 
-size_t lm_base64_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out) {
+/* As lm_base64_decode_plain, with vectors where there are some. */
+static size_t decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out) {
   size_t more, written, i = decode_vectors(level, s, out, &written);
   i += lm_base64_decode_plain(s.p + i, s.n - i, out + written, &more);
   *written_out = written + more;
@@ -80,7 +81,9 @@ static size_t encode_vectors(enum lm_vector level, const char *p, size_t n, char
   }
 }
 
-void lm_base64_encode_run(enum lm_vector level, const char *p, size_t n, char *out) {
+/* Encodes `n` octets, a multiple of 3, to n / 3 * 4 characters without line ends; room for those and
+** the slack. */
+static void encode_run(enum lm_vector level, const char *p, size_t n, char *out) {
   size_t i = encode_vectors(level, p, n, out);
   encode_plain(p + i, n - i, out + i / 3 * 4);
 }
@@ -95,11 +98,12 @@ static size_t line_vectors(enum lm_vector level, const char *p, size_t lines, ch
   return 0;
 }
 
-void lm_base64_encode_lines(enum lm_vector level, const char *p, size_t lines, char *out) {
+/* Encodes `lines` times 57 octets to lines of 76 characters and CRLF; room for those and the slack. */
+static void encode_lines(enum lm_vector level, const char *p, size_t lines, char *out) {
   size_t i = line_vectors(level, p, lines, out);
   for (; i < lines; i++) {
     char *line = out + i * 78;
-    lm_base64_encode_run(level, p + i * LM_BASE64_LINE, LM_BASE64_LINE, line);
+    encode_run(level, p + i * LM_BASE64_LINE, LM_BASE64_LINE, line);
     line[76] = '\r';
     line[77] = '\n';
   }
@@ -153,7 +157,7 @@ bool lm_base64_put(struct lm_decoder *d, struct lm_buf *out, struct lm_str piece
     unsigned char value;
     if (d->held_n == 0 && d->state == 0) {
       size_t written;
-      i += lm_base64_decode_run(d->level, (struct lm_str){piece.p + i, piece.n - i}, to, &written);
+      i += decode_run(d->level, (struct lm_str){piece.p + i, piece.n - i}, to, &written);
       to += written;
       if (i == piece.n) break;
     }
@@ -193,7 +197,7 @@ static bool held_line(struct lm_encoder *e, struct lm_buf *out, struct lm_str *p
   if (e->held_n < LM_BASE64_LINE) return true;
   to = lm_buf_room(out, 78 + LM_BASE64_SLACK);
   if (to == NULL) return false;
-  lm_base64_encode_lines(e->level, e->held, 1, to);
+  encode_lines(e->level, e->held, 1, to);
   lm_buf_added(out, 78);
   e->held_n = 0;
   return true;
@@ -208,7 +212,7 @@ bool lm_base64_write(struct lm_encoder *e, struct lm_buf *out, struct lm_str pie
   if (lines) {
     to = lm_buf_room(out, lines * 78 + LM_BASE64_SLACK);
     if (to == NULL) return false;
-    lm_base64_encode_lines(e->level, piece.p, lines, to);
+    encode_lines(e->level, piece.p, lines, to);
     lm_buf_added(out, lines * 78);
     piece = (struct lm_str){piece.p + lines * LM_BASE64_LINE, piece.n - lines * LM_BASE64_LINE};
   }

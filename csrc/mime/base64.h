@@ -14,22 +14,12 @@ enum {
   LM_BASE64_LINE = 57   /* octets of a line of 76 characters */
 };
 
-/* Decodes whole quanta (4 characters, 3 octets) from the front of `s`, up to the first character that
-** is none of the alphabet; CRLF and LF between quanta are passed over. Writes to `out`, which has room
-** for s.n / 4 * 3 octets and the slack. Returns how many characters were used; *written_out octets. */
-size_t lm_base64_decode_run(enum lm_vector level, struct lm_str s, char *out, size_t *written_out);
-
-/* Encodes `n` octets, a multiple of 3, to n / 3 * 4 characters without line ends; room for those and
-** the slack. */
-void lm_base64_encode_run(enum lm_vector level, const char *p, size_t n, char *out);
-
-/* Encodes `lines` times 57 octets to lines of 76 characters and CRLF; room for those and the slack. */
-void lm_base64_encode_lines(enum lm_vector level, const char *p, size_t lines, char *out);
-
 /* The value of a character, or 64 and more where it is none of the alphabet. */
 extern const unsigned char lm_base64_values[256];
 
-/* The same as lm_base64_decode_run without vectors. */
+/* Decodes whole quanta (4 characters, 3 octets) from the front of `p`, up to the first character that
+** is none of the alphabet; CRLF and LF between quanta are passed over. Writes to `out`, which has room
+** for n / 4 * 3 octets and the slack. Returns how many characters were used; *written_out octets. */
 size_t lm_base64_decode_plain(const char *p, size_t n, char *out, size_t *written_out);
 
 /* The vector loops, as far as they come: characters used, octets used, lines done. */

@@ -95,11 +95,3 @@ bool lm_header_next(struct lm_header_walk *w, struct lm_header_field *out) {
   w->at = next;
   return false;
 }
-
-bool lm_header_find(struct lm_str message, struct lm_str name, struct lm_header_field *out) {
-  struct lm_header_walk w = lm_header_walk(message);
-  while (lm_header_next(&w, out)) {
-    if (lm_str_ieq(out->name, name)) return true;
-  }
-  return false;
-}

@@ -33,7 +33,4 @@ bool lm_header_mbox(struct lm_header_walk *w);
 /* The next field; false at the end of the header. */
 bool lm_header_next(struct lm_header_walk *w, struct lm_header_field *out);
 
-/* The first field with this name, whatever its case; false where there is none. */
-bool lm_header_find(struct lm_str message, struct lm_str name, struct lm_header_field *out);
-
 #endif

@@ -87,9 +87,14 @@ static bool put_wide(struct lm_buf *b, struct lm_str text, bool upper) {
 
 /* --- keys --------------------------------------------------------------------------------------- */
 
+/* Who logs in. */
+struct account {
+  struct lm_str user;
+  struct lm_str domain;
+};
+
 /* ResponseKeyNT = HMAC-MD5(MD4(password), upper(user) domain), all in UTF-16LE (§3.3.2) */
-static bool response_key(struct lm_str user, struct lm_str domain, struct lm_str password,
-                         unsigned char *out) {
+static bool response_key(const struct account *who, struct lm_str password, unsigned char *out) {
   struct lm_buf text = {NULL, 0, 0, 0};
   unsigned char hash[LM_DIGEST_MAX];
   struct lm_str wide;
@@ -98,7 +103,7 @@ static bool response_key(struct lm_str user, struct lm_str domain, struct lm_str
   good = good && lm_digest(LM_MD4, &wide, 1, hash) == KEY;
   if (text.p) lm_wipe(text.p, text.cap);
   lm_buf_clear(&text);
-  good = good && put_wide(&text, user, true) && put_wide(&text, domain, false) &&
+  good = good && put_wide(&text, who->user, true) && put_wide(&text, who->domain, false) &&
          lm_hmac(LM_MD5, (struct lm_str){(const char *)hash, KEY}, lm_buf_str(&text), out) == KEY;
   lm_wipe(hash, sizeof hash);
   lm_buf_wipe(&text);
@@ -133,14 +138,13 @@ static bool put_blob(struct lm_sasl *s, struct lm_buf *b, struct lm_str target) 
 }
 
 /* NtChallengeResponse: the proof over the server's challenge and the blob, then the blob. */
-static enum lm_sasl_answer put_proof(struct lm_sasl *s, struct lm_buf *b, struct lm_str user,
-                                     struct lm_str domain, struct lm_str challenge,
-                                     struct lm_str target) {
+static enum lm_sasl_answer put_proof(struct lm_sasl *s, struct lm_buf *b, const struct account *who,
+                                     struct lm_str challenge, struct lm_str target) {
   struct lm_buf text = {NULL, 0, 0, 0};
   unsigned char key[LM_DIGEST_MAX], proof[LM_DIGEST_MAX];
   struct lm_str blob;
   enum lm_sasl_answer answer = LM_SASL_MEMORY;
-  if (!response_key(user, domain, s->with.password, key))
+  if (!response_key(who, s->with.password, key))
     return lm_sasl_refuse(s, "MD4 is not to be had here (OpenSSL's legacy provider)");
   if (lm_buf_put(&text, challenge.p, 8) && put_blob(s, &text, target)) {
     blob = lm_buf_str(&text);
@@ -177,14 +181,14 @@ static bool put_fields(struct lm_buf *b, size_t *at, size_t n) {
 }
 
 /* AUTHENTICATE_MESSAGE (§2.2.1.3); the LM response is 24 zeros, as with NTLMv2. */
-static bool put_authenticate(struct lm_buf *b, struct lm_str user, struct lm_str domain,
-                             struct lm_str proof, uint32_t flags) {
+static bool put_authenticate(struct lm_buf *b, const struct account *who, struct lm_str proof,
+                             uint32_t flags) {
   struct lm_buf names = {NULL, 0, 0, 0};
   static const char zeros[24];
   size_t at = RESPONSE_HEADER, domain_n, user_n;
-  bool good = put_wide(&names, domain, false);
+  bool good = put_wide(&names, who->domain, false);
   domain_n = lm_buf_len(&names);
-  good = good && put_wide(&names, user, false);
+  good = good && put_wide(&names, who->user, false);
   user_n = lm_buf_len(&names) - domain_n;
   good = good && lm_buf_put(b, signature, 8) && put_number(b, 3, 4) &&
          put_fields(b, &at, sizeof zeros) && put_fields(b, &at, proof.n) &&
@@ -197,27 +201,24 @@ static bool put_authenticate(struct lm_buf *b, struct lm_str user, struct lm_str
 }
 
 /* "DOMAIN\user", "user@domain" as it is, or a plain name */
-static void split(struct lm_str whole, struct lm_str *user, struct lm_str *domain) {
+static struct account split(struct lm_str whole) {
   struct lm_str rest = whole;
-  *domain = lm_sasl_cut(&rest, '\\');
-  *user = rest;
-  if (domain->n == whole.n) {
-    *user = whole;
-    *domain = LM_STR("");
-  }
+  struct lm_str domain = lm_sasl_cut(&rest, '\\');
+  if (domain.n == whole.n) return (struct account){whole, LM_STR("")};
+  return (struct account){rest, domain};
 }
 
 static enum lm_sasl_answer respond(struct lm_sasl *s, struct lm_str m) {
   struct lm_buf proof = {NULL, 0, 0, 0};
-  struct lm_str user, domain, target;
+  struct account who = split(s->with.user);
+  struct lm_str target;
   enum lm_sasl_answer answer;
   if (m.n < CHALLENGE_SIZE || memcmp(m.p, signature, 8) != 0 || number_at(m, 8, 4) != 2 ||
       !take_target(m, &target))
     return lm_sasl_refuse(s, "not a challenge of NTLM");
-  split(s->with.user, &user, &domain);
-  answer = put_proof(s, &proof, user, domain, (struct lm_str){m.p + 24, 8}, target);
+  answer = put_proof(s, &proof, &who, (struct lm_str){m.p + 24, 8}, target);
   if (answer == LM_SASL_SEND &&
-      !put_authenticate(&s->out, user, domain, lm_buf_str(&proof), number_at(m, 20, 4)))
+      !put_authenticate(&s->out, &who, lm_buf_str(&proof), number_at(m, 20, 4)))
     answer = LM_SASL_MEMORY;
   lm_buf_wipe(&proof);
   s->done = answer == LM_SASL_SEND;

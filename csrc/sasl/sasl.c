@@ -181,10 +181,6 @@ struct lm_str lm_sasl_reason(const struct lm_sasl *s) {
   return lm_buf_str(&s->reason);
 }
 
-const struct lm_sasl_mechanism *lm_sasl_which(const struct lm_sasl *s) {
-  return s->mechanism;
-}
-
 /* --- for the mechanisms ------------------------------------------------------------------------- */
 
 enum lm_sasl_answer lm_sasl_refuse(struct lm_sasl *s, const char *why) {

@@ -132,8 +132,6 @@ const char *lm_sasl_why(const struct lm_sasl *s);
 ** e=; empty where it said nothing. */
 struct lm_str lm_sasl_reason(const struct lm_sasl *s);
 
-const struct lm_sasl_mechanism *lm_sasl_which(const struct lm_sasl *s);
-
 /* --- the server --------------------------------------------------------------------------------- */
 
 /* Begins an exchange as the server; as lm_sasl_new. */
@@ -152,10 +150,6 @@ void lm_sasl_decide(struct lm_sasl *s, bool is_right, struct lm_sasl_event *ev);
 
 /* The next slice behind LM_SASL_MORE. */
 void lm_sasl_continue(struct lm_sasl *s, struct lm_sasl_event *ev);
-
-/* What to keep of a SCRAM password in the place of it (RFC 5802 §3): 64 octets of room each. */
-size_t lm_scram_keys(enum lm_digest kind, const unsigned char *salted, size_t n,
-                     unsigned char *stored_key, unsigned char *server_key);
 
 /* SASLprep (RFC 4013) of UTF-8 text, appended to `out`. False where the text may not be used, or
 ** memory is short. Text that is no UTF-8 stays as it is: an old password in another charset. */

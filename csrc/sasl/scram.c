@@ -67,8 +67,10 @@ static bool client_key(enum lm_digest kind, struct lm_str salted, unsigned char 
   return lm_hmac(kind, salted, LM_STR("Client Key"), out) != 0;
 }
 
-size_t lm_scram_keys(enum lm_digest kind, const unsigned char *salted, size_t n,
-                     unsigned char *stored_key, unsigned char *server_key) {
+/* What to keep of a password in the place of it (RFC 5802 §3): room for LM_DIGEST_MAX octets each. Returns how
+** many they have; 0 where a digest is not to be had. */
+static size_t keys_of(enum lm_digest kind, const unsigned char *salted, size_t n,
+                      unsigned char *stored_key, unsigned char *server_key) {
   unsigned char key[LM_DIGEST_MAX];
   struct lm_str text = octets(key, n);
   size_t size = 0;
@@ -205,7 +207,7 @@ static enum lm_sasl_answer final(struct lm_sasl *s) {
   x->size = lm_pbkdf2_key(s->work, salted);
   lm_pbkdf2_free(s->work);
   s->work = NULL;
-  good = lm_scram_keys(kind, salted, x->size, x->stored_key, x->server_key) == x->size &&
+  good = keys_of(kind, salted, x->size, x->stored_key, x->server_key) == x->size &&
          client_key(kind, octets(salted, x->size), key) && sign(s, x, proof);
   for (i = 0; good && i < x->size; i++) proof[i] ^= key[i];
   good = good && put(&s->out, lm_buf_str(&x->ending)) && lm_buf_puts(&s->out, LM_STR(",p=")) &&
@@ -386,7 +388,7 @@ static enum lm_sasl_turn judge(struct lm_sasl *s, struct lm_str proof64) {
 static bool take_keys(struct lm_sasl *s, struct scram *x) {
   unsigned char salted[LM_DIGEST_MAX];
   size_t n = lm_pbkdf2_key(s->work, salted);
-  bool good = lm_scram_keys(s->mechanism->digest, salted, n, x->stored_key, x->server_key) == n;
+  bool good = keys_of(s->mechanism->digest, salted, n, x->stored_key, x->server_key) == n;
   lm_wipe(salted, sizeof salted);
   lm_pbkdf2_free(s->work);
   s->work = NULL;

@@ -28,7 +28,8 @@ bool lm_cms_refuse_plain(struct lm_buf *why, const char *what) {
   return false;
 }
 
-BIO *lm_cms_source(struct lm_str text) {
+/* A BIO that reads the text; NULL: memory, or more text than OpenSSL can count. */
+static BIO *source_of(struct lm_str text) {
   return text.n <= INT_MAX ? BIO_new_mem_buf(text.n ? text.p : "", (int)text.n) : NULL;
 }
 
@@ -116,7 +117,7 @@ static bool at_end(void) {
 }
 
 static bool add_pem(struct lm_certs *c, struct lm_str text) {
-  BIO *bio = lm_cms_source(text);
+  BIO *bio = source_of(text);
   bool good = bio != NULL;
   char *name, *header;
   unsigned char *data;
@@ -162,7 +163,7 @@ static int passphrase_for(char *buf, int size, int writing, void *user) {
 
 static EVP_PKEY *read_key(struct lm_str text, struct answer *a) {
   const unsigned char *p = (const unsigned char *)text.p;
-  BIO *bio = lm_cms_source(text);
+  BIO *bio = source_of(text);
   EVP_PKEY *key = NULL;
   if (bio && lm_tls_is_pem(text)) {
     key = PEM_read_bio_PrivateKey(bio, NULL, passphrase_for, a);

@@ -39,9 +39,6 @@ bool lm_cms_refuse(struct lm_buf *why, const char *what);
 /* Appends static words, and empties OpenSSL's queue. Always false. */
 bool lm_cms_refuse_plain(struct lm_buf *why, const char *what);
 
-/* A BIO that reads the text; NULL: memory, or more text than OpenSSL can count. */
-BIO *lm_cms_source(struct lm_str text);
-
 /* Seconds since 1970. */
 bool lm_cms_epoch(const ASN1_TIME *t, int64_t *out);
 

@@ -9,7 +9,8 @@
 #include "zlib/deflate.h"
 
 #include <stdlib.h>
-#include <zlib.h>
+
+#include "zlib/stream.h"
 
 enum {
   WINDOW_IN = -15, /* whatever the peer uses; negative: raw, without header and checksum */
@@ -40,22 +41,6 @@ static struct deflate *of(struct lm_filter *f) {
 
 static const struct deflate *peek(const struct lm_filter *f) {
   return (const struct deflate *)f;
-}
-
-/* zlib does not change what it reads, but asks for it without const unless told. */
-static z_const Bytef *bytes_of(struct lm_str s) {
-  return (z_const Bytef *)(uintptr_t)s.p;
-}
-
-/* zlib's own calls to malloc would escape the tests in which allocations fail. */
-static voidpf take_memory(voidpf nobody, uInt items, uInt size) {
-  (void)nobody;
-  return calloc(items, size);
-}
-
-static void give_memory(voidpf nobody, voidpf p) {
-  (void)nobody;
-  free(p);
 }
 
 static void fail(struct deflate *d, struct lm_wire *inner, enum lm_code code, const char *why) {
@@ -92,7 +77,7 @@ static size_t inflate_some(struct deflate *d, struct lm_wire *inner) {
   if (p == NULL) return 0;
   if (s.n > LM_INFLATE_TURN) s.n = LM_INFLATE_TURN;
   if (room > LM_INFLATE_TURN) room = LM_INFLATE_TURN;
-  d->in.next_in = bytes_of(s);
+  d->in.next_in = lm_zlib_bytes(s);
   d->in.avail_in = (uInt)s.n;
   d->in.next_out = (Bytef *)p;
   d->in.avail_out = (uInt)room;
@@ -153,7 +138,7 @@ static bool compressor(struct deflate *d) {
 /* Compresses `s`; with `flush` all that was put in comes out. False: memory. */
 static bool deflate_some(struct deflate *d, struct lm_str s, int flush) {
   struct lm_buf *to = &d->filter.outer.out;
-  d->out.next_in = bytes_of(s);
+  d->out.next_in = lm_zlib_bytes(s);
   d->out.avail_in = (uInt)s.n;
   do {
     char *p = lm_buf_room(to, GRAIN);
@@ -235,8 +220,8 @@ static void release(struct lm_filter *f) {
 struct lm_filter *lm_deflate_new(void) {
   struct deflate *d = calloc(1, sizeof *d);
   if (d == NULL) return NULL;
-  d->in.zalloc = d->out.zalloc = take_memory;
-  d->in.zfree = d->out.zfree = give_memory;
+  lm_zlib_use_memory(&d->in);
+  lm_zlib_use_memory(&d->out);
   if (inflateInit2(&d->in, WINDOW_IN) != Z_OK) {
     free(d);
     return NULL;

@@ -4,21 +4,10 @@
 #include "zlib/inflate.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <zlib.h>
+
+#include "zlib/stream.h"
 
 enum { SLICE = 65536 };
-
-/* zlib's own calls to malloc would escape the tests in which allocations fail. */
-static voidpf take_memory(voidpf nobody, uInt items, uInt size) {
-  (void)nobody;
-  return calloc(items, size);
-}
-
-static void give_memory(voidpf nobody, voidpf p) {
-  (void)nobody;
-  free(p);
-}
 
 static enum lm_inflate result_of(int got) {
   if (got == Z_STREAM_END) return LM_INFLATE_OK;
@@ -45,9 +34,8 @@ enum lm_inflate lm_inflate(struct lm_str text, struct lm_buf *out) {
   z_stream z = {0};
   enum lm_inflate result;
   if (text.n > INT_MAX) return LM_INFLATE_LIMIT;
-  z.zalloc = take_memory;
-  z.zfree = give_memory;
-  z.next_in = (z_const Bytef *)(uintptr_t)text.p;
+  lm_zlib_use_memory(&z);
+  z.next_in = lm_zlib_bytes(text);
   z.avail_in = (uInt)text.n;
   if (inflateInit(&z) != Z_OK) return LM_INFLATE_MEMORY;
   result = run(&z, LM_INFLATE_CREDIT + (uint64_t)text.n * LM_INFLATE_RATIO, out);

@@ -5,7 +5,7 @@ local Pump = require "mail.pump"
 
 local class = {}
 
--- What every session has, for a host that drives it by hand (API §7). `session:wants()` is the core's.
+-- What every session has, for a host that drives it by hand. `session:wants()` is the core's.
 local common = {}
 
 --- The descriptor of the session's socket; nil where it has none.
@@ -29,7 +29,7 @@ function class.of_pump(name)
   end
 end
 
---- `session.tls` (API §2): facts of our own TLS, `{ by = "host" }` under the host's, nil in clear and once closed.
+--- `session.tls`: facts of our own TLS, `{ by = "host" }` under the host's, nil in clear and once closed.
 function class.tls(self)
   if self:is_freed() then return nil end
   local pump = Pump.of(self)

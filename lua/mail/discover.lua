@@ -83,6 +83,14 @@ local function by_srv(call)
   return found and result or nil
 end
 
+local function all_outside(result)
+  result.target_outside = true
+  for _, protocol in ipairs { "imap", "pop3", "smtp" } do
+    if result[protocol] then result[protocol].target_outside = true end
+  end
+  return result
+end
+
 local function by_exchanger(call)
   local list, err = dns.mx(call.domain, left(call))
   if not list then return nil, err end
@@ -90,14 +98,7 @@ local function by_exchanger(call)
     local name = letters.lower(row.host):gsub("%.$", "")
     while name do
       local provider = providers.by_exchanger[name]
-      if provider then
-        local result = by_provider(call, provider, "mx")
-        result.target_outside = true
-        for _, protocol in ipairs { "imap", "pop3", "smtp" } do
-          if result[protocol] then result[protocol].target_outside = true end
-        end
-        return result
-      end
+      if provider then return all_outside(by_provider(call, provider, "mx")) end
       name = name:match "^[^.]*%.(.*)$"
     end
   end

@@ -169,8 +169,11 @@ local function of_hosts(rows)
   return list, #list < #rows
 end
 
--- What `shape` makes of those, in the order in which to try them; {} where all of them say "none"; or nil, err.
-local function in_order(rows, name, shape)
+-- What `shape` makes of those that a question brings, in the order in which to try them; {} where all of them say
+-- "none"; or nil, err.
+local function in_order(call, name, kind, shape)
+  local rows, err = ask(call, name, kind)
+  if not rows then return nil, err end
   local list, good, odd = {}, of_hosts(rows)
   for _, row in ipairs(dns.order(good)) do list[#list + 1] = shape(row) or nil end
   if odd and not list[1] then return no_hosts(name) end
@@ -203,14 +206,11 @@ function dns.mx(domain, options)
   if address then return { { host = address, preference = 0, literal = true } } end
   local ascii = address == nil and to_ascii(domain)
   if not ascii then return no_name(domain) end
-  local rows
-  rows, err = ask(call, ascii, "MX")
-  if not rows and err.missing == "record" then return implicit(call, ascii) end
-  if not rows then return nil, err end
   local list
-  list, err = in_order(rows, ascii, function(row)
+  list, err = in_order(call, ascii, "MX", function(row)
     return row.text ~= "" and { host = row.text, preference = row.priority }
   end)
+  if not list and err.missing == "record" then return implicit(call, ascii) end
   if not list or list[1] then return list, err end
   return failure("rejected", { enhanced = "5.1.10", temporary = false }, "%s takes no mail (null MX)", ascii)
 end
@@ -229,11 +229,8 @@ function dns.srv(service, domain, options)
   if not service:find "^_" then service = "_" .. service .. "._tcp" end
   local ascii = to_ascii(service .. "." .. domain)
   if not ascii then return no_name(service .. "." .. domain) end
-  local rows
-  rows, err = ask(call, ascii, "SRV")
-  if not rows then return nil, err end
   local list
-  list, err = in_order(rows, ascii, function(row)
+  list, err = in_order(call, ascii, "SRV", function(row)
     return row.text ~= "" and row.port > 0
       and { host = row.text, port = row.port, priority = row.priority, weight = row.weight }
   end)

@@ -188,7 +188,9 @@ Session.noop = simple "NOOP"
 -- @return true; or nil, err
 Session.check = simple "CHECK"
 
---- True where the server has the capability.
+--- True where the server has the capability; false on a session that is dead.
+-- @tparam string name in any case
+-- @treturn boolean
 function Session:has(name)
   run.text(name, "has", "a capability's name")
   local pump = Pump.of(self)
@@ -196,6 +198,7 @@ function Session:has(name)
 end
 
 --- Asks for the capabilities again.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @treturn table set; or nil, err
 function Session:capability(options)
   run.options(options, "capability")
@@ -205,6 +208,7 @@ function Session:capability(options)
 end
 
 --- Ends the session politely and closes it.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @treturn boolean true; or nil, err where it was closed already
 function Session:logout(options)
   run.options(options, "logout")

@@ -63,65 +63,56 @@ end
 -- Both go through a text in pieces, line starts found by C. What a piece ends with, and could be the
 -- beginning of a quoted line, waits for the next: at most ">" and four letters, however long a run of ">" is.
 
-local UNQUOTED = { rd = { "\n>(>*From )", "^(>+)(F?r?o?m?)$" }, o = { "\n>(From )", "^(>)(F?r?o?m?)$" } }
-
--- A function that takes pieces (nil: the end) and gives them without the quotes.
-local function unquoter(how)
-  if how == "none" then return function(piece) return piece end end
-  local pattern, partial = UNQUOTED[how][1], UNQUOTED[how][2]
-  local held, at_start = "", true
+-- A function that takes pieces (nil: the end) and gives what `turn` makes of them. `turn` takes text, behind an LF
+-- that is not of it where a line begins there; it returns the text, the LF before it still there, what is held back,
+-- and whether what follows that begins a line.
+local function by_pieces(turn)
+  local held, prefix = "", "\n"
   return function(piece)
     if not piece then
       local rest = held
       held = ""
       return rest ~= "" and rest or nil
     end
-    local text = held .. piece
-    local prefix = at_start and "\n" or ""
-    text = (prefix .. text):gsub(pattern, "\n%1")
-    held = ""
-    local last = text:match "^.*()\n"
-    if last then
-      local run, letters = text:sub(last + 1):match(partial)
-      at_start = run ~= nil or last == #text
-      if run then
-        held = ">" .. letters
-        text = text:sub(1, #text - #held)
-      end
-    else
-      at_start = false
-    end
-    return text:sub(#prefix + 1)
+    local text, at_start
+    local before = #prefix
+    text, held, at_start = turn(prefix .. held .. piece)
+    prefix = at_start and "\n" or ""
+    return text:sub(before + 1)
   end
+end
+
+local UNQUOTED = { rd = { "\n>(>*From )", "^(>+)(F?r?o?m?)$" }, o = { "\n>(From )", "^(>)(F?r?o?m?)$" } }
+
+-- Takes the quotes out.
+local function unquoter(how)
+  if how == "none" then return function(piece) return piece end end
+  local pattern, partial = UNQUOTED[how][1], UNQUOTED[how][2]
+  return by_pieces(function(text)
+    text = text:gsub(pattern, "\n%1")
+    local last = text:match "^.*()\n"
+    if not last then return text, "", false end
+    local run, letters = text:sub(last + 1):match(partial)
+    if not run then return text, "", last == #text end
+    local held = ">" .. letters
+    return text:sub(1, #text - #held), held, true
+  end)
 end
 
 local QUOTED = { rd = { "\n(>*From )", "^(>*)(F?r?o?m?)$" }, o = { "\n(From )", "^()(F?r?o?m?)$" } }
 
--- A function that takes pieces (nil: the end) and gives them with quotes, and lines that end in LF.
+-- Puts quotes in, and gives lines that end in LF.
 local function quoter(how)
   local pattern, partial = QUOTED[how][1], QUOTED[how][2]
-  local held, at_start = "", true
-  return function(piece)
-    if not piece then
-      local rest = held
-      held = ""
-      return rest ~= "" and rest or nil
-    end
-    local text, tail = held .. piece, ""
+  return by_pieces(function(text)
+    local tail = ""
     if text:sub(-1) == "\r" then text, tail = text:sub(1, -2), "\r" end
-    text = text:gsub("\r\n", "\n")
-    local prefix = at_start and "\n" or ""
-    text = (prefix .. text):gsub(pattern, "\n>%1")
-    held = tail
+    text = text:gsub("\r\n", "\n"):gsub(pattern, "\n>%1")
     local last = text:match "^.*()\n"
     local letters = last and select(2, text:sub(last + 1):match(partial))
-    at_start = letters ~= nil
-    if letters and letters ~= "" then
-      held = letters .. tail
-      text = text:sub(1, #text - #letters)
-    end
-    return text:sub(#prefix + 1)
-  end
+    if not letters or letters == "" then return text, tail, letters ~= nil end
+    return text:sub(1, #text - #letters), letters .. tail, true
+  end)
 end
 
 -- --- reading --------------------------------------------------------------------------------------------

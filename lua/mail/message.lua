@@ -139,6 +139,9 @@ end
 message.DEFECTS = require "mail.message.defects"
 
 --- A file name that cannot leave its folder, made of any text.
+-- @tparam string name
+-- @tparam[opt] string default where nothing of it can stay
+-- @treturn string
 function message.safe_name(name, default)
   local safe = require "mail.message.attachment".safe_name(name, default)
   return safe

@@ -342,23 +342,23 @@ local function shake(host, conn, hop, target, deadline)
 end
 
 -- The target as the hop is to be told of it: socks4 needs an address, which is asked for here.
-local function target_of(host, hop, name, port, options, deadline)
+local function target_of(way, hop, name, port)
   local target = { host = name, port = port }
   if hop.scheme == "socks4" and not name:find(":", 1, true) and not four_octets(name) then
-    local found, err = fd.resolve(host, name, { dns_servers = options.dns_servers, family = 4 }, deadline)
+    local found, err = fd.resolve(way.host, name, { dns_servers = way.dns_servers, family = 4 }, way.deadline)
     if not found then return nil, err end
     target.address = found[1]
   end
   return target
 end
 
-local function through(host, conn, hops, name, port, options, deadline)
+-- From hop to hop to the server; what it has said already, or nil, err. `way` is { host, dns_servers, deadline }.
+local function through(way, conn, hops, name, port)
   for i, hop in ipairs(hops) do
     local onward = hops[i + 1]
-    local target, err = target_of(host, hop, onward and onward.name or name, onward and onward.port or port, options,
-      deadline)
+    local target, err = target_of(way, hop, onward and onward.name or name, onward and onward.port or port)
     local rest
-    if target then rest, err = shake(host, conn, hop, target, deadline) end
+    if target then rest, err = shake(way.host, conn, hop, target, way.deadline) end
     if not rest then return nil, err end
     if not onward then return rest end
     if rest ~= "" then return broken({ hop = hop }, "it spoke out of turn") end
@@ -387,7 +387,8 @@ function proxy.connect(host, hops, name, port, options, deadline)
     guard.message = "proxy: " .. guard.message
     return nil, guard
   end
-  local rest, err = through(host, conn, hops, name, port, options, deadline)
+  local rest, err = through({ host = host, dns_servers = options.dns_servers, deadline = deadline }, conn, hops, name,
+    port)
   if rest then return conn, guard, rest end
   host.close(conn)
   return nil, err

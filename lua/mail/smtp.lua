@@ -61,6 +61,8 @@ local Session = {}
 for name, method in pairs(commands) do Session[name] = method end
 
 --- Logs in, after `connect{…, login = false}`.
+-- @tparam string user
+-- @tparam string password
 -- @treturn boolean true; or nil, err (kind "auth" where the server refuses)
 function Session:login(user, password)
   return self:authenticate { user = user, password = password }
@@ -101,6 +103,7 @@ function Session:send(options)
 end
 
 --- Ends the session politely and closes it. A server that drops the link at once is forgiven.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @treturn boolean true; or nil, err where it was closed already
 function Session:quit(options)
   local pump = Pump.of(self)
@@ -128,6 +131,8 @@ function Session:close()
 end
 
 --- True where the server named the capability in its answer to EHLO.
+-- @tparam string name in any case
+-- @treturn boolean
 function Session:has(name)
   local known = self.capabilities
   return known ~= nil and known[ascii.upper(name)] ~= nil

@@ -64,13 +64,6 @@ static void test_walks(void) {
   }
 }
 
-static void test_find(void) {
-  struct lm_header_field f;
-  struct lm_str text = str("A: 1\r\nsubject: x\r\nSubject: y\r\n\r\nTo: z\r\n");
-  EXPECT(lm_header_find(text, LM_STR("Subject"), &f) && lm_str_eq(f.value, LM_STR(" x")));
-  EXPECT(!lm_header_find(text, LM_STR("To"), &f));
-}
-
 /* from > to, to ... then what stands in the Bcc lines */
 static const struct {
   const char *message;
@@ -201,7 +194,6 @@ static void test_domains(void) {
 
 int main(void) {
   test_walks();
-  test_find();
   test_envelopes();
   test_linear();
   test_domains();

@@ -32,7 +32,7 @@ static bool talk(struct lm_sasl *a, struct lm_sasl *b) {
   struct lm_sasl_event ev = {.turn = LM_SASL_CHALLENGE, .text = LM_STR("")};
   struct lm_str out = LM_NOSTR;
   int turns;
-  if (lm_sasl_which(a)->has_initial && !lm_sasl_initial(a, &out)) return false;
+  if (lm_sasl_find(text(played))->has_initial && !lm_sasl_initial(a, &out)) return false;
   for (turns = 0; turns < 6; turns++) {
     receive(b, out, &ev);
     if (ev.turn == LM_SASL_ACCEPT) return lm_sasl_done(a);

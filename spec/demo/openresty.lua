@@ -5,6 +5,7 @@
 -- `require "spec.demo.openresty" (say)` is the same for a spec: true, or nil and what was wrong.
 
 local Keeper = require "spec.servers.keeper"
+local slurp = require "spec.support.files".slurp
 local http = require "spec.support.http"
 local loop = require "mail.loop"
 local mail = require "mail"
@@ -13,12 +14,7 @@ local servers = require "spec.servers"
 local quote, shell = Keeper.quote, Keeper.shell
 local EXAMPLE = Keeper.root .. "/examples/openresty/"
 
-local function read(name)
-  local file = assert(io.open(EXAMPLE .. name))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local function read(name) return slurp(EXAMPLE .. name) end
 
 -- One place of the configuration, which must be there once, with another text.
 local function replaced(text, old, new)

@@ -12,8 +12,8 @@ if folder and folder ~= "" then
   package.cpath = table.concat({ folder .. "/?.so", folder .. "/lib/lua/" .. lua .. "/?.so", package.cpath }, ";")
 end
 
-local found, copas = pcall(require, "copas")
-if not found then return print "missing copas 4 is neither on the path nor under COPAS4" end
+local copas = packages.load "copas"
+if not copas then return print "missing copas 4 is neither on the path nor under COPAS4" end
 if tonumber(copas._VERSION:match "%d+") < 4 then return print("missing copas 4: there is " .. copas._VERSION) end
 
 common.version(copas._VERSION)

@@ -3,8 +3,8 @@ local common = require "spec.hosts.common"
 local packages = require "spec.support.packages"
 
 local version = packages.add("cqueues", "lua-cqueues")
-local found, cqueues = pcall(require, "cqueues")
-if not found then return print("missing cqueues (Debian: lua-cqueues) is not there for this Lua") end
+local cqueues = packages.load "cqueues"
+if not cqueues then return print("missing cqueues (Debian: lua-cqueues) is not there for this Lua") end
 
 common.version("cqueues " .. (version or cqueues.VERSION))
 local controller = cqueues.new()

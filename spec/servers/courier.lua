@@ -94,24 +94,21 @@ end
 
 local M = {}
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
+local read = require "spec.support.files".slurp
+
+function M.find()
+  local found, why = Keeper.find("courier", "/usr/sbin/couriertcpd")
+  if found and not found.root then return nil, "courier is installed, and its configuration is the machine's" end
+  return found, why
 end
 
-function M.new(servers, options)
-  local found, why = Keeper.find("courier", "/usr/sbin/couriertcpd")
-  if not found then return nil, why end
-  if not found.root then return nil, "courier is installed, and its configuration is the machine's" end
+function M.new(servers, options, found)
   found.shell = true
   local self = setmetatable({ name = "Courier", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" }, hashes = {} }, Courier)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
-  local kept
-  kept, why = self:take_keeper(found, { "@/start.sh" })
+  local kept, why = self:take_keeper(found, { "@/start.sh" })
   if not kept then return nil, why end
   self:take_ports { "pop3", "pop3s", "imap" }
   self.keeper:write("both.pem", read(certificate.key) .. read(certificate.cert))

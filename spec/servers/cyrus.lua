@@ -144,9 +144,9 @@ end
 
 local M = {}
 
-function M.new(servers, options)
-  local found, why = Keeper.find("cyrus", "/usr/lib/cyrus/bin/master")
-  if not found then return nil, why end
+function M.find() return Keeper.find("cyrus", "/usr/lib/cyrus/bin/master") end
+
+function M.new(servers, options, found)
   if options.kerberos then found.environment = options.kerberos.environment end
   local self = setmetatable({ name = "Cyrus", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" },
@@ -154,8 +154,7 @@ function M.new(servers, options)
   }, Cyrus)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
-  local kept
-  kept, why = self:take_keeper(found, { "-C", "@/imapd.conf", "-M", "@/cyrus.conf", "-p", "@/master.pid", "-D" })
+  local kept, why = self:take_keeper(found, { "-C", "@/imapd.conf", "-M", "@/cyrus.conf", "-p", "@/master.pid", "-D" })
   if not kept then return nil, why end
   self:take_ports(options.tls == false and { "imap", "pop3", "lmtp" } or { "imap", "imaps", "pop3", "pop3s", "lmtp" })
   self.text = self:configuration(certificate)

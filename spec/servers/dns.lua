@@ -87,13 +87,12 @@ function Dns.admit() end
 
 local M = {}
 
-function M.new(_, options)
-  local found, why = Keeper.find("dnsmasq", "/usr/sbin/dnsmasq")
-  if not found then return nil, why end
+function M.find() return Keeper.find("dnsmasq", "/usr/sbin/dnsmasq") end
+
+function M.new(_, options, found)
   local self = setmetatable({ name = "dnsmasq", options = options, host = "127.0.0.1", users = {}, logs = { "output" },
     records = options.records or "" }, Dns)
-  local kept
-  kept, why = self:take_keeper(found, { "-C", "@/dnsmasq.conf", "--user=", "--group=" })
+  local kept, why = self:take_keeper(found, { "-C", "@/dnsmasq.conf", "--user=", "--group=" })
   if not kept then return nil, why end
   self:take_ports { "dns" }
   self.mute = self.keeper:ports(1)[1] -- nobody listens there

@@ -212,17 +212,16 @@ end
 
 local M = {}
 
-function M.new(servers, options)
-  local found, why = Keeper.find("dovecot", "/usr/sbin/dovecot")
-  if not found then return nil, why end
+function M.find() return Keeper.find("dovecot", "/usr/sbin/dovecot") end
+
+function M.new(servers, options, found)
   local self = setmetatable({ name = "Dovecot", options = options, store = options.store or "sdbox",
     host = options.plaintext == false and "127.0.0.2" or "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "log" }, appended = "" }, Dovecot)
   local certificate, made = self:take_certificate(servers, options.certificate)
   if not certificate then return nil, made end
   self.relay = type(options.relay) == "table" and options.relay or nil
-  local kept
-  kept, why = self:take_keeper(found, { "-F", "-c", "@/dovecot.conf" })
+  local kept, why = self:take_keeper(found, { "-F", "-c", "@/dovecot.conf" })
   if not kept then return nil, why end
   self.tls = self:tls_settings(certificate, made, options)
   self:take_ports(ports_of(options))

@@ -179,12 +179,14 @@ end
 
 local M = {}
 
-function M.new(servers, options)
-  local found, why = Keeper.find("exim", "/usr/sbin/exim4")
-  if not found then found, why = Keeper.find("exim", "/usr/sbin/exim") end
-  if not found then return nil, why end
+function M.find()
+  return Keeper.find("exim", "/usr/sbin/exim4") or Keeper.find("exim", "/usr/sbin/exim")
+end
+
+function M.new(servers, options, found)
   local self = setmetatable({ name = "Exim", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "mainlog", "paniclog", "rejectlog" } }, Exim)
+  local why
   self.certificate, why = self:take_certificate(servers, options.certificate)
   if not self.certificate then return nil, why end
   local kept

@@ -9,17 +9,18 @@
 -- across spec files (busted forgets modules between files; the registry does not). Take a fresh user with
 -- `s:add_user()` rather than a fresh server. `private = true` gives one of your own, for stop and restart.
 -- Everything lives in a temporary folder on free ports of 127.0.0.1 and ends with this process, however it ends.
--- Nothing here needs root, a namespace or an installed server; what a machine cannot run is `nil, reason`.
+-- Nothing here needs root, a namespace or an installed server. What a machine has not got is `nil, reason`, for a
+-- spec to skip; what it has got and what does not start raises with what it wrote, so that the spec fails.
 local Keeper = require "spec.servers.keeper"
 
 local servers = { domain = "example.test", password = "secret" }
 
--- Over the whole process, and not only this load of the module.
+-- Over the whole process, and not only this load of the module: servers that run, and why others did not start.
 local registry = debug.getregistry()
-local shared = registry["lua-mail.spec.servers"]
-if not shared then
-  shared = {}
-  registry["lua-mail.spec.servers"] = shared
+local known = registry["lua-mail.spec.servers"]
+if not known then
+  known = { running = {}, failed = {} }
+  registry["lua-mail.spec.servers"] = known
 end
 
 local function key_of(kind, options)
@@ -29,22 +30,46 @@ local function key_of(kind, options)
   return kind .. " " .. table.concat(names, "\n")
 end
 
--- A stopped server is started again by whoever asks next; one that was closed is made anew.
-local function share(kind, make, options)
-  options = options or {}
-  if options.private then return make(options) end
-  local key = key_of(kind, options)
-  local known = shared[key]
-  if known and not known.closed then
-    if known.start and not known.running then
-      local ok, why = known:start()
-      if not ok then return nil, why end
-    end
-    return known
+local function must(made, why)
+  if made then return made end
+  error(why, 0)
+end
+
+-- A stopped server is started again by whoever asks next; one that was closed is made anew. One that did not start
+-- is not waited for again: each of a file's specs would wait its time out.
+local function share(key, make)
+  local server = known.running[key]
+  if server and not server.closed then
+    if server.start and not server.running then must(server:start()) end
+    return server
   end
-  local made, why = make(options)
-  shared[key] = made
-  return made, why
+  if known.failed[key] then error(known.failed[key], 0) end
+  local fine, made, why = pcall(make)
+  if not (fine and made) then
+    known.failed[key] = fine and why or made
+    error(known.failed[key], 0)
+  end
+  known.running[key] = made
+  return made
+end
+
+-- A function of `servers`: `find` says whether this machine has got what `make` starts.
+local function server(kind, find, make)
+  return function(options)
+    options = options or {}
+    local found, why = find(options)
+    if not found then return nil, why end
+    if options.private then return must(make(options, found)) end
+    return share(key_of(kind, options), function() return make(options, found) end)
+  end
+end
+
+-- The same of the module that knows that kind: M.find(options) is what Keeper.find gives, or nil and the reason;
+-- M.new(servers, options, found) is the server, or nil and what is wrong with it.
+local function known_as(kind, module)
+  local name = "spec.servers." .. (module or kind)
+  return server(kind, function(options) return require(name).find(options) end,
+    function(options, found) return require(name).new(servers, options, found) end)
 end
 
 local names = { "good", "good2", "expired", "not_yet", "wrong_host", "name_only", "wildcard", "wrong_purpose",
@@ -73,8 +98,6 @@ cp "$kept"/* @FOLDER
 ]]
 
 local function make_certificates()
-  local openssl = Keeper.shell "command -v openssl"
-  if not openssl then return nil, "no openssl program" end
   local keeper, why = Keeper.new({ program = "/bin/true" }, {})
   if not keeper then return nil, why end
   local values = { ROOT = Keeper.quote(Keeper.root), FOLDER = keeper.folder }
@@ -98,62 +121,40 @@ end
 -- name_only (no subjectAltName), wildcard (*.example.test), wrong_purpose (not for servers), foreign (an unknown
 -- authority), self_signed, chain (with its intermediate), chain_incomplete (without), client, client_foreign
 -- (CN user1). pin is the base64 of the SHA-256 of the public key, for good, good2 and self_signed.
-function servers.certificates() return share("certificates", make_certificates) end
+servers.certificates = server("certificates", Keeper.able, make_certificates)
 
 --- Dovecot alone: see `spec/servers/dovecot.lua` for its options and fields.
-function servers.dovecot(options)
-  return share("dovecot", function(o) return require "spec.servers.dovecot".new(servers, o) end, options)
-end
+servers.dovecot = known_as("dovecot")
 
 --- Exim alone: see `spec/servers/exim.lua` for its options and fields.
-function servers.exim(options)
-  return share("exim", function(o) return require "spec.servers.exim".new(servers, o) end, options)
-end
+servers.exim = known_as("exim")
 
 --- Cyrus alone: see `spec/servers/cyrus.lua` for its options and fields.
-function servers.cyrus(options)
-  return share("cyrus", function(o) return require "spec.servers.cyrus".new(servers, o) end, options)
-end
+servers.cyrus = known_as("cyrus")
 
 --- Courier alone: see `spec/servers/courier.lua` for its options and fields.
-function servers.courier(options)
-  return share("courier", function(o) return require "spec.servers.courier".new(servers, o) end, options)
-end
+servers.courier = known_as("courier")
 
 --- Postfix alone: see `spec/servers/postfix.lua` for its options and fields.
-function servers.postfix(options)
-  return share("postfix", function(o) return require "spec.servers.postfix".new(servers, o) end, options)
-end
+servers.postfix = known_as("postfix")
 
 --- Postfix's smtp-sink: see `spec/servers/sink.lua` for its options.
-function servers.sink(options)
-  return share("sink", function(o) return require "spec.servers.sink".new(servers, o) end, options)
-end
+servers.sink = known_as("sink")
 
 --- OpenSMTPD alone: see `spec/servers/opensmtpd.lua` for its options and fields.
-function servers.opensmtpd(options)
-  return share("opensmtpd", function(o) return require "spec.servers.opensmtpd".new(servers, o) end, options)
-end
+servers.opensmtpd = known_as("opensmtpd")
 
 --- nginx with its Lua module and this library: see `spec/servers/nginx.lua` for its options and fields.
-function servers.nginx(options)
-  return share("nginx", function(o) return require "spec.servers.nginx".new(servers, o) end, options)
-end
+servers.nginx = known_as("nginx")
 
 --- A KDC, with tickets and keys: see `spec/servers/kerberos.lua` for its options and fields.
-function servers.kerberos(options)
-  return share("kerberos", function(o) return require "spec.servers.kerberos".new(servers, o) end, options)
-end
+servers.kerberos = known_as("kerberos")
 
 --- A name server: see `spec/servers/dns.lua` for its options and fields.
-function servers.dns(options)
-  return share("dns", function(o) return require "spec.servers.dns".new(servers, o) end, options)
-end
+servers.dns = known_as("dns")
 
 --- A SOCKS5 or HTTP proxy: see `spec/servers/proxies.lua` for its options and fields.
-function servers.proxy(options)
-  return share("proxy", function(o) return require "spec.servers.proxies".new(servers, o) end, options)
-end
+servers.proxy = known_as("proxy", "proxies")
 
 local function with(options, more)
   local copy = {}
@@ -162,15 +163,23 @@ local function with(options, more)
   return copy
 end
 
+local function find_mail(options)
+  local dovecot, why = require "spec.servers.dovecot".find(options)
+  if not dovecot then return nil, why end
+  local exim
+  exim, why = require "spec.servers.exim".find(options)
+  return exim and { dovecot = dovecot, exim = exim }, why
+end
+
 -- Each must know a port of the other before either runs. Their options are tables of their own: a server reads
 -- them again when it starts.
-local function make_mail(options)
+local function make_mail(options, found)
   local dovecot, why = require "spec.servers.dovecot".new(servers,
-    with(options, { prepare_only = true, relay = true, extra = options.dovecot_extra }))
+    with(options, { prepare_only = true, relay = true, extra = options.dovecot_extra }), found.dovecot)
   if not dovecot then return nil, why end
   local exim
   exim, why = require "spec.servers.exim".new(servers,
-    with(options, { prepare_only = true, relay = true, deliver_to = dovecot, extra = options.exim_extra }))
+    with(options, { prepare_only = true, relay = true, deliver_to = dovecot, extra = options.exim_extra }), found.exim)
   if not exim then
     dovecot:close()
     return nil, why
@@ -182,13 +191,13 @@ end
 -- takes goes out through Exim. Options of both, `extra` as
 -- dovecot_extra and exim_extra. The fields are Dovecot's, with Exim's ports beside them as
 -- ports.smtp (MX), ports.exim_submission and ports.exim_submissions; `s.dovecot` and `s.exim` are the two.
-function servers.mail(options) return share("mail", make_mail, options) end
+servers.mail = server("mail", find_mail, make_mail)
 
 --- Ends every shared server now, instead of with the process.
 function servers.stop_all()
-  for key, server in pairs(shared) do
-    if server.close then server:close() elseif server.keeper then server.keeper:close() end
-    shared[key] = nil
+  for key, one in pairs(known.running) do
+    if one.close then one:close() elseif one.keeper then one.keeper:close() end
+    known.running[key] = nil
   end
 end
 

@@ -28,12 +28,17 @@ local prepared, why_not
 local function prepare()
   if prepared == nil then
     prepared, why_not = shell("sh " .. quote(here .. "/unpack.sh") .. " --local")
-    local uname = io.popen "uname"
-    local system = uname:read "*l"
-    uname:close()
-    if system ~= "Linux" then prepared, why_not = false, "real servers need Linux" end
   end
   return prepared, why_not
+end
+
+--- Whether this system can run a server of the suite at all: true, or nil and the reason.
+local function able()
+  local linux = shell "[ $(uname) = Linux ]"
+  if not linux then return nil, "real servers need Linux" end
+  local openssl = shell "command -v openssl"
+  if not openssl then return nil, "no openssl program" end
+  return true
 end
 
 --- Where a server's programs are: { root = folder it was unpacked under, or nil when installed; program = path }.
@@ -41,6 +46,8 @@ end
 -- "NAME=value …" for the server and its programs, where "@" is the folder; `as_root = true` is for a server that
 -- insists on root rights (asroot.c).
 local function find(name, program)
+  local fit, why = able()
+  if not fit then return nil, why end
   local unpacked = packages .. "/" .. name
   local mark = io.open(unpacked .. "/complete")
   if mark then
@@ -57,13 +64,8 @@ local function user_of(answer)
   return { user = name, uid = tonumber(uid), group = group, gid = tonumber(gid), folder = folder }
 end
 
--- Where the unpacked libraries are, seen from the folder: what the packages find by RUNPATH is named here too.
-local LIBRARIES = "usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot "
-  .. "usr/lib/dovecot/modules usr/lib/postfix "
-  .. "usr/lib/dovecot/modules/old-stats"
-
 local function surroundings(found_server, folder, preload)
-  local _, found = shell("cd " .. quote(found_server.root) .. " && ls -d " .. LIBRARIES .. " 2>/dev/null")
+  local _, found = shell(("sh %s/unpack.sh --libraries %s"):format(quote(here), quote(found_server.root)))
   local list = {}
   for name in found:gmatch "%S+" do list[#list + 1] = folder .. "/tree/" .. name end
   local helpers = folder .. "/reroot.so"
@@ -203,5 +205,5 @@ function Keeper:close()
   self.answers:close()
 end
 
-Keeper.find, Keeper.prepare, Keeper.shell, Keeper.quote, Keeper.root = find, prepare, shell, quote, root
+Keeper.able, Keeper.find, Keeper.shell, Keeper.quote, Keeper.root = able, find, shell, quote, root
 return Keeper

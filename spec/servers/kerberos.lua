@@ -94,14 +94,13 @@ end
 
 local M = {}
 
-function M.new(_, options)
-  local found, why = Keeper.find("kerberos", "/usr/sbin/krb5kdc")
-  if not found then return nil, why end
+function M.find() return Keeper.find("kerberos", "/usr/sbin/krb5kdc") end
+
+function M.new(_, options, found)
   found.environment = "KRB5_CONFIG=@/krb5.conf KRB5_KDC_PROFILE=@/kdc.conf"
   local self = setmetatable({ name = "Kerberos", options = options, realm = REALM, host = "127.0.0.1",
     domain = REALM:lower(), password = "secret", logs = { "output", "kdc.log" }, tickets = 0 }, Kerberos)
-  local kept
-  kept, why = self:take_keeper(found, { "-n", "-r", REALM })
+  local kept, why = self:take_keeper(found, { "-n", "-r", REALM })
   if not kept then return nil, why end
   self:take_ports { "kdc" }
   local values = { FOLDER = self.folder, REALM = REALM, PORT = self.ports.kdc }

@@ -83,15 +83,18 @@ end
 
 local M = {}
 
-function M.new(servers, options)
+function M.find()
   local found, why = Keeper.find("nginx", "/usr/sbin/nginx")
   if not found then return nil, why end
   local modules = (found.root or "") .. "/usr/lib/nginx/modules/ngx_http_lua_module.so"
   if not Keeper.shell("test -r " .. Keeper.quote(modules)) then return nil, "nginx has no Lua module here" end
+  return found
+end
+
+function M.new(servers, options, found)
   local self = setmetatable({ name = "nginx", options = options, host = "127.0.0.1", users = {},
     logs = { "output", "error.log" } }, Nginx)
-  local made
-  made, why = self:take_certificate(servers)
+  local made, why = self:take_certificate(servers)
   if not made then return nil, why end
   local kept
   kept, why = self:take_keeper(found, { "-p", "@/", "-c", "nginx.conf", "-e", "@/error.log" })

@@ -70,13 +70,17 @@ end
 
 local M = {}
 
-function M.new(servers, options)
+function M.find()
   local found, why = Keeper.find("opensmtpd", "/usr/sbin/smtpd")
-  if not found then return nil, why end
-  if not found.root then return nil, "OpenSMTPD is installed, and will run as root alone" end
+  if found and not found.root then return nil, "OpenSMTPD is installed, and will run as root alone" end
+  return found, why
+end
+
+function M.new(servers, options, found)
   found.as_root, found.environment = true, "LM_ALL_ROOT=1"
   local self = setmetatable({ name = "OpenSMTPD", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" } }, OpenSMTPD)
+  local why
   self.certificate, why = self:take_certificate(servers, options.certificate)
   if not self.certificate then return nil, why end
   local kept

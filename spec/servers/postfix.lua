@@ -209,13 +209,17 @@ end
 
 local M = { AUTH = AUTH }
 
-function M.new(servers, options)
+function M.find()
   local found, why = Keeper.find("postfix", "/usr/lib/postfix/sbin/master")
-  if not found then return nil, why end
-  if not found.root then return nil, "Postfix is installed, and will run as root alone" end
+  if found and not found.root then return nil, "Postfix is installed, and will run as root alone" end
+  return found, why
+end
+
+function M.new(servers, options, found)
   found.as_root, found.environment = true, "LM_SYSLOG_ALL=1"
   local self = setmetatable({ name = "Postfix", options = options, host = "127.0.0.1", domain = servers.domain,
     password = servers.password, logs = { "output", "syslog" } }, Postfix)
+  local why
   self.certificate, why = self:take_certificate(servers, options.certificate)
   if not self.certificate then return nil, why end
   local kept

@@ -40,15 +40,14 @@ end
 
 local M = {}
 
-function M.new(_, options)
+function M.find(options) return Keeper.find("proxies", PROGRAMS[options.kind or "socks5"]) end
+
+function M.new(_, options, found)
   local kind = options.kind or "socks5"
-  local found, why = Keeper.find("proxies", PROGRAMS[kind])
-  if not found then return nil, why end
   local self = setmetatable({ name = kind .. " proxy", kind = kind, options = options, host = "127.0.0.1", users = {},
     logs = { "output" }, login = options.login, user = "relay", password = "open:sesame" }, Proxy)
   if kind == "http" then self.password = "opensesame" end
-  local port
-  port, why = free_port()
+  local port, why = free_port()
   if not port then return nil, why end
   local list = arguments_of(self)
   for i, word in ipairs(list) do list[i] = word == "PORT" and tostring(port) or word end

@@ -164,6 +164,50 @@ describe("servers of the suite", function()
     s:close()
   end)
 
+  it("raise with what they wrote where they do not start, and are not waited for twice", function()
+    if not need(servers.dovecot()) then return end
+    local ok, why = pcall(servers.dovecot, { extra = "no_such_setting = yes" })
+    assert.is_false(ok)
+    assert.matches("^Dovecot did not start: ", why)
+    assert.matches("Unknown setting: no_such_setting", why)
+    local again, reason = pcall(servers.dovecot, { extra = "no_such_setting = yes" })
+    assert.is_false(again)
+    assert.equal(why, reason) -- the same, down to the folder that it names
+  end)
+
+  it("are unpacked anew where a file of theirs has gone, or a library of this machine", function()
+    local name = "proxies"
+    if not Keeper.shell("test -e " .. Keeper.root .. "/build/servers/" .. name .. "/complete") then
+      return pending "the proxies were not unpacked here"
+    end
+    local _, folder = Keeper.shell "mktemp -d"
+    local function run(command)
+      local ok, out = Keeper.shell(("cd %s && %s"):format(folder, command))
+      assert.is_true(ok, out)
+      return out
+    end
+    -- Nothing is fetched: an apt-get that has nothing comes first.
+    local function unpack() return run("PATH=$PWD/bin:$PATH sh spec/servers/unpack.sh " .. name) end
+    run(("mkdir -p bin spec build/servers && cp -r %s/spec/servers spec && cp -a %s/build/servers/%s build/servers")
+      :format(Keeper.root, Keeper.root, name))
+    run "printf '#!/bin/sh\\necho nothing is to be had; exit 1\\n' > bin/apt-get && chmod 755 bin/apt-get"
+    assert.equal("", unpack())
+    run("sed 's/^\\([^ ]*libc\\.[^ ]*\\) .*/\\1 0 0/' build/servers/proxies.uses > uses"
+      .. " && mv uses build/servers/proxies.uses && grep -q ' 0 0$' build/servers/proxies.uses")
+    assert.equal("", unpack()) -- another libc than before is looked at, and good enough
+    run "! grep -q ' 0 0$' build/servers/proxies.uses"
+    run "mv build/servers/proxies/usr/bin/microsocks ."
+    local out = unpack()
+    assert.matches("proxies under build/servers is stale, without ./usr/bin/microsocks", out, 1, true)
+    assert.matches("proxies cannot be unpacked anew (nothing is to be had)", out, 1, true)
+    run "mv microsocks build/servers/proxies/usr/bin && rm build/servers/proxies.files"
+    -- a program that is linked with what is nowhere
+    run "sed 's/libssl\\.so\\./libnone.so/' \"$(command -v openssl)\" > build/servers/proxies/usr/bin/other"
+    run "chmod 755 build/servers/proxies/usr/bin/other"
+    assert.matches("stale, without libnone.so", unpack(), 1, true)
+    Keeper.shell("rm -rf " .. folder)
+  end)
+
   it("leave no process and no folder behind when the program that started them is killed", function()
     if not need(servers.dovecot()) then return end
     local script = Keeper.root .. "/spec/servers/killed.lua"

@@ -18,14 +18,13 @@ function Sink.admit() end
 
 local M = {}
 
-function M.new(servers, options)
-  local found, why = Keeper.find("postfix", "/usr/sbin/smtp-sink")
-  if not found then return nil, why end
+function M.find() return Keeper.find("postfix", "/usr/sbin/smtp-sink") end
+
+function M.new(servers, options, found)
   found.shell = true
   local self = setmetatable({ name = "smtp-sink", options = options, host = "127.0.0.1", domain = servers.domain,
     logs = { "output" } }, Sink)
-  local kept
-  kept, why = self:take_keeper(found, { "@/start.sh" })
+  local kept, why = self:take_keeper(found, { "@/start.sh" })
   if not kept then return nil, why end
   self:take_ports { "smtp" }
   return self:open(options)

@@ -1,9 +1,19 @@
 #!/bin/sh
 # unpack.sh [--local] NAME...   puts the servers of the suite (dovecot, exim, cyrus, courier, postfix ...) under build/servers/NAME
+# unpack.sh --libraries TREE    the folders of an unpacked tree that hold shared libraries, as seen from it
 # Nothing is installed and no rights are needed: the packages are downloaded, with those libraries that this
-# machine lacks, and unpacked; package lists live under build/ when the system has none. --local only compiles
-# the helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
+# machine lacks, and unpacked; package lists live under build/ when the system has none. A tree is unpacked anew
+# when one of its files, or of the libraries that it uses of this machine, has gone. --local only compiles the
+# helpers. What cannot be had is said in one line, and the specs that need it are skipped and counted.
 set -u
+
+# What the packages find by RUNPATH is named here too.
+libraries() {
+  (cd "$1" && ls -d usr/lib/*-linux-* lib/*-linux-* usr/lib usr/lib/courier-authlib usr/lib/dovecot usr/lib/dovecot/modules \
+    usr/lib/postfix usr/lib/dovecot/modules/old-stats 2>/dev/null)
+}
+if [ "${1:-}" = --libraries ]; then libraries "$2"; exit 0; fi
+
 cd "$(dirname "$0")/../.." || exit 1
 root=$PWD/build/servers
 mkdir -p "$root/bin" 2>/dev/null
@@ -51,7 +61,8 @@ own_lists() {
 # The packages themselves, and of what they depend on those that are not installed here. Cyrus wants some mail
 # transport agent, and libraries of scanners and calendars that its programs are linked with.
 closure() {
-  apt -y --simulate --no-install-recommends install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$' -e '-dev$'
+  plan=$(apt -y --simulate --no-install-recommends install "$@" 2>&1) || { echo "$plan" >&2; return 1; }
+  echo "$plan" | sed -n 's/^Inst \([^ ]*\).*/\1/p' | grep -v -e '^exim4-' -e '^ssl-cert$' -e '^gawk$' -e '-dev$'
   for p in "$@"; do echo "$p"; done
 }
 
@@ -61,18 +72,66 @@ whole() {
   for p in $(packages "$1"); do grep -q "^${p}_" "$root/$1/complete" || return 1; done
 }
 
+# Three lists beside a tree: NAME.files, its own files; NAME.uses, the libraries of this machine that its programs
+# are linked with; NAME.lacks, those that its packages did not bring, either.
+own_files() { (cd "$root/$1" && find . ! -type d -printf '%p %s %l\n' | LC_ALL=C sort); }
+used_of_system() { sed 's/ .*//' "$root/$1.uses" | xargs -r stat -L -c '%n %s %Y' 2>/dev/null; }
+
+# linked NAME: what ldd says of all its programs and libraries, a line each
+linked() {
+  command -v ldd >/dev/null || return 0
+  paths=$(libraries "$root/$1" | sed "s|^|$root/$1/|" | tr '\n' :)
+  (cd "$root/$1" && find . -type f \( -perm -u+x -o -name '*.so*' \) -exec env LD_LIBRARY_PATH="$paths" ldd {} + 2>&1)
+}
+
+lacking() {
+  sed -n 's/^[[:space:]]*\(.*\) => not found.*/\1/p; s/.*version \([^ ]*\) not found.*/\1/p
+    s/.* loading shared libraries: \([^:]*\): .*/\1/p' "$root/$1.ldd" | sort -u
+}
+
+# A tree may be one file with another's, by hard links: its lists are replaced, and never written into.
+record() {
+  sed -n 's/.* => \(\/[^ ]*\) (0x.*/\1/p' "$root/$1.ldd" | grep -v "^$root/" | sort -u > "$root/$1.uses.new"
+  mv "$root/$1.uses.new" "$root/$1.uses"
+  used_of_system "$1" > "$root/$1.uses.new" && mv "$root/$1.uses.new" "$root/$1.uses"
+  own_files "$1" > "$root/$1.files.new" && mv "$root/$1.files.new" "$root/$1.files"
+  lacking "$1" > "$root/$1.lacks.new" && mv "$root/$1.lacks.new" "$root/$1.lacks"
+  rm "$root/$1.ldd"
+}
+
+# Whether a tree is as it was unpacked, and its programs find their libraries. ldd takes a second for the larger
+# ones, and is asked only where what they use of this machine is not what it was.
+sound() {
+  gone=
+  [ ! -e "$root/$1.files" ] || gone=$(own_files "$1" | LC_ALL=C comm -13 - "$root/$1.files" | sed 's/ .*//')
+  if [ -z "$gone" ]; then
+    [ -e "$root/$1.files" ] && used_of_system "$1" | cmp -s - "$root/$1.uses" && return 0
+    linked "$1" > "$root/$1.ldd"
+    gone=$(lacking "$1")
+    [ ! -e "$root/$1.lacks" ] || gone=$(lacking "$1" | comm -23 - "$root/$1.lacks")
+    [ -n "$gone" ] || { record "$1"; return 0; }
+  fi
+  # shellcheck disable=SC2086
+  echo "unpack: $1 under build/servers is stale, without" $(echo "$gone" | head -n 3)
+  return 1
+}
+
+download() {
+  # shellcheck disable=SC2046
+  list=$(closure $(packages "$1")) || return 1
+  # shellcheck disable=SC2086
+  apt download $(echo "$list" | sort -u)
+}
+
 unpack() {
   name=$1
-  whole "$name" && return 0
+  whole "$name" && sound "$name" && return 0
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
   rm -rf "$root/$name.debs"
   mkdir -p "$root/$name.debs"
-  # shellcheck disable=SC2046
-  list=$(closure $(packages "$name") | sort -u)
   (
     cd "$root/$name.debs" || exit 1
-    # shellcheck disable=SC2086
-    apt download $list || { own_lists && apt download $list; }
+    download "$name" || { own_lists && download "$name"; }
   ) >"$root/$name.log" 2>&1 || return 1
   rm -rf "${root:?}/$name"
   mkdir -p "$root/$name"
@@ -81,6 +140,8 @@ unpack() {
   (cd "$root/$name.debs" && ls) > "$root/$name.list"
   rm -rf "$root/$name.debs" "$root/$name/usr/share/doc" "$root/$name/usr/share/man"
   mv "$root/$name.list" "$root/$name/complete"  # which packages, of which versions
+  linked "$name" > "$root/$name.ldd"
+  record "$name"
   echo "unpack: $name is under build/servers"
 }
 
@@ -97,12 +158,17 @@ compile asroot.so asroot.c -fPIC -shared || exit 1
 if [ "${1:-}" = --local ]; then exit 0; fi
 for name in "$@"; do
   unpack "$name" && continue
+  why=$(tail -n 1 "$root/$name.log" 2>/dev/null || echo 'no apt')
+  if [ -e "$root/$name/complete" ]; then
+    echo "unpack: $name cannot be unpacked anew ($why); specs against it fail where it does not start"
+    continue
+  fi
   program=$name
   case $name in exim) program=exim4 ;; cyrus) program=cyrmaster ;; courier) program=couriertcpd ;; kerberos) program=krb5kdc ;; esac
   if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
     echo "unpack: $name as it is installed here"
   else
-    echo "unpack: $name cannot be had here ($(tail -n 1 "$root/$name.log" 2>/dev/null || echo 'no apt')); specs against it are skipped"
+    echo "unpack: $name cannot be had here ($why); specs against it are skipped"
   fi
 done
 exit 0

@@ -10,6 +10,12 @@ function files.read(path)
   return text
 end
 
+--- What stands in a file that must be there.
+function files.slurp(path)
+  local text = assert(files.read(path), "there is no file " .. path)
+  return text
+end
+
 function files.write(path, text)
   local file = assert(io.open(path, "wb"))
   file:write(text)
@@ -18,7 +24,7 @@ end
 
 --- What a command prints.
 function files.shell(command)
-  local pipe = io.popen(command)
+  local pipe = assert(io.popen(command, "r"))
   local text = pipe:read "*a"
   pipe:close()
   return text

@@ -1,15 +1,11 @@
 --- Programs of this tree under locales of a host's that differ from C in all that matters: Turkish letters, a comma in
 -- numbers, characters of one octet from 128 on that are letters, blanks and controls.
 local child = require "spec.support.child"
+local files = require "spec.support.files"
 
 local locales = {}
 
-local function shell(command)
-  local pipe = assert(io.popen(command, "r"))
-  local out = pipe:read "*a"
-  pipe:close()
-  return out
-end
+local shell = files.shell
 
 --- What the program at `path` writes under an environment ("NAME=value …"), with the locale's name as argument.
 function locales.output(path, environment, locale)

@@ -24,12 +24,7 @@ local CONTENT = [[
   }
 ]]
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = require "spec.support.files".slurp
 
 -- The files of the checks, as nginx is to find them.
 local function files()

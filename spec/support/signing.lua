@@ -1,6 +1,8 @@
 -- signing.lua: keys, records and resolvers for the specs of signed messages. The keys are those of RFC 8463
 -- Appendix A, so nothing here is secret, and each run signs alike.
 
+local files = require "spec.support.files"
+
 local signing = {}
 
 signing.SEED = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
@@ -50,11 +52,6 @@ function signing.keys(txt)
   return { txt = all.txt, mx = all.mx, addresses = all.addresses, ptr = all.ptr }
 end
 
-function signing.data(name)
-  local file = assert(io.open("spec/data/sign/" .. name, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+function signing.data(name) return files.slurp("spec/data/sign/" .. name) end
 
 return signing

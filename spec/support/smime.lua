@@ -1,21 +1,9 @@
 -- smime.lua: certificates of a run, the `openssl cms` program, and the little DER that it cannot write.
 local Keeper = require "spec.servers.keeper"
+local files = require "spec.support.files"
 
 local smime = {}
-local quote = Keeper.quote
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
+local quote, read, write = Keeper.quote, files.slurp, files.write
 
 --- A folder of certificates: `pki:path(name)`, `pki:read(name)`, `pki:write(name, text)`, `pki:openssl(words)`.
 function smime.new()

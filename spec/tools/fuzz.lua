@@ -2,13 +2,8 @@
 -- long over its corpus (spec/fuzz/NAME/, read only; what is found new goes under build/fuzz). A crash leaves its
 -- input in build/fuzz/crashes and fails the run. Where clang has no libFuzzer the run is skipped and says so.
 
-local function shell(command)
-  local pipe = assert(io.popen("( " .. command .. " ) 2>&1; echo status=$?", "r"))
-  local out = pipe:read "*a"
-  pipe:close()
-  local text, status = out:match "^(.-)\n?status=(%d+)%s*$"
-  return status == "0", text
-end
+package.path = "./?.lua;" .. package.path
+local shell = require "spec.tools.shell".capture
 
 local seconds = tonumber(arg[1]) or 10
 local flags = "-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined"

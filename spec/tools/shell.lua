@@ -1,6 +1,8 @@
 -- What the tools of `make` ask the shell, on any Lua.
 
-local shell = {}
+local files = require "spec.support.files"
+
+local shell = { read = files.read, write = files.write }
 
 --- One line to the reader, at once.
 function shell.say(...)
@@ -28,21 +30,6 @@ end
 
 function shell.have(program)
   return (shell.capture("command -v " .. program .. " >/dev/null"))
-end
-
---- All of a file, nil where there is none.
-function shell.read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-function shell.write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
 end
 
 --- Every line a step to the right.

@@ -4,17 +4,9 @@
 -- mailbox) t (delete messages) e (expunge) a (administer). An identifier that begins with "-" takes rights away.
 -- @module mail.imap.acl
 
-local ascii = require "mail.ascii"
 local run = require "mail.imap.run"
 
 local acl = { methods = {} }
-
-local function ready(session, what)
-  local pump = run.pump(session, what)
-  if pump.failure then return nil, pump.failure end
-  if not pump.session:has_capability "ACL" then return nil, run.unsupported(pump, ascii.upper(what), "ACL") end
-  return pump
-end
 
 -- Keeps the last data of that name that has the field; the rest is news.
 local function keeper(pump, name, field, into)
@@ -33,14 +25,27 @@ local function finish(pump, id, verb, name, field, options)
   return nil, pump:error("protocol", verb .. " was answered without " .. name, { command = verb })
 end
 
+-- What is told of a mailbox, as the table with that field; or nil, err.
 local function ask(pump, verb, name, field, options, ...)
-  local id, err = run.begin(pump, verb, false, ...)
+  local err = run.lacking(pump, "ACL", verb)
+  if err then return nil, err end
+  local id
+  id, err = run.begin(pump, verb, false, "mailbox", ...)
   if not id then return nil, err end
   return finish(pump, id, verb, name, field, options)
 end
 
+local function rights_of(pump, verb, name, options, mailbox)
+  local value, err = ask(pump, verb, name, "rights", options, mailbox)
+  if not value then return nil, err end
+  return value.rights
+end
+
 local function done(pump, options, verb, ...)
-  local ok, err = run.call(pump, options, nil, verb, ...)
+  local err = run.lacking(pump, "ACL", verb)
+  if err then return nil, err end
+  local ok
+  ok, err = run.call(pump, options, nil, verb, "mailbox", ...)
   if ok then return true end
   return nil, err
 end
@@ -59,16 +64,13 @@ function acl.fill(pump, boxes, options)
 end
 
 --- Who has which rights on a mailbox (GETACL).
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{ann = "lrswipkxtea", anyone = "lr", ["-bob"] = "w"}`; or nil, err
 function acl.methods:acl(mailbox, options)
   run.text(mailbox, "acl", "a mailbox")
   run.options(options, "acl")
-  local pump, err = ready(self, "getacl")
-  if not pump then return nil, err end
-  local value
-  value, err = ask(pump, "GETACL", "ACL", "rights", options, "mailbox", mailbox)
-  if not value then return nil, err end
-  return value.rights
+  return rights_of(run.pump(self, "acl"), "GETACL", "ACL", options, mailbox)
 end
 acl.methods.getacl = acl.methods.acl
 
@@ -84,46 +86,45 @@ function acl.methods:setacl(mailbox, identifier, rights, options)
   run.text(rights, "setacl", "rights")
   if not rights:find "^[+-]?[a-z%d]*$" then error(("imap:setacl: bad rights '%s'"):format(rights), 2) end
   run.options(options, "setacl")
-  local pump, err = ready(self, "setacl")
-  if not pump then return nil, err end
-  return done(pump, options, "SETACL", "mailbox", mailbox, "astring", identifier, "astring", rights)
+  return done(run.pump(self, "setacl"), options, "SETACL", mailbox, "astring", identifier, "astring", rights)
 end
 
---- Takes an identifier out of the list (DELETEACL). @return true; or nil, err
+--- Takes an identifier out of the list (DELETEACL).
+-- @tparam string mailbox
+-- @tparam string identifier as of `setacl`
+-- @tparam[opt] table options `timeout`
+-- @return true; or nil, err
 function acl.methods:deleteacl(mailbox, identifier, options)
   run.text(mailbox, "deleteacl", "a mailbox")
   run.text(identifier, "deleteacl", "an identifier")
   run.options(options, "deleteacl")
-  local pump, err = ready(self, "deleteacl")
-  if not pump then return nil, err end
-  return done(pump, options, "DELETEACL", "mailbox", mailbox, "astring", identifier)
+  return done(run.pump(self, "deleteacl"), options, "DELETEACL", mailbox, "astring", identifier)
 end
 
 --- Which rights can be given to an identifier (LISTRIGHTS).
+-- @tparam string mailbox
+-- @tparam string identifier
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{required = "la", optional = {"r", "sw", …}}`: those it always has, and groups that go together;
 --   or nil, err
 function acl.methods:listrights(mailbox, identifier, options)
   run.text(mailbox, "listrights", "a mailbox")
   run.text(identifier, "listrights", "an identifier")
   run.options(options, "listrights")
-  local pump, err = ready(self, "listrights")
-  if not pump then return nil, err end
-  local value
-  value, err = ask(pump, "LISTRIGHTS", "LISTRIGHTS", "required", options, "mailbox", mailbox, "astring", identifier)
+  local pump = run.pump(self, "listrights")
+  local value, err = ask(pump, "LISTRIGHTS", "LISTRIGHTS", "required", options, mailbox, "astring", identifier)
   if not value then return nil, err end
   return { required = value.required, optional = value.optional }
 end
 
---- The user's own rights on a mailbox. @treturn string rights; or nil, err
+--- The user's own rights on a mailbox (MYRIGHTS).
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
+-- @treturn string rights, as of `setacl`; or nil, err
 function acl.methods:myrights(mailbox, options)
   run.text(mailbox, "myrights", "a mailbox")
   run.options(options, "myrights")
-  local pump, err = ready(self, "myrights")
-  if not pump then return nil, err end
-  local value
-  value, err = ask(pump, "MYRIGHTS", "MYRIGHTS", "rights", options, "mailbox", mailbox)
-  if not value then return nil, err end
-  return value.rights
+  return rights_of(run.pump(self, "myrights"), "MYRIGHTS", "MYRIGHTS", options, mailbox)
 end
 
 return acl

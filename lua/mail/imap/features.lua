@@ -198,6 +198,7 @@ end
 
 --- Compresses both directions (RFC 4978); `connect{compress = true}` does it behind the login. Costs some 40 KiB
 -- for a session that rests.
+-- @tparam[opt] table options `timeout`
 -- @return true, also where it is on already; or nil, err
 function features.methods:compress(options)
   run.options(options, "compress")
@@ -266,6 +267,7 @@ function features.methods:language(tags, options)
 end
 
 --- Leaves the account and keeps the connection; `login` or `authenticate` enter another (RFC 8437).
+-- @tparam[opt] table options `timeout`
 -- @return true; or nil, err
 function features.methods:unauthenticate(options)
   run.options(options, "unauthenticate")

@@ -338,6 +338,15 @@ function Follow.new(session, fields)
   return self
 end
 
+-- What is to be done next: nil where nothing is left, and false where it begins to listen, which is told once.
+local function next_job(self)
+  local job = plan(self)
+  if job or not self.live then return job end
+  if self.told then return jobs.listen end
+  self.told = true
+  return false
+end
+
 --- The next event.
 -- @return an event; false once, when everything has been told and it begins to listen; nil at the end, where it does
 --   not listen; or nil, err
@@ -345,15 +354,9 @@ function Follow:next()
   while true do
     local event, err = facts.take(self)
     if not event and not err and not self.job then
-      self.job = plan(self)
-      if not self.job then
-        if not self.live then return nil end
-        if not self.told then
-          self.told = true
-          return false
-        end
-        self.job = jobs.listen
-      elseif self.news then
+      self.job = next_job(self)
+      if not self.job then return self.job end
+      if self.news and self.job ~= jobs.listen then
         self.news:close()
         self.news = nil
       end

@@ -164,8 +164,8 @@ end
 -- @tparam table options `timeout`: seconds after which the loop ends by itself (default: never); `rearm`: seconds
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290); `poll`: seconds between two NOOPs to a server without IDLE (30)
--- @return an iterator over events (API §5); or nil, err. A call of another coroutine ends the IDLE, runs, and takes
---   it up again.
+-- @return an iterator over events, as mail.imap.events makes them; or nil, err. A call of another coroutine ends the
+--   IDLE, runs, and takes it up again.
 function idle.start(pump, options)
   if pump.failure then return nil, pump.failure end
   if pump.idling then

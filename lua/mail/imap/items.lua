@@ -1,4 +1,8 @@
 --- What a FETCH asks for: names of items, the capabilities that they need, the list as it is sent.
+--
+-- Names are "uid", "flags", "internaldate", "size", "envelope", "bodystructure", "headers", "body"; "modseq"
+-- (CONDSTORE), "emailid" and "threadid" (OBJECTID), "savedate", "preview"; "gm_labels", "gm_msgid", "gm_thrid" of
+-- Gmail's. Anything else is sent as it stands: "BODY.PEEK[1.2]<0.100>", "BINARY.SIZE[1]".
 -- @module mail.imap.items
 
 local ascii = require "mail.ascii"
@@ -46,7 +50,7 @@ local function binary_of(text)
 end
 
 --- The items of a call. Raises where they are none.
--- @tparam table|string list names of API §5, or items as the standard writes them
+-- @tparam table|string list names as above, or items as the standard writes them
 -- @tparam[opt] boolean lazy the server may leave out a preview that is not at hand (RFC 8970 §3.1)
 -- @tparam number level whose line is blamed
 -- @treturn table `texts` (in order, each once), `rich` (more than flags is asked for), `headers`,

@@ -248,6 +248,7 @@ function list.methods:list(pattern, options)
 end
 
 --- Which mailbox serves what.
+-- @tparam[opt] table options `timeout`
 -- @treturn table `{["\\Sent"] = "Sent Items", …}`, the first of each use; or nil, err
 function list.methods:special_mailboxes(options)
   run.options(options, "special_mailboxes")

@@ -78,7 +78,11 @@ mailboxes.subscribe = on_mailbox("SUBSCRIBE", "subscribe")
 --- Takes it from them. @return true; or nil, err
 mailboxes.unsubscribe = on_mailbox("UNSUBSCRIBE", "unsubscribe")
 
---- Renames a mailbox. @return true; or nil, err
+--- Renames a mailbox, and with it those below (RFC 9051 §6.3.6).
+-- @tparam string from UTF-8
+-- @tparam string to UTF-8
+-- @tparam[opt] table options `timeout`
+-- @return true; or nil, err
 function mailboxes:rename(from, to, options)
   run.text(from, "rename", "a mailbox")
   run.text(to, "rename", "a new name")

@@ -24,15 +24,19 @@ end
 
 --- Fetches messages while they arrive.
 -- @param set
--- @tparam table items of API §5, or as the standard writes them
+-- @tparam table|string items names of mail.imap.items ("uid", "flags", "size", "envelope", "body" …), or as the
+--   standard writes them
 -- @tparam[opt] table options `seq`, `sink`, `changed_since`, `partial`, `timeout`; see `mail.imap.fetch`
--- @return an iterator (API §5); or nil, err
+-- @return an iterator over messages as they arrive; or nil, err
 function messages:fetch(set, items, options)
   local it, err, none, closing = fetch.start(run.pump(self, "fetch"), set, items, options, 2)
   return it, err, none, closing
 end
 
---- The same as an array.
+--- The same as an array: all of them are in memory at once.
+-- @param set as of `fetch`
+-- @param items as of `fetch`
+-- @tparam[opt] table options as of `fetch`
 -- @treturn table array of messages; or nil, err
 function messages:fetch_all(set, items, options)
   local it, err = fetch.start(run.pump(self, "fetch_all"), set, items, options, 2)
@@ -276,6 +280,9 @@ local function move_by_copy(pump, set, mailbox, options)
 end
 
 --- Moves messages to another mailbox: MOVE (RFC 6851), or COPY, STORE and UID EXPUNGE.
+-- @param set
+-- @tparam string mailbox UTF-8
+-- @tparam[opt] table options as of `copy`
 -- @treturn table as of `copy`; `expunged` is false where the originals had to stay, marked \Deleted
 --   (a server without MOVE and UIDPLUS); or nil, err
 function messages:move(set, mailbox, options)

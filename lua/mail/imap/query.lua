@@ -180,14 +180,18 @@ end
 
 local OPTIONS = { timeout = "number|table?" }
 
---- Searches. @treturn table set of UIDs as they are now; or nil, err
+--- Searches.
+-- @tparam[opt] table options `timeout`
+-- @treturn table set of UIDs as they are now; or nil, err
 function Query:uids(options)
   run.options(options, "messages", OPTIONS)
   local found, err = evaluate(self, options)
   return found, err
 end
 
---- How many messages there are now. @treturn number; or nil, err
+--- How many messages there are now.
+-- @tparam[opt] table options `timeout`
+-- @treturn number; or nil, err
 function Query:count(options)
   run.options(options, "messages", OPTIONS)
   local what = self.op ~= "set" and criteria_of(self)

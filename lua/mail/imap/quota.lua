@@ -8,8 +8,11 @@ local quota = { methods = {} }
 
 -- { root=, resources = { storage = { usage=, limit= } } } of all QUOTA data; and the roots that QUOTAROOT names.
 local function ask(pump, options, verb, ...)
+  local err = run.lacking(pump, "QUOTA", verb)
+  if err then return nil, err end
   local found, by_root, roots = {}, {}, nil
-  local ok, err = run.call(pump, options, function(name, number, value, ...)
+  local ok
+  ok, err = run.call(pump, options, function(name, number, value, ...)
     if name == "QUOTA" and value.root then
       if not by_root[value.root] then found[#found + 1] = value end
       by_root[value.root] = value
@@ -23,13 +26,6 @@ local function ask(pump, options, verb, ...)
   return found, roots, by_root
 end
 
-local function ready(session, what)
-  local pump = run.pump(session, what)
-  if pump.failure then return nil, pump.failure end
-  if not pump.session:has_capability "QUOTA" then return nil, run.unsupported(pump, ascii.upper(what), "QUOTA") end
-  return pump
-end
-
 --- The quotas that a mailbox is under (GETQUOTAROOT).
 -- @tparam[opt="INBOX"] string mailbox
 -- @tparam[opt] table options `timeout`
@@ -39,23 +35,20 @@ function quota.methods:quota(mailbox, options)
   mailbox = mailbox or "INBOX"
   run.text(mailbox, "quota", "a mailbox")
   run.options(options, "quota")
-  local pump, err = ready(self, "quota")
-  if not pump then return nil, err end
-  local found
-  found, err = ask(pump, options, "GETQUOTAROOT", "mailbox", mailbox)
+  local found, err = ask(run.pump(self, "quota"), options, "GETQUOTAROOT", "mailbox", mailbox)
   if not found then return nil, err end
   return found
 end
 
 --- The names of the quota roots of a mailbox, and their quotas.
+-- @tparam string mailbox
+-- @tparam[opt] table options `timeout`
 -- @treturn table array of names
 -- @treturn table array as of `quota`; or nil, err
 function quota.methods:getquotaroot(mailbox, options)
   run.text(mailbox, "getquotaroot", "a mailbox")
   run.options(options, "getquotaroot")
-  local pump, err = ready(self, "getquotaroot")
-  if not pump then return nil, err end
-  local found, roots = ask(pump, options, "GETQUOTAROOT", "mailbox", mailbox)
+  local found, roots = ask(run.pump(self, "getquotaroot"), options, "GETQUOTAROOT", "mailbox", mailbox)
   if not found then return nil, roots end
   return roots or {}, found
 end
@@ -74,8 +67,7 @@ end
 function quota.methods:getquota(root, options)
   run.text(root, "getquota", "a quota root")
   run.options(options, "getquota")
-  local pump, err = ready(self, "getquota")
-  if not pump then return nil, err end
+  local pump = run.pump(self, "getquota")
   local found, why, by_root = ask(pump, options, "GETQUOTA", "astring", root)
   if not found then return nil, why end
   return of_root(pump, "GETQUOTA", root, found, by_root)
@@ -113,8 +105,8 @@ function quota.methods:setquota(root, limits, options)
   run.text(root, "setquota", "a quota root")
   local arguments = limits_of(limits)
   run.options(options, "setquota")
-  local pump, err = ready(self, "setquota")
-  if not pump then return nil, err end
+  local pump = run.pump(self, "setquota")
+  if pump.failure then return nil, pump.failure end
   for name in pairs(self:capability_set()) do
     if name:find "^QUOTA=RES%-" and not run.has(pump, "QUOTASET") then
       return nil, run.unsupported(pump, "SETQUOTA", "QUOTASET")

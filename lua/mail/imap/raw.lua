@@ -79,7 +79,7 @@ end
 -- Methods of the session.
 raw.methods = {}
 
---- Any command (API §5).
+--- Any command.
 -- @tparam string verb
 -- @param ... strings (quoted, or sent as literals), numbers, `mail.imap.atom(s)`, lists of these
 -- @treturn table array of the untagged responses, in the shape of `mail.imap.parse`, with `code`,

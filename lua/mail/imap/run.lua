@@ -179,6 +179,13 @@ function run.has(pump, ...)
   return false
 end
 
+--- Why a command is not sent: the session is dead, or the server lacks the capability.
+-- @treturn ?table err
+function run.lacking(pump, capability, command)
+  if pump.failure then return pump.failure end
+  if not run.has(pump, capability) then return run.unsupported(pump, command, capability) end
+end
+
 --- Untagged data that came with a command and is none of its answer: for the handlers.
 function run.news(pump, name, number, value, code, code_value, text)
   if name == "FETCH" then return events.unsolicited(pump, "fetch", value) end
@@ -259,10 +266,20 @@ end
 -- Commands about many things that are in flight at once.
 local FLIGHT = 64
 
-local function give_up(pump, ids, first, last)
-  for i = first, last do
-    if ids[i] then pump:abandon(ids[i]) end
+-- Nobody listens to those from `first` on any more.
+local function give_up(pump, flight, first)
+  for i = first, #flight do pump:abandon(flight[i].id) end
+end
+
+local function finish_all(pump, flight, finish)
+  for i, sent in ipairs(flight) do
+    local ok, err = finish(sent.item, sent.id)
+    if not ok then
+      give_up(pump, flight, i + 1)
+      return nil, err
+    end
   end
+  return true
 end
 
 --- Runs a command for each of many, many in flight at once.
@@ -273,21 +290,18 @@ end
 -- @return true; or nil, err
 function run.each(pump, items, begin, finish)
   for first = 1, #items, FLIGHT do
-    local last, ids = math.min(first + FLIGHT - 1, #items), {}
-    for i = first, last do
+    local flight = {}
+    for i = first, math.min(first + FLIGHT - 1, #items) do
       local id, err = begin(items[i])
-      if not id and err.kind ~= "invalid" then return nil, err end
-      ids[i] = id or false
-    end
-    for i = first, last do
-      if ids[i] then
-        local ok, err = finish(items[i], ids[i])
-        if not ok then
-          give_up(pump, ids, i + 1, last)
-          return nil, err
-        end
+      if id then
+        flight[#flight + 1] = { item = items[i], id = id }
+      elseif err.kind ~= "invalid" then
+        give_up(pump, flight, 1)
+        return nil, err
       end
     end
+    local ok, err = finish_all(pump, flight, finish)
+    if not ok then return nil, err end
   end
   return true
 end

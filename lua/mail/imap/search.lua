@@ -113,16 +113,20 @@ local function search_arguments(words, charset, returns)
   return out
 end
 
+-- What the functions below have in common is a table: pump, options, want (of `wanted`), verb, and `found`, which
+-- takes what the answers bring.
+
 -- Sends one command and waits. A search whose result "$" stands for changes what "$" means, also where
 -- it fails (RFC 5182 §2.1).
-local function ask(pump, options, want, found, verb, list, arguments)
-  local id, err = run.begin(pump, verb, false, unpack(arguments))
+local function ask(call, list, arguments)
+  local pump, options, want, found = call.pump, call.options, call.want, call.found
+  local id, err = run.begin(pump, call.verb, false, unpack(arguments))
   if not id then return nil, err end
   local box, follower = set.box(pump), nil
   if want.update then follower = context.open(pump, id, { seq = options.seq, sorted = want.sorted }) end
   if want.save then pump.saving = (pump.saving or 0) + 1 end
   local ok, value
-  ok, err, value = run.finish(pump, id, verb, options, answers.collector(pump, found, list, options.seq))
+  ok, err, value = run.finish(pump, id, call.verb, options, answers.collector(pump, found, list, options.seq))
   if want.save then
     pump.saving = pump.saving > 1 and pump.saving - 1 or nil
     pump.unsaved = not ok and box or nil
@@ -136,17 +140,17 @@ local function alone(want) return want.save or want.partial or want.update or wa
 
 -- The same, and again for what is below the UID that the server came down to (RFC 9738 §3.1), until all
 -- is searched.
-local function ask_all(pump, options, want, found, verb, words, charset, returns)
+local function ask_all(call, words, charset, returns)
   local below
   while true do
     local arguments = search_arguments(words, charset, returns)
     if below then arguments[#arguments + 1], arguments[#arguments + 2] = "text", ("UID 1:%.0f"):format(below) end
-    local ok, code, value = ask(pump, options, want, found, verb, "SEARCH", arguments)
+    local ok, code, value = ask(call, "SEARCH", arguments)
     if not ok then return nil, code end
     if code ~= "MESSAGELIMIT" then return true end
     local uid = type(value) == "table" and value.uid
-    if not uid or (below and uid > below) or alone(want) then
-      return nil, run.refusal(pump, verb, "NO", code, value, "a part of the mailbox was searched")
+    if not uid or (below and uid > below) or alone(call.want) then
+      return nil, run.refusal(call.pump, call.verb, "NO", code, value, "a part of the mailbox was searched")
     end
     if uid <= 1 then return true end
     below = uid - 1
@@ -181,6 +185,7 @@ end
 -- Sends the lists of criteria one after the other; what they bring, or nil, err.
 local function gather(pump, lists, options, want, returns)
   local found, verb = answers.new(set.box(pump)), options.seq and "SEARCH" or "UID SEARCH"
+  local call = { pump = pump, options = options, want = want, verb = verb, found = found }
   local place = run.place(pump)
   if #lists > 1 and alone(want) then
     return nil, pump:error("limit", "the set of UIDs is too long for one command, and this result cannot be joined", {
@@ -192,7 +197,7 @@ local function gather(pump, lists, options, want, returns)
     local ok, err = charsets.run(pump, arguments, again, function(words, charset)
       local moved = i > 1 and run.moved_on(pump, place, verb)
       if moved then return nil, moved end
-      return ask_all(pump, options, want, found, verb, words, charset, returns)
+      return ask_all(call, words, charset, returns)
     end)
     if not ok then return nil, err end
   end
@@ -302,17 +307,18 @@ function search.methods:sort(keys, what, options)
   if not (err or want.plain or has(pump, "ESORT", "CONTEXT=SORT")) then err = lacks(pump, "ESORT", "SORT") end
   if err then return nil, err end
   want.sorted, want.only_saved = true, only_saved(want)
-  local found, verb = answers.new(set.box(pump)), options.seq and "SORT" or "UID SORT"
+  local call = { pump = pump, options = options, want = want, verb = options.seq and "SORT" or "UID SORT",
+    found = answers.new(set.box(pump)) }
   local ok
   ok, err = charsets.run(pump, arguments, not (want.save and refers(arguments)), function(words, charset)
     local list = search_arguments(words, nil, not want.plain and return_text(want, options) or nil)
     local at = want.plain and 1 or 3
     table.insert(list, at, "text")
     table.insert(list, at + 1, text .. " " .. charsets.named(pump, charset))
-    return ask(pump, options, want, found, verb, "SORT", list)
+    return ask(call, "SORT", list)
   end)
   if not ok then return nil, err end
-  return result_of(pump, found, want, former(answers.in_order, options.seq, "SORT"))
+  return result_of(pump, call.found, want, former(answers.in_order, options.seq, "SORT"))
 end
 
 -- --- THREAD ---------------------------------------------------------------------------------------

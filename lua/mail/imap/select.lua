@@ -236,10 +236,11 @@ select.methods = {}
 --   differs; `qresync`: what was known when it was left, `{uidvalidity=, modseq=, uids=set, match={seqs, uids}}` or the
 --   table that select returned then (RFC 7162; kind "unsupported" where the server lacks it); `timeout`
 -- @treturn table `{name=, exists=, recent=, uidvalidity=, uidnext=, highestmodseq=, nomodseq=, flags=set,
---   permanent_flags=set, readonly=boolean}`, and after a resynchronization `resynced=true`, `changed` (array of
---   messages with uid, flags, modseq) and `vanished` (a set, nil where there are none); or nil, err, and no mailbox
---   is selected. Where `resynced` is nil nothing was compared: the UID validity is another one, or the mailbox has
---   no mod-sequences.
+--   permanent_flags=set, readonly=boolean}`, where the server tells `first_unseen` (a sequence number), `mailboxid`
+--   (RFC 8474) and `uidnotsticky` (true: UIDs do not last), and after a resynchronization `resynced=true`, `changed`
+--   (array of messages with uid, flags, modseq) and `vanished` (a set, nil where there are none); or nil, err, and
+--   no mailbox is selected. Where `resynced` is nil nothing was compared: the UID validity is another one, or the
+--   mailbox has no mod-sequences.
 function select.methods:select(name, options)
   run.text(name, "select", "a mailbox")
   local o = checked(options, "select")
@@ -248,6 +249,9 @@ function select.methods:select(name, options)
 end
 
 --- The same, read-only.
+-- @tparam string name
+-- @tparam[opt] table options as of `select`
+-- @treturn table as of `select`; or nil, err
 function select.methods:examine(name, options)
   run.text(name, "examine", "a mailbox")
   local o = checked(options, "examine")

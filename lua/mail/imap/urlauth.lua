@@ -11,13 +11,18 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- Methods of the session.
 local urlauth = {}
 
-local function lacks(pump, capability, command)
-  if pump.failure then return pump.failure end
-  if pump.session:has_capability(capability) then return nil end
-  return pump:error("unsupported", "the server lacks " .. capability, { command = command })
-end
-
 local function is_text(value) return type(value) == "string" and value ~= "" end
+
+-- The URL that answers a command, in data of the command's name (of GETJMAPACCESS: JMAPACCESS); or nil, err.
+local function asked(pump, options, verb, ...)
+  local data, address = verb:gsub("^GETJMAP", "JMAP"), nil
+  local ok, err = run.call(pump, options, function(name, _, value)
+    if name == data and type(value) == "table" then address = value[1] end
+  end, verb, ...)
+  if not ok then return nil, err end
+  if type(address) == "string" then return address end
+  return nil, pump:error("protocol", "the server gave no URL", { command = verb })
+end
 
 -- --- GENURLAUTH -------------------------------------------------------------------------------------
 
@@ -49,16 +54,9 @@ function urlauth:genurlauth(what, options)
   local text = rump(what)
   run.options(options, "genurlauth", GENURLAUTH)
   local pump = run.pump(self, "genurlauth")
-  local err = lacks(pump, "URLAUTH", "GENURLAUTH")
+  local err = run.lacking(pump, "URLAUTH", "GENURLAUTH")
   if err then return nil, err end
-  local made
-  local ok
-  ok, err = run.call(pump, options, function(name, _, value)
-    if name == "GENURLAUTH" and type(value) == "table" then made = value[1] end
-  end, "GENURLAUTH", "astring", text, "text", options and options.mechanism or "INTERNAL")
-  if not ok then return nil, err end
-  if type(made) == "string" then return made end
-  return nil, pump:error("protocol", "the server gave no URL", { command = "GENURLAUTH" })
+  return asked(pump, options, "GENURLAUTH", "astring", text, "text", options and options.mechanism or "INTERNAL")
 end
 
 --- Makes all URLs worthless that were made so far (RFC 4467 §7).
@@ -72,7 +70,7 @@ function urlauth:resetkey(mailbox, options)
     error("imap:resetkey: a mechanism wants a mailbox", 2)
   end
   local pump = run.pump(self, "resetkey")
-  local err = lacks(pump, "URLAUTH", "RESETKEY")
+  local err = run.lacking(pump, "URLAUTH", "RESETKEY")
   if err then return nil, err end
   local arguments = {}
   if mailbox then arguments = { "mailbox", mailbox } end
@@ -136,7 +134,7 @@ function urlauth:urlfetch(urls, options)
   run.options(options, "urlfetch", URLFETCH)
   local pump = run.pump(self, "urlfetch")
   local binary = options and options.binary
-  local err = lacks(pump, binary and "URLAUTH=BINARY" or "URLAUTH", "URLFETCH")
+  local err = run.lacking(pump, binary and "URLAUTH=BINARY" or "URLAUTH", "URLFETCH")
   if err then return nil, err end
   local found = {}
   local ok
@@ -156,16 +154,9 @@ end
 function urlauth:getjmapaccess(options)
   run.options(options, "getjmapaccess")
   local pump = run.pump(self, "getjmapaccess")
-  local err = lacks(pump, "JMAPACCESS", "GETJMAPACCESS")
+  local err = run.lacking(pump, "JMAPACCESS", "GETJMAPACCESS")
   if err then return nil, err end
-  local address
-  local ok
-  ok, err = run.call(pump, options, function(name, _, value)
-    if name == "JMAPACCESS" and type(value) == "table" then address = value[1] end
-  end, "GETJMAPACCESS")
-  if not ok then return nil, err end
-  if type(address) == "string" then return address end
-  return nil, pump:error("protocol", "the server gave no URL", { command = "GETJMAPACCESS" })
+  return asked(pump, options, "GETJMAPACCESS")
 end
 
 return urlauth

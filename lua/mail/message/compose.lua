@@ -278,6 +278,7 @@ function Composed:source(options)
 end
 
 --- The message as one string. Sources of attachments are then kept in memory.
+-- @tparam[opt] table options as of `source`
 -- @treturn string; or nil, err
 function Composed:tostring(options)
   local form = form_of(options, "message:tostring")
@@ -313,7 +314,9 @@ function Composed:is_fleeting(spent)
   return writer.is_fleeting(self.made.body, spent)
 end
 
---- How many octets `source` will give; nil where an attachment's source has not said its size.
+--- How many octets `source` will give.
+-- @tparam[opt] table options as of `source`
+-- @treturn number; nil where an attachment's source has not said its size
 function Composed:octets(options)
   local list = segments(self, form_of(options, "message:octets"))
   return list and writer.size(list)

@@ -69,6 +69,8 @@ local function plain(self, name, options, ...)
 end
 
 --- Marks a message as deleted; it is gone once QUIT has been answered.
+-- @tparam number n of the message
+-- @tparam[opt] table options `timeout` (seconds)
 -- @return true; or nil, err
 function methods:dele(n, options)
   check_number(n, "dele")
@@ -77,6 +79,7 @@ function methods:dele(n, options)
 end
 
 --- Takes all deletion marks back.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @return true; or nil, err
 function methods:rset(options)
   check_options(options, "rset")
@@ -84,6 +87,7 @@ function methods:rset(options)
 end
 
 --- Does nothing, and keeps the server from closing an idle session.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @return true; or nil, err
 function methods:noop(options)
   check_options(options, "noop")
@@ -123,6 +127,7 @@ end
 
 --- Asks what the server can do (RFC 2449 §5), and remembers it. Servers may say more, and otherwise, of
 -- EXPIRE and LOGIN-DELAY once it is known who asks.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @treturn table set of names in upper case; the value is true, or the parameters as a string; or
 --   nil, err
 function methods:capa(options)
@@ -135,7 +140,9 @@ function methods:capa(options)
   return set
 end
 
---- Whether the server has a capability: `session:has "PIPELINING"`.
+--- Whether the server has a capability: `session:has "PIPELINING"`. False where it was never asked (`capa`).
+-- @tparam string name in any case
+-- @treturn boolean
 function methods:has(name)
   check_string(name, "has", "the name")
   local pump = Pump.of(self)
@@ -144,6 +151,7 @@ function methods:has(name)
 end
 
 --- Ends the session: the deletions become final. The connection is closed whatever the answer.
+-- @tparam[opt] table options `timeout` (seconds)
 -- @return true; or nil, err: then they may not have become final
 function methods:quit(options)
   check_options(options, "quit")

@@ -158,19 +158,26 @@ function Message:retr(sink, options)
   return missed(pump, self.number, nil, kind, ok, text, code)
 end
 
---- The message, parsed (API §6).
+--- The message, parsed.
+-- @tparam[opt] table options as of `retr`
+-- @treturn table as of `mail.message.parse`; or nil, err
 function Message:message(options)
   local body, err = self:retr(options)
   if not body then return nil, err end
   return require "mail.message".parse(body)
 end
 
---- Its header and the first `lines` lines of its body.
+--- Its header and the first `lines` lines of its body (TOP).
+-- @tparam[opt=0] number lines
+-- @tparam[opt] table options as of `session:top`
+-- @treturn string; or nil, err
 function Message:top(lines, options)
   return self[AHEAD].pump.session:top(self.number, lines or 0, options)
 end
 
 --- Marks it as deleted; final once `session:quit()` was answered.
+-- @tparam[opt] table options `timeout` (seconds)
+-- @return true; or nil, err
 function Message:dele(options)
   return self[AHEAD].pump.session:dele(self.number, options)
 end

@@ -197,29 +197,19 @@ end
 -- Tags as lines of at most 76 octets; `h` breaks behind its colons.
 local function lay_out(name, tags)
   local lines, line = {}, name .. ":"
-  local function add(text)
+  local function add(text, space)
     if #line + 1 + #text > 76 then
       lines[#lines + 1] = line
       line = "\t" .. text
     else
-      line = line .. " " .. text
+      line = line .. space .. text
     end
   end
   for _, tag in ipairs(tags) do
-    if tag[1] == "h" then
-      local names = {}
-      for part in (tag[2] .. ";"):gmatch "[^:;]+[:;]" do names[#names + 1] = part end
-      names[1] = "h=" .. names[1]
-      for _, part in ipairs(names) do
-        if #line + #part > 75 then
-          lines[#lines + 1] = line
-          line = "\t" .. part
-        else
-          line = line .. (part == names[1] and " " or "") .. part
-        end
-      end
-    else
-      add(tag[1] .. "=" .. tag[2] .. ";")
+    local text, space = tag[1] .. "=" .. tag[2] .. ";", " "
+    for part in text:gmatch(tag[1] == "h" and "[^:;]+[:;]" or ".+") do
+      add(part, space)
+      space = ""
     end
   end
   lines[#lines + 1] = line

@@ -70,7 +70,7 @@ local function offered(pump)
   return set
 end
 
---- Logs in by the options of API §2. true; or nil, err.
+--- Logs in by the options of `connect`. true; or nil, err.
 function open.login(pump, o, deadline)
   return auth.run(pump, o, {
     command = "AUTH", deadline = deadline, offered = offered(pump), initial = true,
