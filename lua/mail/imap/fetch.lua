@@ -103,15 +103,21 @@ local function finish(state)
     state.pump:stream_end(window.id)
     state.pump:abandon(window.id)
   end
-  state.windows = {}
+  state.windows, state.current = {}, nil
   state.pieces = pieces.of ""
 end
 
--- True where `message` is a change of flags that came in between, not an answer.
+-- True where `message` is a change of flags that came in between, not an answer. The field that told the
+-- last answer from one most often tells the next, too.
 local function is_flag_change(state, message)
+  local telling = state.telling
+  if telling and message[telling] then return false end
   if not state.rich or not (message.flags or message.modseq) then return false end
   for name in pairs(message) do
-    if not FLAG_FIELDS[name] then return false end
+    if not FLAG_FIELDS[name] then
+      state.telling = name
+      return false
+    end
   end
   return true
 end
@@ -143,7 +149,7 @@ end
 local function take_message(state, message)
   local known = state.message
   state.message = nil
-  if not known or known.seq ~= message.seq then return message end
+  if known.seq ~= message.seq then return message end
   for name in pairs(known) do
     if message[name] == nil then known[name] = nil end
   end
@@ -171,8 +177,10 @@ end
 
 -- --- messages ---------------------------------------------------------------------------------------
 
+-- The octets of a message's sections, or of the whole message where that is one of them.
 local function weight(sections)
-  local n = 0
+  local whole, n = sections[""], 0
+  if whole then return #whole end
   for _, bytes in next, sections do n = n + #bytes end
   return n
 end
@@ -217,25 +225,36 @@ local function ready(state, message)
   return message
 end
 
+-- A message that came with parts that the server was to decode, or in the second go without: it, with what
+-- came before; nil where there is more to come, or nothing new.
+local function decoded(state, message)
+  if keep_partial(state, message) or is_repeated(state, message) then return nil end
+  if not state.windows[1].again then return message end
+  undone.finish(message, state.asked)
+  local partial = state.partial[message[state.by]]
+  if partial then message = undone.complete(partial, message) end
+  state.partial[message[state.by]] = nil
+  return message
+end
+
 -- A message, or nil where it was no answer.
 local function arrived(state, message)
-  message = take_message(state, message)
+  if state.message then message = take_message(state, message) end
   if is_flag_change(state, message) then
     state.pump:unsolicited("fetch", message)
     return nil
   end
-  if message.body then state.octets = state.octets + weight(message.body) end
-  if message.binary then state.octets = state.octets + weight(message.binary) end
-  local window = state.windows[1]
-  if window.floor and message.uid and message.uid < window.floor then return nil end
-  if state.undone and (keep_partial(state, message) or is_repeated(state, message)) then return nil end
-  if window.again then
-    undone.finish(message, state.asked)
-    local partial = state.partial[message[state.by]]
-    if partial then message = undone.complete(partial, message) end
-    state.partial[message[state.by]] = nil
+  local body, binary, span = message.body, message.binary, state.span
+  if body and span then state.octets = state.octets + weight(body) end
+  if binary and span then state.octets = state.octets + weight(binary) end
+  local floor = span and state.windows[1].floor
+  if floor and message.uid and message.uid < floor then return nil end
+  if state.undone then
+    message = decoded(state, message)
+    return message and ready(state, message)
   end
-  return ready(state, message)
+  if body or state.sink then return ready(state, message) end
+  return message
 end
 
 -- What the server did not do of a window: all below the UID, or the number, that it came down to
@@ -259,18 +278,19 @@ local function refuse(state, status, code, value, text)
   return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
 end
 
-local handlers = {}
-
-function handlers.fetch(state, message)
+local function answered(state, message)
   state.begun = true
   local name, lowest = message[state.by], state.lowest
   if name and (not lowest or name < lowest) then state.lowest = name end
   return arrived(state, message)
 end
 
+local handlers = {}
+
 function handlers.body(state, message, section)
   state.begun = true
-  state.message, state.section = take_message(state, message), section
+  if state.message then message = take_message(state, message) end
+  state.message, state.section = message, section
 end
 
 function handlers.data(state, bytes)
@@ -300,6 +320,7 @@ end
 
 function handlers.done(state, status, code, value, text)
   local window = table.remove(state.windows, 1)
+  state.current = nil
   local limited = code == "MESSAGELIMIT" and value or state.limited
   state.pump:stream_end(window.id)
   if code == "HIGHESTMODSEQ" then
@@ -319,20 +340,24 @@ function handlers.done(state, status, code, value, text)
     return refuse(state, status, code, value, text)
   end
   weigh(state)
-  state.begun, state.filled, state.lowest, state.limited = false, false, nil, nil
+  state.begun, state.lowest, state.limited = false, nil, nil
   if state.undone and #state.windows == 0 then release(state) end
 end
 
--- The command whose answers come next: its id; nil at the end; or nil, err.
+-- The command whose answers come next: its id; nil at the end; or nil, err. Once the next one is on its way, too,
+-- it stays in state.current until its end.
 local function current_command(state)
   local window = state.windows[1]
-  if window and (state.filled or not state.begun) then return window.id end
-  local ok, err = fill(state)
-  state.filled = state.begun
-  window = state.windows[1]
-  if ok then return window and window.id end
-  finish(state)
-  return nil, err
+  if not window or state.begun then
+    local ok, err = fill(state)
+    if not ok then
+      finish(state)
+      return nil, err
+    end
+    window = state.windows[1]
+    if state.begun then state.current = window and window.id end
+  end
+  return window and window.id
 end
 
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
@@ -342,17 +367,22 @@ local function next_message(state)
   local now = pump.host.now
   local deadline = now() + (gap or state.patience)
   while true do
-    if state.late and state.late[1] then return ready(state, table.remove(state.late, 1)) end
-    local id, err = current_command(state)
-    if not id then return nil, err end
+    local late, id, message, err = state.late, state.current, nil, nil
+    if late and late[1] then return ready(state, table.remove(late, 1)) end
+    if not id then
+      id, err = current_command(state)
+      if not id then return nil, err end
+    end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
-    if not kind then
+    if kind == "fetch" then
+      message, err = answered(state, a)
+    elseif kind then
+      message, err = handlers[kind](state, a, b, c, d, e, f)
+    else
       finish(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
     end
-    local message
-    message, err = handlers[kind](state, a, b, c, d, e, f)
     if message or err then return message, err end
     if gap or state.renewed then
       deadline, state.renewed = now() + (gap or state.patience), nil
