@@ -206,6 +206,7 @@ end
 -- A message whose text was fetched whole can be parsed.
 local Fetched = {}
 Fetched.__index = Fetched
+local setmetatable = setmetatable
 
 -- The message, parsed (API §6); nil where its body was not asked for, or went into a sink.
 function Fetched:message()
@@ -240,20 +241,23 @@ end
 -- A message, or nil where it was no answer.
 local function arrived(state, message)
   if state.message then message = take_message(state, message) end
-  if is_flag_change(state, message) then
+  local body = message.body
+  if not body and is_flag_change(state, message) then
     state.pump:unsolicited("fetch", message)
     return nil
   end
-  local body, binary, span = message.body, message.binary, state.span
-  if body and span then state.octets = state.octets + weight(body) end
-  if binary and span then state.octets = state.octets + weight(binary) end
-  local floor = span and state.windows[1].floor
-  if floor and message.uid and message.uid < floor then return nil end
-  if state.undone then
-    message = decoded(state, message)
-    return message and ready(state, message)
+  if state.span then
+    if body then state.octets = state.octets + weight(body) end
+    local floor = state.windows[1].floor
+    if floor and message.uid and message.uid < floor then return nil end
   end
-  if body or state.sink then return ready(state, message) end
+  if state.undone then
+    if message.binary then state.octets = state.octets + weight(message.binary) end
+    message = decoded(state, message)
+    if not message then return nil end
+  end
+  if state.special then return ready(state, message) end
+  if body then setmetatable(message, Fetched) end
   return message
 end
 
@@ -367,7 +371,8 @@ local function next_message(state)
   local now = pump.host.now
   local deadline = now() + (gap or state.patience)
   while true do
-    local late, id, message, err = state.late, state.current, nil, nil
+    local late, id = state.late, state.current
+    local message, err
     if late and late[1] then return ready(state, table.remove(late, 1)) end
     if not id then
       id, err = current_command(state)
@@ -465,6 +470,7 @@ function fetch.start(pump, set, list, options, level)
     asked = asked, rich = asked.rich, headers = asked.headers, windows = {},
     place = run.place(pump), octets = 0, options = options,
     sink = options.sink, stream = options.sink ~= nil,
+    special = options.sink ~= nil or asked.headers or #asked.binary > 0,
     gap = pump:gap(options), patience = pump:patience(options),
   }
   plan(state, canonical)
