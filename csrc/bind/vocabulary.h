@@ -11,8 +11,8 @@
 #include "base/lm.h"
 
 enum {
-  LM_VOCABULARY_LONGEST = 25, /* octets of a word */
-  LM_VOCABULARY_ROW = 8,      /* words of one length */
+  LM_VOCABULARY_LONGEST = 25,                               /* octets of a word */
+  LM_VOCABULARY_ROW = 8,                                    /* words of one length */
   LM_VOCABULARY = LM_VOCABULARY_LONGEST * LM_VOCABULARY_ROW /* places, from 1 on; some are empty */
 };
 

@@ -143,24 +143,31 @@ static bool fill(struct lm_cursor *c, struct lm_imap_value *root) {
   root->next = NULL;
   while (list) {
     struct lm_imap_value *v;
-    if (lm_accept(c, ' ')) continue;
-    if (lm_accept(c, ')')) {
+    int ch = lm_peek(c);
+    if (ch == ' ') {
+      c->p++;
+      continue;
+    }
+    if (ch == ')') {
+      c->p++;
       list = close_list(list);
       depth--;
       continue;
     }
     if ((v = from_pool(c, &pool)) == NULL) return false;
-    if (lm_accept(c, '(')) {
+    if (ch == '(') {
+      c->p++;
       if (depth++ >= c->limits->depth) return lm_cursor_fail(c, LM_E_LIMIT, "depth");
       open_list(v, LM_VALUE_LIST);
       v->next = list;
       list = v;
       continue;
     }
-    if (lm_at_end(c) || (!quick_scalar(c, v) && !scalar(c, v))) {
+    if (ch < 0 || (!quick_scalar(c, v) && !scalar(c, v))) {
       return lm_cursor_fail(c, LM_E_PROTOCOL, "value, or end of list");
     }
     append(list, v);
+    lm_accept(c, ' ');
   }
   return true;
 }
