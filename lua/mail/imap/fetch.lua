@@ -103,7 +103,7 @@ local function finish(state)
     state.pump:stream_end(window.id)
     state.pump:abandon(window.id)
   end
-  state.windows, state.current = {}, nil
+  state.windows, state.current = {}, false
   state.pieces = pieces.of ""
 end
 
@@ -148,7 +148,7 @@ end
 -- remember by it.
 local function take_message(state, message)
   local known = state.message
-  state.message = nil
+  state.message = false
   if known.seq ~= message.seq then return message end
   for name in pairs(known) do
     if message[name] == nil then known[name] = nil end
@@ -171,7 +171,7 @@ local function pour_whole(state, message, field)
     if bytes ~= "" then ok, err = pour(state, bytes) end
     if not ok then return nil, err end
   end
-  state.message = nil
+  state.message = false
   return true
 end
 
@@ -324,7 +324,7 @@ end
 
 function handlers.done(state, status, code, value, text)
   local window = table.remove(state.windows, 1)
-  state.current = nil
+  state.current = false
   local limited = code == "MESSAGELIMIT" and value or state.limited
   state.pump:stream_end(window.id)
   if code == "HIGHESTMODSEQ" then
@@ -344,7 +344,7 @@ function handlers.done(state, status, code, value, text)
     return refuse(state, status, code, value, text)
   end
   weigh(state)
-  state.begun, state.lowest, state.limited = false, nil, nil
+  state.begun, state.lowest, state.limited = false, false, nil
   if state.undone and #state.windows == 0 then release(state) end
 end
 
@@ -390,7 +390,7 @@ local function next_message(state)
     end
     if message or err then return message, err end
     if gap or state.renewed then
-      deadline, state.renewed = now() + (gap or state.patience), nil
+      deadline, state.renewed = now() + (gap or state.patience), false
     end
   end
 end
@@ -406,7 +406,7 @@ local function plan(state, set)
   local windows = state.asked.bodies and state.by == "uid" and not options.changed_since and not options.partial
     and not set:find "%$"
   state.pieces = pieces.of(set, windows and box and box.uidnext or nil)
-  state.span = windows and FIRST or nil
+  state.span = windows and FIRST or false
   state.batch = options.batch and math.max(1, math.floor(options.batch))
 end
 
@@ -469,9 +469,12 @@ function fetch.start(pump, set, list, options, level)
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", by = options.seq and "seq" or "uid",
     asked = asked, rich = asked.rich, headers = asked.headers, windows = {},
     place = run.place(pump), octets = 0, options = options,
-    sink = options.sink, stream = options.sink ~= nil,
+    sink = options.sink or false, stream = options.sink ~= nil,
     special = options.sink ~= nil or asked.headers or #asked.binary > 0,
-    gap = pump:gap(options), patience = pump:patience(options),
+    gap = pump:gap(options) or false, patience = pump:patience(options),
+    -- Asked for at each message: what is absent would be looked for in the class of iterators, too.
+    message = false, late = false, undone = false, telling = false, lowest = false, ended = false, current = false,
+    begun = false, renewed = false,
   }
   plan(state, canonical)
   spell(state)
