@@ -122,26 +122,19 @@ local function is_flag_change(state, message)
   return true
 end
 
--- Calls the sink; where it raises, the fetch is given up before the error goes on. PUC 5.1 cannot
--- yield across pcall, and a sink may wait.
-local function call_sink(state, bytes)
-  if not YIELDS_ACROSS_PCALL then return state.sink(state.message, state.section, bytes) end
-  local fine, ok, why = pcall(state.sink, state.message, state.section, bytes)
-  if fine then return ok, why end
-  finish(state)
-  error(ok, 0)
-end
-
--- Hands a piece of a body to the user's sink; nil, err where it says no.
-local function pour(state, bytes)
-  local ok, why = call_sink(state, bytes)
-  if ok == false or (ok == nil and why ~= nil) then
-    finish(state)
-    return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), {
-      command = "FETCH",
-    })
+-- Hands a piece of a body to the user's sink: true; nil, err where that says no. Where it raises, the fetch
+-- is given up before the error goes on. PUC 5.1 cannot yield across pcall, and a sink may wait.
+local function pour(state, message, section, bytes)
+  local fine, ok, why
+  if YIELDS_ACROSS_PCALL then
+    fine, ok, why = pcall(state.sink, message, section, bytes)
+  else
+    fine, ok, why = true, state.sink(message, section, bytes)
   end
-  return true
+  if fine and (ok or ok == nil and why == nil) then return true end
+  finish(state)
+  if not fine then error(ok, 0) end
+  return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = "FETCH" })
 end
 
 -- The message whose body is coming: one table from its first body to its end, for sinks that
@@ -150,28 +143,28 @@ local function take_message(state, message)
   local known = state.message
   state.message = false
   if known.seq ~= message.seq then return message end
-  for name in pairs(known) do
+  for name in next, known do
     if message[name] == nil then known[name] = nil end
   end
-  for name, value in pairs(message) do known[name] = value end
+  for name, value in next, message do known[name] = value end
   return known
 end
 
 -- Bodies that came whole go into the sink too.
-local function pour_whole(state, message, field)
-  local sections = message[field]
-  if not sections then return true end
+local function pour_whole(state, message, field, sections)
   message[field] = nil
-  local streamed = message.streamed or {}
-  message.streamed = streamed
-  for section, bytes in pairs(sections) do
-    streamed[section] = #bytes
-    state.message, state.section = message, section
-    local ok, err = true, nil
-    if bytes ~= "" then ok, err = pour(state, bytes) end
-    if not ok then return nil, err end
+  local streamed = message.streamed
+  if not streamed then
+    streamed = {}
+    message.streamed = streamed
   end
-  state.message = false
+  for section, bytes in next, sections do
+    streamed[section] = #bytes
+    if bytes ~= "" then
+      local ok, err = pour(state, message, section, bytes)
+      if not ok then return nil, err end
+    end
+  end
   return true
 end
 
@@ -216,14 +209,17 @@ end
 
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
-  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
-  if message.body then setmetatable(message, Fetched) end
-  if state.sink then
-    local ok, err = pour_whole(state, message, "body")
-    if ok then ok, err = pour_whole(state, message, "binary") end
-    if not ok then return nil, err end
+  local body, binary = message.body, message.binary
+  if body then
+    if state.headers then message.headers = core.header_fields(body.HEADER or "") end
+    setmetatable(message, Fetched)
   end
-  return message
+  if not state.sink then return message end
+  local ok, err = true, nil
+  if body then ok, err = pour_whole(state, message, "body", body) end
+  if ok and binary then ok, err = pour_whole(state, message, "binary", binary) end
+  if ok then return message end
+  return nil, err
 end
 
 -- A message that came with parts that the server was to decode, or in the second go without: it, with what
@@ -299,8 +295,8 @@ end
 
 function handlers.data(state, bytes)
   state.octets = state.octets + #bytes
-  local ok, err = pour(state, bytes)
-  return nil, not ok and err or nil
+  local _, err = pour(state, state.message, state.section, bytes)
+  return nil, err
 end
 
 function handlers.untagged(state, name, number, data, code, value, text)
