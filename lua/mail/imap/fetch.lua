@@ -107,11 +107,9 @@ local function finish(state)
   state.pieces = pieces.of ""
 end
 
--- True where `message` is a change of flags that came in between, not an answer. The field that told the
--- last answer from one most often tells the next, too.
+-- True where `message` is a change of flags that came in between, not an answer. The field that tells an
+-- answer from one most often tells the next, too: state.telling.
 local function is_flag_change(state, message)
-  local telling = state.telling
-  if telling and message[telling] then return false end
   if not state.rich or not (message.flags or message.modseq) then return false end
   for name in pairs(message) do
     if not FLAG_FIELDS[name] then
@@ -234,11 +232,13 @@ local function decoded(state, message)
   return message
 end
 
--- A message, or nil where it was no answer.
-local function arrived(state, message)
+-- A message, or nil where it was no answer; or nil, err.
+local function answered(state, message)
+  local name, lowest, body, telling = message[state.by], state.lowest, message.body, state.telling
+  if name and (not lowest or name < lowest) then state.lowest = name end
+  state.begun = true
   if state.message then message = take_message(state, message) end
-  local body = message.body
-  if not body and is_flag_change(state, message) then
+  if not body and not (telling and message[telling]) and is_flag_change(state, message) then
     state.pump:unsolicited("fetch", message)
     return nil
   end
@@ -276,13 +276,6 @@ end
 local function refuse(state, status, code, value, text)
   finish(state)
   return nil, run.refusal(state.pump, "FETCH", status, code, value, text)
-end
-
-local function answered(state, message)
-  state.begun = true
-  local name, lowest = message[state.by], state.lowest
-  if name and (not lowest or name < lowest) then state.lowest = name end
-  return arrived(state, message)
 end
 
 local handlers = {}
