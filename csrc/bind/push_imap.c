@@ -338,23 +338,17 @@ static int count_envelope(const struct lm_imap_envelope *e) {
 /* Fields from ... bcc. Lists that are one in C are one table: sender and reply_to of most mail. */
 static void put_address_lists(struct to t, const struct lm_imap_envelope *e) {
   int i;
-  lua_pushnil(t.L); /* below the envelope: the table of from */
-  lua_insert(t.L, -2);
   for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
     if (e->list[i] == NULL) continue;
     key(t, (enum key)(K_FROM + i));
     if (i != LM_IMAP_FROM && e->list[i] == e->list[LM_IMAP_FROM]) {
-      lua_pushvalue(t.L, -3);
+      key(t, K_FROM);
+      lua_rawget(t.L, -3);
     } else {
       push_addresses(t, e->list[i]);
     }
-    if (i == LM_IMAP_FROM) {
-      lua_pushvalue(t.L, -1);
-      lua_replace(t.L, -5);
-    }
     set(t);
   }
-  lua_remove(t.L, -2);
 }
 
 static void push_envelope(struct to t, const struct lm_imap_envelope *e) {

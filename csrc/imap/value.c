@@ -37,7 +37,7 @@ struct pool {
   size_t n;
 };
 
-enum { POOL = 8, QUICK_DIGITS = 18 };
+enum { POOL = 16, QUICK_DIGITS = 18 };
 
 static inline struct lm_imap_value *from_pool(struct lm_cursor *c, struct pool *pool) {
   struct lm_imap_value *v;
