@@ -49,15 +49,11 @@ bool lm_str_eq(struct lm_str a, struct lm_str b) {
   return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-bool lm_str_ieq(struct lm_str a, struct lm_str b) {
-  return a.n == b.n && lm_str_istarts(a, b);
-}
-
 bool lm_str_istarts(struct lm_str s, struct lm_str prefix) {
   size_t i;
   if (s.n < prefix.n) return false;
   for (i = 0; i < prefix.n; i++) {
-    if (lm_lower(s.p[i]) != lm_lower(prefix.p[i])) return false;
+    if (s.p[i] != prefix.p[i] && lm_lower(s.p[i]) != lm_lower(prefix.p[i])) return false;
   }
   return true;
 }

@@ -37,17 +37,19 @@ static inline char lm_upper(char c) {
   return (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
 }
 
-/* Equal without regard to ASCII case. */
-bool lm_str_ieq(struct lm_str a, struct lm_str b);
-
 /* Equal byte by byte. */
 bool lm_str_eq(struct lm_str a, struct lm_str b);
 
-/* The same against a literal: LM_IS(key, "UIDNEXT"). */
-#define LM_IS(s, literal) lm_str_ieq((s), LM_STR(literal))
-
 /* Begins with `prefix`, without regard to ASCII case. */
 bool lm_str_istarts(struct lm_str s, struct lm_str prefix);
+
+/* Equal without regard to ASCII case; most that are not differ in length. */
+static inline bool lm_str_ieq(struct lm_str a, struct lm_str b) {
+  return a.n == b.n && lm_str_istarts(a, b);
+}
+
+/* The same against a literal: LM_IS(key, "UIDNEXT"). */
+#define LM_IS(s, literal) lm_str_ieq((s), LM_STR(literal))
 
 /* True where a byte could break a command line in two, or hide its end: CR, LF or NUL. */
 bool lm_str_breaks_line(struct lm_str s);

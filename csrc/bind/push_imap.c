@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "bind/vocabulary.h"
+
 /* --- keys ---------------------------------------------------------------------------------------- */
 
 enum key {
@@ -71,14 +73,18 @@ static const char *const names[KEYS] = {
     "text",
 };
 
-static char keys_key; /* its address finds the array in the registry */
+static char keys_key; /* its address finds the array in the registry: keys, and behind them words */
 
 void lm_imap_push_setup(lua_State *L) {
   int i;
-  lua_createtable(L, KEYS, 0);
+  lua_createtable(L, KEYS + LM_VOCABULARY, 0);
   for (i = 1; i < KEYS; i++) {
     lua_pushstring(L, names[i]);
     lua_rawseti(L, -2, i);
+  }
+  for (i = 1; i <= LM_VOCABULARY; i++) {
+    lm_pushstr(L, lm_vocabulary_word(i));
+    lua_rawseti(L, -2, KEYS - 1 + i);
   }
   lua_rawsetp(L, LUA_REGISTRYINDEX, &keys_key);
 }
@@ -110,6 +116,22 @@ static inline void key(struct to t, enum key k) {
 
 static inline void set(struct to t) {
   lua_rawset(t.L, -3);
+}
+
+/* Pushes a text that most often is one of few. */
+static inline void push_word(struct to t, struct lm_str s) {
+  int place = lm_vocabulary_find(s);
+  if (place) {
+    lua_rawgeti(t.L, t.keys, KEYS - 1 + place);
+  } else {
+    lm_pushstr(t.L, s);
+  }
+}
+
+static inline void put_word(struct to t, enum key k, struct lm_str s) {
+  key(t, k);
+  push_word(t, s);
+  set(t);
 }
 
 static inline void put_str(struct to t, enum key k, struct lm_str s) {
@@ -316,23 +338,17 @@ static int count_envelope(const struct lm_imap_envelope *e) {
 /* Fields from ... bcc. Lists that are one in C are one table: sender and reply_to of most mail. */
 static void put_address_lists(struct to t, const struct lm_imap_envelope *e) {
   int i;
-  lua_pushnil(t.L); /* below the envelope: the table of from */
-  lua_insert(t.L, -2);
   for (i = 0; i < LM_IMAP_ADDRESS_LISTS; i++) {
     if (e->list[i] == NULL) continue;
     key(t, (enum key)(K_FROM + i));
     if (i != LM_IMAP_FROM && e->list[i] == e->list[LM_IMAP_FROM]) {
-      lua_pushvalue(t.L, -3);
+      key(t, K_FROM);
+      lua_rawget(t.L, -3);
     } else {
       push_addresses(t, e->list[i]);
     }
-    if (i == LM_IMAP_FROM) {
-      lua_pushvalue(t.L, -1);
-      lua_replace(t.L, -5);
-    }
     set(t);
   }
-  lua_remove(t.L, -2);
 }
 
 static void push_envelope(struct to t, const struct lm_imap_envelope *e) {
@@ -347,15 +363,19 @@ static void push_envelope(struct to t, const struct lm_imap_envelope *e) {
 /* --- body structures ------------------------------------------------------------------------------- */
 
 /* {name = value} of the flat list; what is not two texts is passed over. */
-static void push_parameters(lua_State *L, const struct lm_imap_value *list) {
+static void push_parameters(struct to t, const struct lm_imap_value *list) {
   const struct lm_imap_value *v = list->u.list.first;
-  lua_createtable(L, 0, (int)(list->count / 2));
+  lua_createtable(t.L, 0, (int)(list->count / 2));
   for (; v && v->next; v = v->next->next) {
     struct lm_str name = lm_imap_text(v);
     if (name.n == 0 || v->next->kind == LM_VALUE_NIL || v->next->kind == LM_VALUE_LIST) continue;
-    lm_pushstr(L, name);
-    lm_imap_push_value(L, v->next);
-    lua_rawset(L, -3);
+    push_word(t, name);
+    if (v->next->kind == LM_VALUE_STRING) {
+      push_word(t, v->next->u.text);
+    } else {
+      lm_imap_push_value(t.L, v->next);
+    }
+    set(t);
   }
 }
 
@@ -363,10 +383,10 @@ static void put_disposition(struct to t, const struct lm_imap_part *part) {
   if (part->disposition.p == NULL) return;
   key(t, K_DISPOSITION);
   lua_createtable(t.L, 0, 2);
-  put_str(t, K_TYPE, part->disposition);
+  put_word(t, K_TYPE, part->disposition);
   if (part->disposition_parameters) {
     key(t, K_PARAMETERS);
-    push_parameters(t.L, part->disposition_parameters);
+    push_parameters(t, part->disposition_parameters);
     set(t);
   }
   set(t);
@@ -411,16 +431,16 @@ static int count_part(const struct lm_imap_part *p) {
 
 static void push_part(struct to t, const struct lm_imap_part *part) {
   lua_createtable(t.L, 0, count_part(part));
-  put_str(t, K_TYPE, part->type);
-  put_str(t, K_SECTION, part->section);
+  put_word(t, K_TYPE, part->type);
+  put_word(t, K_SECTION, part->section);
   if (part->parameters) {
     key(t, K_PARAMETERS);
-    push_parameters(t.L, part->parameters);
+    push_parameters(t, part->parameters);
     set(t);
   }
   put_nstr(t, K_ID, part->id);
   put_nstr(t, K_DESCRIPTION, part->description);
-  put_nstr(t, K_ENCODING, part->encoding);
+  if (part->encoding.p) put_word(t, K_ENCODING, part->encoding);
   if (part->has_size) put_number(t, K_SIZE, part->size);
   if (part->has_lines) put_number(t, K_LINES, part->lines);
   if (part->envelope) {
@@ -537,13 +557,23 @@ static int count_fields(const struct lm_imap_fetch *f) {
          (int)f->other.count;
 }
 
+static void push_flags(struct to t, const struct lm_imap_value *flags) {
+  const struct lm_imap_value *v;
+  lua_createtable(t.L, 0, (int)flags->count);
+  for (v = flags->u.list.first; v; v = v->next) {
+    push_word(t, v->u.text);
+    lua_pushboolean(t.L, 1);
+    set(t);
+  }
+}
+
 static void push_message(struct to t, const struct lm_imap_fetch *f) {
   lua_createtable(t.L, 0, count_fields(f));
   if (f->seq) put_number(t, K_SEQ, f->seq);
   if (f->has & LM_IMAP_HAS_UID) put_number(t, K_UID, f->uid);
   if (f->has & LM_IMAP_HAS_FLAGS) {
     key(t, K_FLAGS);
-    push_members(t.L, &f->flags);
+    push_flags(t, &f->flags);
     set(t);
   }
   if (f->has & LM_IMAP_HAS_DATE) {

@@ -150,7 +150,7 @@ static bool is_multipart(const struct lm_imap_value *first) {
   if (first->kind == LM_VALUE_LIST) return true;
   if (first->kind == LM_VALUE_NIL) return second && names_multipart(lm_imap_text(second));
   if (second && second->kind == LM_VALUE_LIST) return !is_number_at(first, 5);
-  return names_multipart(lm_imap_text(first)) && (!second || second->kind == LM_VALUE_NIL);
+  return (!second || second->kind == LM_VALUE_NIL) && names_multipart(lm_imap_text(first));
 }
 
 /* True for the kind of list that a disposition is. */

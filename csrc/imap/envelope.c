@@ -63,7 +63,8 @@ static bool addresses(struct lm_cursor *c, struct lm_imap_address **out) {
   struct lm_imap_address **tail = out;
   *out = NULL;
   if (!lm_accept(c, '(')) {
-    return lm_imap_nil(c) || lm_cursor_fail(c, LM_E_PROTOCOL, "address list");
+    return lm_imap_plain_nil(c) || lm_imap_nil(c) ||
+           lm_cursor_fail(c, LM_E_PROTOCOL, "address list");
   }
   while (!lm_accept(c, ')')) {
     struct lm_imap_address *a = lm_arena_alloc(c->arena, sizeof *a);

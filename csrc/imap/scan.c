@@ -158,6 +158,8 @@ bool lm_imap_nstring(struct lm_cursor *c, struct lm_str *out) {
 
 bool lm_imap_envelope_string(struct lm_cursor *c, struct lm_str *out) {
   if (lm_peek(c) == '"') return quoted(c, AMONG_STRINGS, out);
+  *out = LM_NOSTR;
+  if (lm_imap_plain_nil(c)) return true;
   return lm_imap_nstring(c, out);
 }
 

@@ -8,6 +8,8 @@
 #ifndef LM_IMAP_SCAN_H
 #define LM_IMAP_SCAN_H
 
+#include <string.h>
+
 #include "base/cursor.h"
 
 #ifdef __SSE2__
@@ -70,6 +72,14 @@ bool lm_imap_astring(struct lm_cursor *c, struct lm_str *out);
 
 /* Takes NIL, in any case, where it is the whole word. */
 bool lm_imap_nil(struct lm_cursor *c);
+
+/* The same of a NIL as nearly all are: in upper case, before a space or a parenthesis. */
+static inline bool lm_imap_plain_nil(struct lm_cursor *c) {
+  const char *p = c->p;
+  if (c->end - p < 4 || memcmp(p, "NIL", 3) != 0 || (p[3] != ' ' && p[3] != ')')) return false;
+  c->p = p + 3;
+  return true;
+}
 
 /* The value of digits, or of a number that a server wrote as a float, "1.86931e+06" (mail.ru:
 ** spec/wire/imap/quirk-mailru.wire); false where `s` is neither, or too big. *exact_out says which. */

@@ -37,7 +37,7 @@ struct pool {
   size_t n;
 };
 
-enum { POOL = 8 };
+enum { POOL = 16, QUICK_DIGITS = 18 };
 
 static inline struct lm_imap_value *from_pool(struct lm_cursor *c, struct pool *pool) {
   struct lm_imap_value *v;
@@ -111,11 +111,28 @@ static inline struct lm_imap_value *close_list(struct lm_imap_value *list) {
   return around;
 }
 
-/* The simplest of scalars, in line: nearly all that a body structure holds. */
-static inline bool quick_string(struct lm_cursor *c, struct lm_imap_value *v) {
-  if (*c->p != '"' || !lm_imap_short_quoted(c, &v->u.text)) return false;
-  v->kind = LM_VALUE_STRING;
+/* A number of few digits before a space or a parenthesis. */
+static inline bool quick_number(struct lm_cursor *c, struct lm_imap_value *v) {
+  const char *p = c->p;
+  const char *end = c->end - p > QUICK_DIGITS ? p + QUICK_DIGITS : c->end;
+  uint64_t n = 0;
+  if (*p == '0') return false;
+  for (; p < end && lm_is(*p, LM_DIGIT); p++) n = n * 10 + (uint64_t)(*p - '0');
+  if (p == end || (*p != ' ' && *p != ')')) return false;
+  c->p = p;
+  v->kind = LM_VALUE_NUMBER;
+  v->u.number = n;
   return true;
+}
+
+/* The simplest of scalars, in line: nearly all that a body structure holds. */
+static inline bool quick_scalar(struct lm_cursor *c, struct lm_imap_value *v) {
+  if (*c->p == '"') {
+    v->kind = LM_VALUE_STRING;
+    return lm_imap_short_quoted(c, &v->u.text);
+  }
+  v->kind = LM_VALUE_NIL;
+  return lm_imap_plain_nil(c) || quick_number(c, v);
 }
 
 /* The body of an open list, down to its ")", with all lists in it. */
@@ -126,24 +143,31 @@ static bool fill(struct lm_cursor *c, struct lm_imap_value *root) {
   root->next = NULL;
   while (list) {
     struct lm_imap_value *v;
-    if (lm_accept(c, ' ')) continue;
-    if (lm_accept(c, ')')) {
+    int ch = lm_peek(c);
+    if (ch == ' ') {
+      c->p++;
+      continue;
+    }
+    if (ch == ')') {
+      c->p++;
       list = close_list(list);
       depth--;
       continue;
     }
     if ((v = from_pool(c, &pool)) == NULL) return false;
-    if (lm_accept(c, '(')) {
+    if (ch == '(') {
+      c->p++;
       if (depth++ >= c->limits->depth) return lm_cursor_fail(c, LM_E_LIMIT, "depth");
       open_list(v, LM_VALUE_LIST);
       v->next = list;
       list = v;
       continue;
     }
-    if (lm_at_end(c) || (!quick_string(c, v) && !scalar(c, v))) {
+    if (ch < 0 || (!quick_scalar(c, v) && !scalar(c, v))) {
       return lm_cursor_fail(c, LM_E_PROTOCOL, "value, or end of list");
     }
     append(list, v);
+    lm_accept(c, ' ');
   }
   return true;
 }

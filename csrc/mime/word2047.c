@@ -27,8 +27,10 @@ struct word {
 
 struct decoder {
   struct lm_arena *arena;
-  struct lm_buf out;
-  struct lm_buf bytes;   /* of the words in a row that share `charset` */
+  struct lm_str first;   /* what begins the text; most often it is all: p is NULL before that */
+  struct lm_buf out;     /* the whole, where there is more */
+  char *bytes;           /* of all words: room for as many as the text has; NULL before the first */
+  size_t row, end;       /* those of the words in a row that share `charset` */
   struct lm_str charset; /* p is NULL outside a row */
   struct lm_converters *kept;
 };
@@ -137,35 +139,53 @@ static char *b_decode(struct lm_str s, char *o) {
 
 /* --- the whole text -------------------------------------------------------------------------- */
 
-/* Converts the words in a row. A line end inside a word would forge a header line where the text is
-** used again: it becomes a space, as does NUL. */
-static bool end_row(struct decoder *d) {
-  struct lm_str utf8;
+/* Adds what lives as long as the result. */
+static bool add(struct decoder *d, struct lm_str utf8) {
+  if (utf8.n == 0) return true;
+  if (d->first.p == NULL) {
+    d->first = utf8;
+    return true;
+  }
+  if (lm_buf_len(&d->out) == 0 && !lm_buf_put(&d->out, d->first.p, d->first.n)) return false;
+  return lm_buf_put(&d->out, utf8.p, utf8.n);
+}
+
+/* A line end inside a word would forge a header line where the text is used again: it becomes a space, as
+** does NUL. */
+static bool on_one_line(struct lm_arena *a, struct lm_str *utf8) {
   size_t i;
   char *p;
-  if (d->charset.p == NULL) return true;
-  if (!lm_charset_convert(d->arena, d->kept, d->charset, lm_buf_str(&d->bytes), &utf8))
-    return false;
-  if (utf8.n && (p = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
-  for (i = 0; i < utf8.n; i++) {
-    char c = utf8.p[i];
+  if (!lm_str_breaks_line(*utf8)) return true;
+  if ((p = lm_arena_alloc(a, utf8->n)) == NULL) return false;
+  for (i = 0; i < utf8->n; i++) {
+    char c = utf8->p[i];
     p[i] = (char)(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
   }
-  if (utf8.n) lm_buf_added(&d->out, utf8.n);
-  lm_buf_clear(&d->bytes);
-  d->charset = LM_NOSTR;
+  utf8->p = p;
   return true;
 }
 
-static bool put_word(struct decoder *d, const struct word *w) {
-  char *from;
-  char *to;
+/* Converts the words in a row. */
+static bool end_row(struct decoder *d) {
+  struct lm_str bytes, utf8;
+  if (d->charset.p == NULL) return true;
+  bytes = (struct lm_str){d->bytes + d->row, d->end - d->row};
+  if (!lm_charset_convert(d->arena, d->kept, d->charset, bytes, &utf8)) return false;
+  d->row = d->end;
+  d->charset = LM_NOSTR;
+  return on_one_line(d->arena, &utf8) && add(d, utf8);
+}
+
+static char *word_decode(const struct word *w, char *o) {
+  return w->encoding == 'q' ? q_decode(w->text, o) : b_decode(w->text, o);
+}
+
+/* `text_n`: octets of the whole text, which no words in it can decode to more than. */
+static bool put_word(struct decoder *d, const struct word *w, size_t text_n) {
   if (d->charset.p && !lm_str_ieq(d->charset, w->charset) && !end_row(d)) return false;
+  if (d->bytes == NULL && (d->bytes = lm_arena_alloc(d->arena, text_n)) == NULL) return false;
   d->charset = w->charset;
-  if (w->text.n == 0) return true;
-  if ((from = lm_buf_room(&d->bytes, w->text.n)) == NULL) return false;
-  to = w->encoding == 'q' ? q_decode(w->text, from) : b_decode(w->text, from);
-  lm_buf_added(&d->bytes, (size_t)(to - from));
+  d->end = (size_t)(word_decode(w, d->bytes + d->end) - d->bytes);
   return true;
 }
 
@@ -184,16 +204,22 @@ static char *unfold(struct lm_str s, char *o) {
   return o;
 }
 
+static bool unfolded(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
+  char *out;
+  *utf8_out = raw;
+  if (lm_scan_line_end(raw.p, raw.p + raw.n) == raw.p + raw.n) return true;
+  if ((out = lm_arena_alloc(a, raw.n)) == NULL) return false;
+  *utf8_out = (struct lm_str){out, (size_t)(unfold(raw, out) - out)};
+  return true;
+}
+
 /* Text between words, its charset guessed. */
 static bool put_text(struct decoder *d, const char *p, const char *end) {
   struct lm_str utf8;
-  char *to;
   if (p == end) return true;
   if (!end_row(d)) return false;
   if (!lm_charset_guess(d->arena, (struct lm_str){p, (size_t)(end - p)}, &utf8)) return false;
-  if ((to = lm_buf_room(&d->out, utf8.n)) == NULL) return false;
-  lm_buf_added(&d->out, (size_t)(unfold(utf8, to) - to));
-  return true;
+  return unfolded(d->arena, utf8, &utf8) && add(d, utf8);
 }
 
 static bool is_blank(const char *p, const char *end) {
@@ -213,7 +239,7 @@ static bool decode(struct decoder *d, struct lm_str raw) {
       continue;
     }
     if (!(d->charset.p && is_blank(text, p)) && !put_text(d, text, p)) return false;
-    if (!put_word(d, &w)) return false;
+    if (!put_word(d, &w, raw.n)) return false;
     text = p = behind;
   }
   return put_text(d, text, end) && end_row(d);
@@ -230,27 +256,22 @@ static bool is_plain(struct lm_str s) {
   return true;
 }
 
-static bool unfolded(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
-  char *out;
-  *utf8_out = raw;
-  if (lm_scan_line_end(raw.p, raw.p + raw.n) == raw.p + raw.n) return true;
-  if ((out = lm_arena_alloc(a, raw.n)) == NULL) return false;
-  *utf8_out = (struct lm_str){out, (size_t)(unfold(raw, out) - out)};
-  return true;
-}
-
 bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out) {
   struct lm_converters kept; /* words that change charsets in turn would open one each */
-  struct decoder d = {a, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR, &kept};
+  struct decoder d = {a, LM_NOSTR, {NULL, 0, 0, 0}, NULL, 0, 0, LM_NOSTR, &kept};
   bool ok;
   *utf8_out = raw;
   if (raw.n == 0) return true;
   if (is_plain(raw)) return unfolded(a, raw, utf8_out);
   memset(&kept, 0, sizeof kept);
-  ok = decode(&d, raw) && (*utf8_out = lm_arena_copy(a, lm_buf_str(&d.out))).p != NULL;
+  ok = decode(&d, raw);
+  *utf8_out = d.first.p ? d.first : LM_STR("");
+  if (ok && lm_buf_len(&d.out)) {
+    *utf8_out = lm_arena_copy(a, lm_buf_str(&d.out));
+    ok = utf8_out->p != NULL;
+  }
   lm_converters_free(&kept);
   lm_buf_free(&d.out);
-  lm_buf_free(&d.bytes);
   return ok;
 }
 
@@ -279,13 +300,16 @@ static bool is_known(struct known *k, struct lm_str charset) {
 }
 
 static const char *word_trouble(const struct word *w, struct known *known) {
-  struct decoder d = {NULL, {NULL, 0, 0, 0}, {NULL, 0, 0, 0}, LM_NOSTR, NULL};
+  struct lm_buf bytes = {NULL, 0, 0, 0};
   const char *why = NULL;
+  char *from;
   if (!is_known(known, w->charset)) return "an encoded word in a charset that is not known";
-  if (put_word(&d, w) && lm_str_breaks_line(lm_buf_str(&d.bytes)))
-    why = "a line end or NUL in an encoded word";
-  lm_buf_free(&d.bytes);
-  lm_buf_free(&d.out);
+  if (w->text.n == 0) return NULL;
+  if ((from = lm_buf_room(&bytes, w->text.n)) != NULL) {
+    lm_buf_added(&bytes, (size_t)(word_decode(w, from) - from));
+    if (lm_str_breaks_line(lm_buf_str(&bytes))) why = "a line end or NUL in an encoded word";
+  }
+  lm_buf_free(&bytes);
   return why;
 }
 

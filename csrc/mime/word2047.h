@@ -11,9 +11,9 @@
 #include "base/arena.h"
 
 /* An unstructured value, a phrase or a comment as UTF-8 on one line: folds are undone, words are
-** decoded, white space between two words is dropped. Returns `raw` itself where there is nothing to
-** do, else the text lies in the arena. A line end or NUL inside a word becomes a space. Linear time.
-** False only when memory is short. */
+** decoded, white space between two words is dropped. Returns `raw` itself, or what is left of it,
+** where no octet changes, else the text lies in the arena. A line end or NUL inside a word becomes a
+** space. Linear time. False only when memory is short. */
 bool lm_word2047_decode(struct lm_arena *a, struct lm_str raw, struct lm_str *utf8_out);
 
 /* What is wrong with the encoded words of a raw value, in static words, and where: words that are not whole,

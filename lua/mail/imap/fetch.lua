@@ -103,76 +103,75 @@ local function finish(state)
     state.pump:stream_end(window.id)
     state.pump:abandon(window.id)
   end
-  state.windows = {}
+  state.windows, state.current = {}, false
   state.pieces = pieces.of ""
 end
 
--- True where `message` is a change of flags that came in between, not an answer.
+-- True where `message` is a change of flags that came in between, not an answer. The field that tells an
+-- answer from one most often tells the next, too: state.telling.
 local function is_flag_change(state, message)
   if not state.rich or not (message.flags or message.modseq) then return false end
   for name in pairs(message) do
-    if not FLAG_FIELDS[name] then return false end
+    if not FLAG_FIELDS[name] then
+      state.telling = name
+      return false
+    end
   end
   return true
 end
 
--- Calls the sink; where it raises, the fetch is given up before the error goes on. PUC 5.1 cannot
--- yield across pcall, and a sink may wait.
-local function call_sink(state, bytes)
-  if not YIELDS_ACROSS_PCALL then return state.sink(state.message, state.section, bytes) end
-  local fine, ok, why = pcall(state.sink, state.message, state.section, bytes)
-  if fine then return ok, why end
+-- Hands a piece of a body to the user's sink: true; nil, err where that says no. Where it raises, the fetch
+-- is given up before the error goes on. PUC 5.1 cannot yield across pcall, and a sink may wait.
+local function pour(state, message, section, bytes)
+  local fine, ok, why
+  if YIELDS_ACROSS_PCALL then
+    fine, ok, why = pcall(state.sink, message, section, bytes)
+  else
+    fine, ok, why = true, state.sink(message, section, bytes)
+  end
+  if fine and (ok or ok == nil and why == nil) then return true end
   finish(state)
-  error(ok, 0)
-end
-
--- Hands a piece of a body to the user's sink; nil, err where it says no.
-local function pour(state, bytes)
-  local ok, why = call_sink(state, bytes)
-  if ok == false or (ok == nil and why ~= nil) then
-    finish(state)
-    return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), {
-      command = "FETCH",
-    })
-  end
-  return true
+  if not fine then error(ok, 0) end
+  return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = "FETCH" })
 end
 
 -- The message whose body is coming: one table from its first body to its end, for sinks that
 -- remember by it.
 local function take_message(state, message)
   local known = state.message
-  state.message = nil
-  if not known or known.seq ~= message.seq then return message end
-  for name in pairs(known) do
+  state.message = false
+  if known.seq ~= message.seq then return message end
+  for name in next, known do
     if message[name] == nil then known[name] = nil end
   end
-  for name, value in pairs(message) do known[name] = value end
+  for name, value in next, message do known[name] = value end
   return known
 end
 
 -- Bodies that came whole go into the sink too.
-local function pour_whole(state, message, field)
-  local sections = message[field]
-  if not sections then return true end
+local function pour_whole(state, message, field, sections)
   message[field] = nil
-  local streamed = message.streamed or {}
-  message.streamed = streamed
-  for section, bytes in pairs(sections) do
-    streamed[section] = #bytes
-    state.message, state.section = message, section
-    local ok, err = true, nil
-    if bytes ~= "" then ok, err = pour(state, bytes) end
-    if not ok then return nil, err end
+  local streamed = message.streamed
+  if not streamed then
+    streamed = {}
+    message.streamed = streamed
   end
-  state.message = nil
+  for section, bytes in next, sections do
+    streamed[section] = #bytes
+    if bytes ~= "" then
+      local ok, err = pour(state, message, section, bytes)
+      if not ok then return nil, err end
+    end
+  end
   return true
 end
 
 -- --- messages ---------------------------------------------------------------------------------------
 
+-- The octets of a message's sections, or of the whole message where that is one of them.
 local function weight(sections)
-  local n = 0
+  local whole, n = sections[""], 0
+  if whole then return #whole end
   for _, bytes in next, sections do n = n + #bytes end
   return n
 end
@@ -198,6 +197,7 @@ end
 -- A message whose text was fetched whole can be parsed.
 local Fetched = {}
 Fetched.__index = Fetched
+local setmetatable = setmetatable
 
 -- The message, parsed (API §6); nil where its body was not asked for, or went into a sink.
 function Fetched:message()
@@ -207,35 +207,54 @@ end
 
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
-  if state.headers and message.body then message.headers = core.header_fields(message.body.HEADER or "") end
-  if message.body then setmetatable(message, Fetched) end
-  if state.sink then
-    local ok, err = pour_whole(state, message, "body")
-    if ok then ok, err = pour_whole(state, message, "binary") end
-    if not ok then return nil, err end
+  local body, binary = message.body, message.binary
+  if body then
+    if state.headers then message.headers = core.header_fields(body.HEADER or "") end
+    setmetatable(message, Fetched)
   end
+  if not state.sink then return message end
+  local ok, err = true, nil
+  if body then ok, err = pour_whole(state, message, "body", body) end
+  if ok and binary then ok, err = pour_whole(state, message, "binary", binary) end
+  if ok then return message end
+  return nil, err
+end
+
+-- A message that came with parts that the server was to decode, or in the second go without: it, with what
+-- came before; nil where there is more to come, or nothing new.
+local function decoded(state, message)
+  if keep_partial(state, message) or is_repeated(state, message) then return nil end
+  if not state.windows[1].again then return message end
+  undone.finish(message, state.asked)
+  local partial = state.partial[message[state.by]]
+  if partial then message = undone.complete(partial, message) end
+  state.partial[message[state.by]] = nil
   return message
 end
 
--- A message, or nil where it was no answer.
-local function arrived(state, message)
-  message = take_message(state, message)
-  if is_flag_change(state, message) then
+-- A message, or nil where it was no answer; or nil, err.
+local function answered(state, message)
+  local name, lowest, body, telling = message[state.by], state.lowest, message.body, state.telling
+  if name and (not lowest or name < lowest) then state.lowest = name end
+  state.begun = true
+  if state.message then message = take_message(state, message) end
+  if not body and not (telling and message[telling]) and is_flag_change(state, message) then
     state.pump:unsolicited("fetch", message)
     return nil
   end
-  if message.body then state.octets = state.octets + weight(message.body) end
-  if message.binary then state.octets = state.octets + weight(message.binary) end
-  local window = state.windows[1]
-  if window.floor and message.uid and message.uid < window.floor then return nil end
-  if state.undone and (keep_partial(state, message) or is_repeated(state, message)) then return nil end
-  if window.again then
-    undone.finish(message, state.asked)
-    local partial = state.partial[message[state.by]]
-    if partial then message = undone.complete(partial, message) end
-    state.partial[message[state.by]] = nil
+  if state.span then
+    if body then state.octets = state.octets + weight(body) end
+    local floor = state.windows[1].floor
+    if floor and message.uid and message.uid < floor then return nil end
   end
-  return ready(state, message)
+  if state.undone then
+    if message.binary then state.octets = state.octets + weight(message.binary) end
+    message = decoded(state, message)
+    if not message then return nil end
+  end
+  if state.special then return ready(state, message) end
+  if body then setmetatable(message, Fetched) end
+  return message
 end
 
 -- What the server did not do of a window: all below the UID, or the number, that it came down to
@@ -261,22 +280,16 @@ end
 
 local handlers = {}
 
-function handlers.fetch(state, message)
-  state.begun = true
-  local name, lowest = message[state.by], state.lowest
-  if name and (not lowest or name < lowest) then state.lowest = name end
-  return arrived(state, message)
-end
-
 function handlers.body(state, message, section)
   state.begun = true
-  state.message, state.section = take_message(state, message), section
+  if state.message then message = take_message(state, message) end
+  state.message, state.section = message, section
 end
 
 function handlers.data(state, bytes)
   state.octets = state.octets + #bytes
-  local ok, err = pour(state, bytes)
-  return nil, not ok and err or nil
+  local _, err = pour(state, state.message, state.section, bytes)
+  return nil, err
 end
 
 function handlers.untagged(state, name, number, data, code, value, text)
@@ -300,6 +313,7 @@ end
 
 function handlers.done(state, status, code, value, text)
   local window = table.remove(state.windows, 1)
+  state.current = false
   local limited = code == "MESSAGELIMIT" and value or state.limited
   state.pump:stream_end(window.id)
   if code == "HIGHESTMODSEQ" then
@@ -319,20 +333,24 @@ function handlers.done(state, status, code, value, text)
     return refuse(state, status, code, value, text)
   end
   weigh(state)
-  state.begun, state.filled, state.lowest, state.limited = false, false, nil, nil
+  state.begun, state.lowest, state.limited = false, false, nil
   if state.undone and #state.windows == 0 then release(state) end
 end
 
--- The command whose answers come next: its id; nil at the end; or nil, err.
+-- The command whose answers come next: its id; nil at the end; or nil, err. Once the next one is on its way, too,
+-- it stays in state.current until its end.
 local function current_command(state)
   local window = state.windows[1]
-  if window and (state.filled or not state.begun) then return window.id end
-  local ok, err = fill(state)
-  state.filled = state.begun
-  window = state.windows[1]
-  if ok then return window and window.id end
-  finish(state)
-  return nil, err
+  if not window or state.begun then
+    local ok, err = fill(state)
+    if not ok then
+      finish(state)
+      return nil, err
+    end
+    window = state.windows[1]
+    if state.begun then state.current = window and window.id end
+  end
+  return window and window.id
 end
 
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
@@ -342,20 +360,26 @@ local function next_message(state)
   local now = pump.host.now
   local deadline = now() + (gap or state.patience)
   while true do
-    if state.late and state.late[1] then return ready(state, table.remove(state.late, 1)) end
-    local id, err = current_command(state)
-    if not id then return nil, err end
+    local late, id = state.late, state.current
+    local message, err
+    if late and late[1] then return ready(state, table.remove(late, 1)) end
+    if not id then
+      id, err = current_command(state)
+      if not id then return nil, err end
+    end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
-    if not kind then
+    if kind == "fetch" then
+      message, err = answered(state, a)
+    elseif kind then
+      message, err = handlers[kind](state, a, b, c, d, e, f)
+    else
       finish(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
     end
-    local message
-    message, err = handlers[kind](state, a, b, c, d, e, f)
     if message or err then return message, err end
     if gap or state.renewed then
-      deadline, state.renewed = now() + (gap or state.patience), nil
+      deadline, state.renewed = now() + (gap or state.patience), false
     end
   end
 end
@@ -371,7 +395,7 @@ local function plan(state, set)
   local windows = state.asked.bodies and state.by == "uid" and not options.changed_since and not options.partial
     and not set:find "%$"
   state.pieces = pieces.of(set, windows and box and box.uidnext or nil)
-  state.span = windows and FIRST or nil
+  state.span = windows and FIRST or false
   state.batch = options.batch and math.max(1, math.floor(options.batch))
 end
 
@@ -434,8 +458,12 @@ function fetch.start(pump, set, list, options, level)
     pump = pump, verb = options.seq and "FETCH" or "UID FETCH", by = options.seq and "seq" or "uid",
     asked = asked, rich = asked.rich, headers = asked.headers, windows = {},
     place = run.place(pump), octets = 0, options = options,
-    sink = options.sink, stream = options.sink ~= nil,
-    gap = pump:gap(options), patience = pump:patience(options),
+    sink = options.sink or false, stream = options.sink ~= nil,
+    special = options.sink ~= nil or asked.headers or #asked.binary > 0,
+    gap = pump:gap(options) or false, patience = pump:patience(options),
+    -- Asked for at each message: what is absent would be looked for in the class of iterators, too.
+    message = false, late = false, undone = false, telling = false, lowest = false, ended = false, current = false,
+    begun = false, renewed = false,
   }
   plan(state, canonical)
   spell(state)
