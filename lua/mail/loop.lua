@@ -528,14 +528,13 @@ end
 local Event = {}
 Event.__index = Event
 
--- Waits for `set`, at most until `deadline`, in the coroutine `co`: the running one.
-function Event:wait_until(deadline, co)
+-- Waits for `set`, at most until `deadline`.
+function Event:wait_until(deadline)
   if self.is_set then
     self.is_set = false
     return true
   end
-  local task = running
-  if not task or task.co ~= co then task = new_task() end
+  local task = current() or new_task()
   if task.cancelled then return wait(task) end
   self.task = task
   local ok, why = park(task, deadline)
@@ -545,7 +544,7 @@ end
 
 -- Waits for `set`. true | nil, "timeout" | "cancelled"
 function Event:wait(timeout)
-  return self:wait_until(timeout and now() + timeout, running_coroutine())
+  return self:wait_until(timeout and now() + timeout)
 end
 
 --- Whoever sleeps on `event` sleeps for the descriptor, too: a wait handed on without waking anybody.

@@ -402,7 +402,7 @@ local function follow(self, id, deadline, patient)
     local event = waiter.event
     local ok, why
     if event.wait_until then
-      ok, why = event:wait_until(deadline, me)
+      ok, why = event:wait_until(deadline)
     else
       ok, why = event:wait(deadline and deadline - host.now())
     end
