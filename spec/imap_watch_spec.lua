@@ -376,6 +376,31 @@ describe("IMAP watch on servers that lie", function()
     end)
   end)
 
+  it("asks a server that tells nothing of what came while IDLE began, soon", function()
+    loop.run(function()
+      local server = scripted.serve(function(peer)
+        mailbox.admit(peer, "IDLE")
+        mailbox.answer(peer, "^EXAMINE INBOX", BOX:format(1, 2))
+        mailbox.answer(peer, "^UID FETCH 1:%* ", "* 1 FETCH (UID 1 FLAGS ())\r\n")
+        local tag = mailbox.command(peer, "^IDLE$")
+        peer:send "+ idling\r\n"
+        assert(peer:line() == "DONE")
+        peer:send(tag .. " OK done\r\n")
+        mailbox.answer(peer, "^NOOP$", "* 2 EXISTS\r\n")
+        mailbox.answer(peer, "^UID FETCH 2:%* ", "* 2 FETCH (UID 2 FLAGS (late))\r\n")
+        peer:rest()
+      end, 1)
+      local it = imap.watch { host = "127.0.0.1", port = server.port, tls = "none", user = "ann", password = "x",
+        allow_plaintext_login = true, timeout = 5, existing = true }
+      assert.equal(1, await(it, "new").uid)
+      local began = loop.now()
+      assert.same({ late = true }, await(it, "new").flags)
+      assert.is_true(loop.now() - began < 60) -- and not after minutes of silence
+      it:close()
+      server:close()
+    end)
+  end)
+
   it("waits as long as a server asks for, and never twice the same", function()
     local waits = {}
     local now = 0

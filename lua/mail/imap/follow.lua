@@ -275,6 +275,10 @@ end
 
 -- --- listening ---------------------------------------------------------------------------------------
 
+-- Seconds until a server is asked that was silent since it was listened to first. Dovecot 2.3 may keep to itself, for
+-- good, what changes while IDLE begins.
+local SOON = 2
+
 -- Without IDLE, NOTIFY makes the server speak by itself.
 local function ask_notify(self)
   local session = self.session
@@ -290,7 +294,8 @@ function jobs.listen(self)
   if not self.news then
     local ok, err = ask_notify(self)
     if not ok then return nil, err end
-    self.news, err = self.session:idle { timeout = self.probe, poll = self.poll }
+    local seconds = self.settled and self.probe or math.min(SOON, self.probe)
+    self.news, err = self.session:idle { timeout = seconds, poll = self.poll }
     if not self.news then return nil, err end
     if self.inbox[1] then -- came while the last IDLE ended
       self.job = nil
@@ -302,6 +307,7 @@ function jobs.listen(self)
   if event then return nil end
   self.news = nil
   if err then return nil, err end
+  self.settled = true
   -- Silence: a NOOP shows that the link lives, and what a server keeps to itself during IDLE.
   local ok
   ok, err = self.session:noop()
