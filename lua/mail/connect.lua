@@ -212,6 +212,9 @@ function connect.options(argument, protocol, extra)
   if o.host and (o.host == "" or o.host:find("[%z\r\n%s]")) then
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
+  if o.password ~= nil and o.user == nil and o.mechanism == nil and o.login ~= false then
+    error(protocol .. ".connect: option 'user' is missing beside 'password'", 3)
+  end
   settle_proxy(o, protocol)
   settle_tls(o, protocol)
   check_server_name(o, protocol)
