@@ -233,8 +233,8 @@ end
 function connect.describe(session, state)
   local pump = Pump.of(session)
   local where = pump and pump.place or "no transport"
-  if pump and pump.failure then state = "closed" end
-  return ("mail.%s (%s%s)"):format(pump and pump.protocol or "session", where, state and ", " .. state or "")
+  if pump and pump.failure or session:is_freed() then state = "closed" end
+  return ("%s (%s%s)"):format(getmetatable(session).__name, where, state and ", " .. state or "")
 end
 
 -- Those that all protocols have: what else a protocol takes is about its session.
