@@ -353,7 +353,8 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout, guard = guard,
-    log = o.log, limits = o.limits, place = place(o), peer = { host = name or "localhost", port = o.port },
+    log = o.log, limits = o.limits, place = place(o), address = not (o.command or o.transport) and place(o) or nil,
+    peer = { host = name or "localhost", port = o.port },
   }
   local ok
   ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)
