@@ -430,6 +430,12 @@ describe("defects", function()
     assert.equal(3, list.count)
   end)
 
+  it("are an empty list where there are none", function()
+    local list = mail.message.parse("Subject: x\r\n\r\nhello\r\n").defects
+    assert.is_nil(next(list))
+    assert.equal(0, list.count)
+  end)
+
   it("are counted, and the first thousand are listed", function()
     local list = mail.message.parse(("To: <\r\n"):rep(5000) .. "\r\n").defects
     assert.equal(1000, #list)
