@@ -162,8 +162,19 @@ function Session:has(name)
   return known ~= nil and known[ascii.upper(name)] ~= nil
 end
 
+-- A set (API §2), as with the other protocols: true, or the parameters of the keyword. Made anew after each EHLO.
+local function capability_set(self)
+  local pump = Pump.of(self)
+  local said = pump and pump.capabilities
+  if said and pump.shown_of ~= said then
+    pump.shown, pump.shown_of = {}, said
+    for name, parameters in pairs(said) do pump.shown[name] = parameters == "" or parameters end
+  end
+  return said and pump.shown
+end
+
 local fields = {
-  capabilities = class.of_pump "capabilities", server = class.of_pump "greeting", tls = class.tls,
+  capabilities = capability_set, server = class.of_pump "greeting", tls = class.tls,
   -- How many more messages the server takes on this connection (RFC 9422); nil where it names no number.
   mails_left = function(self)
     local pump = Pump.of(self)
