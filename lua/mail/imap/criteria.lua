@@ -32,6 +32,7 @@ local STRINGS = {
 local DATES = {
   before = "BEFORE", on = "ON", since = "SINCE", sent_before = "SENTBEFORE", sent_on = "SENTON",
   sent_since = "SENTSINCE", saved_before = "SAVEDBEFORE", saved_on = "SAVEDON", saved_since = "SAVEDSINCE",
+  sentbefore = "SENTBEFORE", senton = "SENTON", sentsince = "SENTSINCE", -- as the standard writes them
 }
 local NUMBERS = { larger = "LARGER", smaller = "SMALLER", older = "OLDER", younger = "YOUNGER" }
 local IDS = { emailid = "EMAILID", threadid = "THREADID" }
