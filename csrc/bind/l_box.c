@@ -204,7 +204,7 @@ static int trace(lua_State *L) {
   return 1;
 }
 
-/* core.session_state(session [, table]) -> the table that the Lua side keeps with this session */
+/* core.session_state(session [, table]) -> the table that the Lua side keeps with this session | nil */
 static int session_state(lua_State *L) {
   luaL_checktype(L, 1, LUA_TUSERDATA);
   if (!lua_isnoneornil(L, 2)) {
@@ -214,6 +214,10 @@ static int session_state(lua_State *L) {
     lua_setuservalue(L, 1);
   }
   lua_getuservalue(L, 1);
+#if LUA_VERSION_NUM < 502
+  /* Every userdata has an environment there: at first that of the function which made it. */
+  if (lua_rawequal(L, -1, LUA_ENVIRONINDEX)) return 0;
+#endif
   return 1;
 }
 

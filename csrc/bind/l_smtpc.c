@@ -127,7 +127,8 @@ static void push_receipt(lua_State *L, const struct lm_smtpc_event *ev) {
 
 static const char *const stages[] = {"MAIL", "RCPT", "DATA", "DATA"};
 
-/* "sent", id, true, receipt | "sent", id, false, receipt, command, {code, enhanced, text} | nil */
+/* "sent", id, true, receipt [, "RCPT": recipients were refused]
+** | "sent", id, false, receipt, command, {code, enhanced, text} | nil */
 static int push_sent(lua_State *L, const struct lm_smtpc_event *ev) {
   const struct lm_smtp_txn *t = ev->txn;
   bool good = t->accepted && !t->refused;
@@ -136,7 +137,11 @@ static int push_sent(lua_State *L, const struct lm_smtpc_event *ev) {
   lua_pushinteger(L, (lua_Integer)ev->id);
   lua_pushboolean(L, good);
   push_receipt(L, ev);
-  if (good) return 4;
+  if (good && t->accepted == t->nrcpt) return 4;
+  if (good) {
+    lua_pushliteral(L, "RCPT");
+    return 5;
+  }
   /* A server that refused all recipients refuses DATA only because of that. */
   lua_pushstring(L, t->refused && told ? stages[t->stage] : "RCPT");
   if (t->refused && told) {

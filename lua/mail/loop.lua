@@ -169,7 +169,11 @@ local function finish(task, ok, ...)
   task.joiners = nil
 end
 
+-- What a parked task yields; any other yield is the user's own.
+local PARKED = {}
+
 local function resumed(task, ok, ...)
+  if (...) == PARKED then return end
   if status(task.co) == "dead" then
     if not ok and (...) == "cannot resume dead coroutine" then
       return finish(task, false, "mail.loop: a task was resumed, and ended, by something other than its loop")
@@ -242,7 +246,7 @@ end
 -- Asks the poller, until `back` at the latest (0: at once, nil: as long as it takes), and wakes those whose wait
 -- has ended. Returns what time it is.
 local function poll(back)
-  local n, at = ensure_poller():wait(back, ready_fds)
+  local n, at = (poller or ensure_poller()):wait(back, ready_fds)
   for i = 1, n do
     local fd = ready_fds[i]
     local task = waiting[fd]
@@ -299,7 +303,7 @@ end
 local function park(task, deadline)
   task.parked = true
   if deadline then set_timer(task, deadline) end
-  if task.co then return yield() end
+  if task.co then return yield(PARKED) end
   while task.parked do
     if live_count == 0 and not deadline and not task.fd then
       error("mail.loop: a wait that nothing can end, no task is alive", 0)
@@ -320,7 +324,7 @@ local function park_fd(task, deadline)
   if deadline then set_timer(task, deadline) end
   if timers > 0 then drop_stale_timers() end
   poll(timers > 0 and times[1] or nil)
-  if head ~= tail or queue[head] ~= task then return yield() end
+  if head ~= tail or queue[head] ~= task then return yield(PARKED) end
   queue[head], head, tail = nil, 1, 0
   local reason = task.reason
   task.reason = false
@@ -524,13 +528,14 @@ end
 local Event = {}
 Event.__index = Event
 
--- Waits for `set`, at most until `deadline`.
-function Event:wait_until(deadline)
+-- Waits for `set`, at most until `deadline`, in the coroutine `co`: the running one.
+function Event:wait_until(deadline, co)
   if self.is_set then
     self.is_set = false
     return true
   end
-  local task = current() or new_task()
+  local task = running
+  if not task or task.co ~= co then task = new_task() end
   if task.cancelled then return wait(task) end
   self.task = task
   local ok, why = park(task, deadline)
@@ -540,7 +545,7 @@ end
 
 -- Waits for `set`. true | nil, "timeout" | "cancelled"
 function Event:wait(timeout)
-  return self:wait_until(timeout and now() + timeout)
+  return self:wait_until(timeout and now() + timeout, running_coroutine())
 end
 
 --- Whoever sleeps on `event` sleeps for the descriptor, too: a wait handed on without waking anybody.

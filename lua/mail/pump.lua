@@ -28,12 +28,10 @@ local status = coroutine.status
 -- Above this many bytes kept for a reader in another coroutine, the leader waits for that reader.
 local HIGH_WATER = 1048576
 
---- The pump of a session.
-function Pump.of(session)
-  local pump = session_state(session)
-  -- Lua 5.1 gives every userdata an environment: without a pump it is the globals.
-  if getmetatable(pump) == Pump then return pump end
-end
+--- The pump of a session; nil where it has none.
+-- @function Pump.of
+-- @tparam userdata session
+Pump.of = session_state
 
 --- Binds a session to a transport.
 -- @tparam table fields session, protocol, host, conn, timeout (number or table), log, limits
@@ -49,6 +47,7 @@ function Pump.new(fields)
   -- What is asked for with each event is there: a field that is missing is looked for in the class, too.
   self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited = false, false, false, false,
     false, false
+  self.next_event, self.flush_output = self.conn.next, self.conn.flush
   self.log = self.log or false
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
@@ -105,7 +104,7 @@ function Pump:fail(err)
   tls.remember(self.session)
   if self.conn then
     -- Said in passing (RFC 8446 §6.1), and only where no half-sent command would go out with it.
-    if not self.session:is_freed() and self.session:tls_close() then self.host.flush(self.conn, self.session) end
+    if not self.session:is_freed() and self.session:tls_close() then self:send_pending() end
     self.host.close(self.conn)
   end
   waiters.wake_all(self)
@@ -279,11 +278,11 @@ end
 -- The same where the event of `id` was read, and where the loop can without waking anybody: what has come besides
 -- is delivered, and who is next sleeps on, for the connection, too.
 local function pass_on(self, id)
-  local host, conn, session = self.host, self.conn, self.session
+  local host, conn, session, next_event = self.host, self.conn, self.session, self.next_event
   local hand = host.hand
   if not hand then return hand_over(self, id) end
   while true do
-    local kind, who, a, b, c, d, e, f = host.next(conn, session)
+    local kind, who, a, b, c, d, e, f = next_event(conn, session, host.stop_at)
     if self.log then self:drain_log() end
     if kind == "wait" then
       local waiter = next_waiter(self, id)
@@ -323,6 +322,12 @@ function Pump:broken()
   return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
 end
 
+-- Sends without waiting; what is left is sent by whoever reads.
+function Pump:send_pending()
+  local host, conn = self.host, self.conn
+  if not self.flush_output(conn, self.session, host.stop_at) then host.nudge(conn:fd()) end
+end
+
 -- So many waits without an event end in a look at whether octets move.
 local MANY = 1000
 
@@ -339,11 +344,10 @@ end
 -- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it
 -- waits: nobody else runs in between, and the user's handlers may wait on this very session.
 local function lead(self, id, deadline, patient)
-  local session, host, conn = self.session, self.host, self.conn
-  local next_event = host.next
+  local session, host, conn, next_event = self.session, self.host, self.conn, self.next_event
   local waits, octets = 0, nil
   while true do
-    local kind, who, a, b, c, d, e, f = next_event(conn, session)
+    local kind, who, a, b, c, d, e, f = next_event(conn, session, host.stop_at)
     if self.log then self:drain_log() end
     if who == id then
       if self.waiting > 0 then pass_on(self, id) end
@@ -382,17 +386,11 @@ local function lead(self, id, deadline, patient)
   end
 end
 
--- Waits for an event of the loop's, as its `wait` does.
-local function sleep(host, event, deadline)
-  if event.wait_until then return event:wait_until(deadline) end
-  return event:wait(deadline and deadline - host.now())
-end
-
 -- Sleeps until somebody who leads has the event of `id`, or the lead is free, or its own.
 local function follow(self, id, deadline, patient)
   local host, me = self.host, running() or true
   local waiter = take_waiter(self, id, deadline, me)
-  host.flush(self.conn, self.session)
+  self:send_pending()
   while true do
     local leader = self.leading
     -- Dead, or this very coroutine: it was passed on here, or an error was raised where it led.
@@ -401,7 +399,13 @@ local function follow(self, id, deadline, patient)
       self.leading = false
       return lead(self, id, deadline, patient)
     end
-    local ok, why = sleep(host, waiter.event, deadline)
+    local event = waiter.event
+    local ok, why
+    if event.wait_until then
+      ok, why = event:wait_until(deadline, me)
+    else
+      ok, why = event:wait(deadline and deadline - host.now())
+    end
     local kind = waiter.kind
     if kind or self.failure or ok ~= true then
       local a, b, c, d, e, f = waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
@@ -427,7 +431,7 @@ function Pump:look()
   local session, host, conn = self.session, self.host, self.conn
   local waits = 0 -- after a first "wait" a descriptor is taken to be ready: what has come is read then
   while waits < 2 do
-    local kind, who, a, b, c, d, e, f = host.next(conn, session)
+    local kind, who, a, b, c, d, e, f = conn:next(session, host.stop_at)
     if self.log then self:drain_log() end
     if kind == "fail" then return self:broken() end
     waits = kind == "wait" and waits + 1 or 0
@@ -514,7 +518,7 @@ end
 
 --- Sends what is queued, without waiting for answers.
 function Pump:flush()
-  if not self.failure then self.host.flush(self.conn, self.session) end
+  if not self.failure then self:send_pending() end
 end
 
 --- True under TLS, our own or the host's.

@@ -115,14 +115,8 @@ end
 --   no recipient was accepted; kind "unknown" where the connection died after the last octet. For an
 --   array: an array of receipts and errors (tell them by `mail.err.is`).
 function Session:send(options)
-  local pump = reply.pump(self, "send")
-  local result, err
-  if type(options) == "table" and options[1] then
-    result = send.list(pump, options, 2)
-  else
-    result, err = send.one(pump, options, 2)
-  end
-  return result, err
+  local receipt, err = send.send(Pump.of(self) or reply.pump(self, "send"), options, 2)
+  return receipt, err
 end
 
 --- Ends the session politely and closes it. A server that drops the link at once is forgiven.

@@ -48,7 +48,7 @@ function Conn:next(session, stop_at)
   return self.conn:next(session, stop_at)
 end
 
-function Conn:flush(session) return self.conn:flush(session) end
+function Conn:flush(session, stop_at) return self.conn:flush(session, stop_at) end
 function Conn:recv() return self.conn:recv() end
 function Conn:send(bytes, from) return self.conn:send(bytes, from) end
 function Conn:fd() return self.conn:fd() end

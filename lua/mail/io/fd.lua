@@ -1,7 +1,7 @@
 --- Everything a session needs from a loop, built from three functions: wait, forget and now.
 --
 -- For loops that can wait for a descriptor. Sockets, names and happy eyeballs are the core's; the
--- loop only waits. What is built: `connect`, `next`, `await`, `flush`, `close`.
+-- loop only waits. What is built: `connect`, `await`, `close`.
 -- @module mail.io.fd
 
 local core = require "mail.core"
@@ -198,7 +198,7 @@ end
 --- Completes an adapter that has `wait(fd, what, timeout)`, `forget(fd)` and `now()`. Where `lingers` is
 -- true the loop knows a descriptor beyond the wait for it, and is told when one is collected.
 -- @tparam table host
--- @treturn table the same table with connect, next, await, flush, close, read, write and the defaults filled in
+-- @treturn table the same table with connect, await, close, read, write and the defaults filled in
 function fd.complete(host)
   if host.complete then return host end
   host.complete = true
@@ -212,11 +212,6 @@ function fd.complete(host)
   function host.read(conn, deadline) return read(host, conn, deadline) end
   -- True when all is sent; else nil and why.
   function host.write(conn, bytes, deadline) return write(host, conn, bytes, deadline) end
-  -- The session's next event, or "wait", what for and the descriptor; moves bytes in the core as far as it can, or, in
-  -- a frame of limited time, until `stop_at`.
-  function host.next(conn, session)
-    return conn:next(session, host.stop_at)
-  end
   -- Waits for what `next` said; the descriptor may be left out. true | nil, "timeout" | "cancelled" | message
   function host.await(conn, what, timeout, descriptor)
     if descriptor then return host.wait(descriptor, what, timeout) end
@@ -225,10 +220,6 @@ function fd.complete(host)
     if what ~= "pause" then return host.wait(conn:fd(), what, timeout) end
     host.pause()
     return true
-  end
-  -- Sends without waiting; what is left is sent by whoever reads.
-  function host.flush(conn, session)
-    if not conn:flush(session, host.stop_at) then host.nudge(conn:fd()) end
   end
   function host.close(conn)
     local socket = conn:fd()

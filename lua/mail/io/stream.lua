@@ -6,6 +6,7 @@
 -- loop. Nothing here knows what is carried; TLS, where it is wanted, is put in by the session.
 -- @module mail.io.stream
 
+local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
 
@@ -17,11 +18,6 @@ local DIAL = "dial gives a transport with read, write and close, or nil and an e
 
 local Conn = {}
 Conn.__index = Conn
-
--- What ended the stream, for the words of an error.
-function Conn:why()
-  return self.reason
-end
 
 local function broken(conn, session, why)
   if why ~= "closed" then conn.reason = tostring(why) end
@@ -52,6 +48,26 @@ local function send(conn, session, timeout)
   return moved
 end
 
+-- What ended the stream, for the words of an error.
+function Conn:why()
+  return self.reason
+end
+
+--- The session's next event, or "wait", "pause" where the frame's time is over (`mail.loop.step`), unless it has
+-- just let others run.
+function Conn:next(session, stop_at)
+  self.session = session
+  self.rested = stop_at and not self.rested and core.now() >= stop_at
+  if self.rested then return "wait", "pause" end
+  return session:next()
+end
+
+--- Sends what is pending; true: nobody else has to.
+function Conn:flush(session)
+  send(self, session)
+  return true
+end
+
 local function await(conn, timeout)
   local session = conn.session
   if send(conn, session, timeout) or session:is_freed() then return true end
@@ -67,13 +83,6 @@ local function await(conn, timeout)
   if Err.is(why) then return nil, why end
   if why == "timeout" or why == "cancelled" then return nil, why end
   return broken(conn, session, why)
-end
-
--- True where the frame's time is over (see mail.loop.step), unless it has just let others run.
-local function must_rest(host, conn)
-  local stop_at = host.stop_at
-  conn.rested = stop_at and not conn.rested and host.now() >= stop_at
-  return conn.rested
 end
 
 local function close(conn)
@@ -104,12 +113,7 @@ end
 -- What a pump calls, for connections that are transport objects.
 local function put(host)
   put_octets(host)
-  host.flush, host.close = send, close
-  function host.next(conn, session)
-    conn.session = session
-    if must_rest(host, conn) then return "wait", "pause" end
-    return session:next()
-  end
+  host.close = close
   function host.await(conn, what, timeout)
     if what ~= "pause" then return await(conn, timeout) end
     host.pause()
@@ -130,7 +134,7 @@ end
 -- deadline)` → transport, or nil, err; `now`, `event`, `sleep`, `spawn`; and `paths = true` where its dial
 -- takes `options.path`, a Unix socket, in place of name and port.
 -- @tparam table host
--- @treturn table the same table with connect, next, await, flush and close
+-- @treturn table the same table with connect, await and close
 function stream.complete(host)
   if host.connect then return host end
   host.sleep = host.sleep or function(seconds) host.event():wait(seconds) end

@@ -86,7 +86,8 @@ local function lost(pump, id, err)
   return nil, unknown
 end
 
--- Waits for the end of a transaction, giving content meanwhile where it is streamed.
+-- Waits for the end of a transaction, giving content meanwhile where it is streamed: a receipt, nil, and true where
+-- recipients were refused; or nil, err, and what `lost` says.
 local function await(pump, id, source, options, deadline)
   deadline = deadline or pump:deadline(options)
   while true do
@@ -94,7 +95,7 @@ local function await(pump, id, source, options, deadline)
     if not kind then return lost(pump, id, ok) end
     if kind == "sent" then
       if not ok then return nil, failure(pump, receipt, command, no) end
-      if next(receipt.rejected) then with_errors(pump, receipt) end
+      if command then return with_errors(pump, receipt), nil, true end
       return receipt
     end
     if kind == "go" then
@@ -339,14 +340,14 @@ local function list_of(to)
   return type(to) == "table" and not to.address and to or { to }
 end
 
--- Queues the transaction of one message: id, source, job; or nil, err. Raises at `level`. Options that are
--- `unchecked` are checked by the core where the message is a usual one.
-local function begin(pump, options, level, unchecked)
-  if not (pump.failure or pump.limited) then
-    local id = usual(pump.session, options)
-    if id then return id end
-  end
-  if unchecked then check(options, level + 1) end
+-- Queues the transaction of the usual message, whose options the core checks: id; or nil, and nothing has happened.
+local function begin_usual(pump, options)
+  return not (pump.failure or pump.limited) and usual(pump.session, options) or nil
+end
+
+-- Queues the first transaction of any other message, whose options were checked: id, source, job; or nil, err. Raises
+-- at `level`.
+local function begin_job(pump, options, level)
   if pump.failure then return nil, pump.failure end
   local job = { pump = pump, options = options, message = options.message }
   local keeps = keep(job)
@@ -364,20 +365,16 @@ local function begin(pump, options, level, unchecked)
   return id, source, job
 end
 
--- Waits for what `begin` began. The usual message becomes a job where it met a limit unannounced.
-local function finish(pump, id, source, options, job, level, deadline)
-  if job then return finish_job(job, id, source, level + 1, deadline) end
-  local receipt, err, untouched = await(pump, id, source, options, deadline)
-  if not receipt or next(receipt.rejected) == nil then return receipt, err, untouched end
-  job = { pump = pump, options = options, message = options.message, groups = { list_of(options.to) } }
+-- The usual message whose recipients were refused in part: it becomes a job where it met a limit unannounced.
+local function send_rest(pump, options, receipt, level)
+  local job = { pump = pump, options = options, message = options.message, groups = { list_of(options.to) } }
   local rest = left_over(job, job.groups[1], receipt)
   if not rest then return receipt end
   job.groups = { rest }
-  local more, why
-  local ready
+  local ready, more, why
   ready, why = again(job, level + 1)
   if ready then
-    id, source = start(job, ready, rest, level + 1)
+    local id, source = start(job, ready, rest, level + 1)
     more, why = finish_job(job, id, source, level + 1)
   end
   merge(receipt, rest, more, why)
@@ -385,11 +382,82 @@ local function finish(pump, id, source, options, job, level, deadline)
   return receipt
 end
 
---- Sends one message. `level` tells whose line is blamed for misuse.
-function send.one(pump, options, level)
-  local id, source, job = begin(pump, options, level + 1, true)
-  if not id then return nil, source end
-  return finish(pump, id, source, options, job, level + 1)
+-- Waits for what `begin_usual` began; returns as `finish_job`.
+local function finish_usual(pump, id, options, level, deadline)
+  local receipt, err, more = await(pump, id, nil, options, deadline)
+  if receipt and more then receipt, more = send_rest(pump, options, receipt, level + 1), nil end
+  return receipt, err, more
+end
+
+-- One of several: {id=, job=} once queued; {id = false, err=} where it cannot be. Options that are `unchecked` are
+-- checked by the core where the message is a usual one.
+local function begin(pump, options, level, unchecked)
+  local id, source, job = begin_usual(pump, options), nil, nil
+  if not id then
+    if unchecked then check(options, level + 1) end
+    id, source, job = begin_job(pump, options, level + 1)
+  end
+  return { id = id or false, job = job, err = not id and source or nil }
+end
+
+local function finish(pump, one, options, level, deadline)
+  local receipt, err, untouched
+  if one.job then
+    receipt, err, untouched = finish_job(one.job, one.id, nil, level + 1, deadline)
+  else
+    receipt, err, untouched = finish_usual(pump, one.id, options, level + 1, deadline)
+  end
+  return receipt, err, untouched
+end
+
+-- Sends one message that is not the usual one, whose options were checked.
+local function send_job(pump, options, level, deadline)
+  local id, source, job = begin_job(pump, options, level + 1)
+  if not id then return nil, source, source.kind == "closed" end
+  local receipt, err, untouched = finish_job(job, id, source, level + 1, deadline)
+  return receipt, err, untouched
+end
+
+-- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
+-- pipelining server each costs one round trip. An array of receipts and errors.
+local function send_list(pump, list, level)
+  local started, results = {}, {}
+  for i, options in ipairs(list) do
+    if type(options) == "table" and type(options.message) == "string" then
+      started[i] = begin(pump, options, level + 1, true)
+    else
+      check(options, level + 1)
+      started[i] = false
+    end
+  end
+  for i, options in ipairs(list) do
+    local one = started[i]
+    local receipt, err
+    if not one then
+      receipt, err = send_job(pump, options, level + 1)
+    elseif one.id then
+      receipt, err = finish(pump, one, options, level + 1)
+    else
+      err = one.err
+    end
+    results[i] = receipt or err
+  end
+  return results
+end
+
+--- Sends one message, or an array of them, as `smtp:send` says. `level` tells whose line is blamed for misuse.
+function send.send(pump, options, level)
+  local receipt, err
+  local id = begin_usual(pump, options)
+  if id then
+    receipt, err = finish_usual(pump, id, options, level + 1)
+  elseif type(options) == "table" and options[1] then
+    receipt = send_list(pump, options, level + 1)
+  else
+    check(options, level + 1)
+    receipt, err = send_job(pump, options, level + 1)
+  end
+  return receipt, err
 end
 
 --- The same for mail.smtp.pool, which has checked the options (`send.check`).
@@ -398,16 +466,9 @@ end
 -- @tparam number deadline absolute
 -- @treturn table receipt; or nil, err, and true where the session ended before a recipient was accepted
 function send.transact(pump, options, deadline)
-  local id, source, job = begin(pump, options, 2)
-  if not id then return nil, source, source.kind == "closed" end
-  return finish(pump, id, source, options, job, 2, deadline)
-end
-
--- Queues one of many: {id=, job=}, {err=} or {misuse=}.
-local function queued(pump, options)
-  local ok, id, source, job = guarded(begin, pump, options, 2)
-  if not ok then return { misuse = id } end
-  return { id = id, err = not id and source or nil, job = job }
+  local id = begin_usual(pump, options)
+  if id then return finish_usual(pump, id, options, 2, deadline) end
+  return send_job(pump, options, 2, deadline)
 end
 
 --- Several messages, each a string, whose options were checked, for mail.smtp.pool: queued together, then their
@@ -419,17 +480,20 @@ end
 --   `false` for a receipt and what was raised in place of an error where that one was misuse
 function send.pipeline(pump, list, deadline_of, answered)
   local started, gone = {}, nil
-  for k, options in ipairs(list) do started[k] = queued(pump, options) end
+  for k, options in ipairs(list) do
+    local ok, one = guarded(begin, pump, options, 2)
+    started[k] = ok and one or { misuse = one }
+  end
   for k, one in ipairs(started) do
     if one.misuse then
       answered(k, false, one.misuse)
-    elseif one.err then
+    elseif not one.id then
       answered(k, nil, one.err, one.err.kind == "closed")
     elseif gone then
       pump:abandon(one.id)
       answered(k, nil, gone)
     else
-      local receipt, err, untouched = finish(pump, one.id, nil, list[k], one.job, 2, deadline_of(list[k]))
+      local receipt, err, untouched = finish(pump, one, list[k], 2, deadline_of(list[k]))
       if err and err.kind == "cancelled" then gone = err end
       answered(k, receipt, err, untouched)
     end
@@ -437,32 +501,5 @@ function send.pipeline(pump, list, deadline_of, answered)
 end
 
 send.OPTIONS, send.check = SEND, check
-
---- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
--- pipelining server each costs one round trip. An array of receipts and errors.
-function send.list(pump, list, level)
-  local started, results = {}, {}
-  for i, options in ipairs(list) do
-    check(options, level + 1)
-    if type(options.message) == "string" then
-      local id, source, job = begin(pump, options, level + 1)
-      started[i] = id and { id = id, job = job } or false
-      results[i] = not id and source or nil
-    end
-  end
-  for i, options in ipairs(list) do
-    local one = started[i]
-    local receipt, err
-    if one then
-      receipt, err = finish(pump, one.id, nil, options, one.job, level + 1)
-    elseif one == nil then
-      receipt, err = send.one(pump, options, level + 1)
-    else
-      err = results[i]
-    end
-    results[i] = receipt or err
-  end
-  return results
-end
 
 return send
