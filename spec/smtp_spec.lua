@@ -478,7 +478,7 @@ describe("smtp:send", function()
     for _, misuse in ipairs { function() smtp:noop(5) end, function() smtp:noop { tiemout = 5 } end,
       function() smtp:reset { timeout = "5" } end, function() smtp:verify("ann", 5) end, function() smtp:has() end,
       function() smtp:command("NOOP", { wait = 5 }) end, function() smtp:login() end,
-      function() smtp:login("ann", 5) end, function() smtp:quit { wait = 5 } end } do
+      function() smtp:login("ann", 5) end, function() smtp:quit { wait = 5 } end, function() smtp:keepalive(5) end } do
       local ok, why = pcall(misuse)
       assert.is_false(ok)
       assert.matches("smtp_spec.lua:%d+: smtp:", tostring(why))

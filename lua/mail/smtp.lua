@@ -138,7 +138,8 @@ end
 -- @treturn boolean true; or nil, err: kind "unsupported" or "invalid" where it cannot be pooled and
 --   stands as it was (`quit` it), any other where it is closed
 function Session:keepalive(options)
-  return keepalive.release(self, options)
+  local ok, err = keepalive.release(self, options) -- no tail call: that has no line of its own
+  return ok, err
 end
 
 --- Drops the connection at once. Idempotent.
