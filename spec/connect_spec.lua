@@ -68,6 +68,7 @@ describe("options", function()
       { { host = "h", ssl = { verfy = true } }, "verfy" },
       { { host = "h", ssl = { min_version = "9" } }, "min_version" },
       { { host = "h", ssl = { pin_sha256 = {} } }, "pin_sha256" },
+      { { host = "h", ssl = { pin_sha256 = { 5 } } }, "pin_sha256" },
       { { host = "h", mechanism = "PLIAN" }, "PLIAN" }, { { host = "h", limits = { lines = 5 } }, "lines" },
     } do
       local ok, err = pcall(function() mail.smtp.connect(row[1]) end)
