@@ -118,6 +118,9 @@ local function own_address(original, fields, what)
   local own = fields.from
   if type(own) == "string" then own = core.address_list(own) end
   if type(own) == "table" and own.address then own = { own } end
+  for _, one in ipairs(type(own) == "table" and own or {}) do
+    if type(one) ~= "table" then error(what .. ": option 'from' must be an address", 4) end
+  end
   return mailboxes(type(own) == "table" and own or {})
 end
 
@@ -153,7 +156,7 @@ end
 
 local function attribution(original, quote)
   if type(quote) == "string" then return quote end
-  if type(quote) == "function" then return tostring(quote(original)) end
+  if type(quote) == "function" then return tostring((quote(original))) end
   local date = date_text(original)
   return (date and "On " .. date .. ", " or "") .. author(original) .. " wrote:"
 end
