@@ -352,6 +352,8 @@ describe("IMAP message calls", function()
       raises(function() session:fetch(bad, { "uid" }) end, "fetch: bad set")
     end
     raises(function() session:store(nil, { add = {} }) end, "bad set")
+    raises(function() session:store({ [5] = true }, { add = {} }) end, "bad set")
+    raises(function() session:store({ nil, 5 }, { add = {} }) end, "bad set")
     raises(function() session:store(1) end, "add")
     raises(function() session:store(1, {}) end, "add")
     raises(function() session:store(1, { ad = {} }) end, "add")

@@ -46,8 +46,13 @@ end
 --- The set in the standard's form, as `core.seqset` gives it: "" for an empty one; or nil, reason.
 -- @param value a set, a number, an array, a text, "$"
 function set.text(value)
-  local ranges = set.is(value) and rawget(value, RANGES)
+  local is_set = set.is(value)
+  local ranges = is_set and rawget(value, RANGES)
   if ranges then return ranges:text() end
+  -- Numbers as keys, or a hole in front: an empty set is not what was meant.
+  if type(value) == "table" and not is_set and value[1] == nil and next(value) ~= nil then
+    return nil, "no array of numbers"
+  end
   return core.seqset(value)
 end
 
