@@ -228,6 +228,26 @@ describe("the parts of a composed message", function()
   end)
 end)
 
+describe("attachments of a message that was read", function()
+  it("may be those of a new one", function()
+    local old = assert(mail.message.new { from = "a@b.example", html = "<img src='cid:logo'>", attachments = {
+      { name = "\195\188 a.txt", data = "text\n" }, { name = "b.bin", type = "application/x-b", data = "\0\1\255" },
+      { cid = "logo", name = "l.png", data = "png" }, { message = "Subject: inner\r\n\r\nhello\r\n" },
+    } })
+    for _, source in ipairs { old, mail.message.parse(old:tostring()) } do
+      local given = source:attachments()
+      assert.equal(4, #given)
+      local made = mail.message.parse(assert(mail.message.new {
+        from = "c@d.example", html = "<img src='cid:logo'>", attachments = given,
+      }):tostring()):attachments()
+      for i, a in ipairs(given) do
+        assert.same({ a.filename, a.type, a.cid, a.data() }, { made[i].filename, made[i].type, made[i].cid,
+          made[i].data() })
+      end
+    end
+  end)
+end)
+
 describe("the forms of a composed message", function()
   it("are 7-bit unless an address needs more", function()
     local m = new { from = "Änn <ann@bücher.example>" }
@@ -506,6 +526,9 @@ describe("message:reply", function()
     ok, why = pcall(function() original:reply { all = 1 } end)
     assert.is_false(ok)
     assert.truthy(why:find("compose_spec.lua.*'all'"), why)
+    ok, why = pcall(function() original:reply { from = { 5 } } end)
+    assert.is_false(ok)
+    assert.truthy(why:find("compose_spec.lua.*'from'"), why)
   end)
 end)
 

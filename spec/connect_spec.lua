@@ -61,10 +61,14 @@ describe("options", function()
       { { host = "h", port = 70000 }, "'port'" }, { { host = "h", port = 1.5 }, "'port'" },
       { { host = "h", tls = "maybe" }, "'tls' must be" }, { { host = "" }, "'host'" }, { { host = "a b" }, "'host'" },
       { { host = "a\r\nb" }, "'host'" }, { { host = "a\0b" }, "'host'" },
-      { { host = "h", timeout = "1" }, "'timeout'" },
+      { { host = "h", timeout = "1" }, "'timeout'" }, { { host = "h", timeout = { conect = 1 } }, "conect" },
+      { { host = "h", timeout = { answer = "1" } }, "timeout.answer" }, { { host = "h", timeout = { 5 } }, "not '1'" },
+      { { host = "h", password = "x" }, "'user' is missing" },
       { "http://h.example/", "scheme" }, { "imaps://h.example/", "scheme" }, { "smtps://", "host" },
       { { host = "h", ssl = { verfy = true } }, "verfy" },
       { { host = "h", ssl = { min_version = "9" } }, "min_version" },
+      { { host = "h", ssl = { pin_sha256 = {} } }, "pin_sha256" },
+      { { host = "h", ssl = { pin_sha256 = { 5 } } }, "pin_sha256" },
       { { host = "h", mechanism = "PLIAN" }, "PLIAN" }, { { host = "h", limits = { lines = 5 } }, "lines" },
     } do
       local ok, err = pcall(function() mail.smtp.connect(row[1]) end)

@@ -204,6 +204,11 @@ describe("IMAP fetch", function()
     assert.equal("Gr\195\188\195\159e und \195\164", seen.Subject)
     assert.equal("<1@example.org>", seen["Message-ID"])
     assert.equal(10, #m.headers)
+    for _, name in ipairs { "Message-ID", "message-id", "MESSAGE-ID" } do
+      assert.equal("<1@example.org>", m.headers[name])
+    end
+    assert.is_nil(m.headers["X-None"])
+    assert.is_nil(m.headers[11])
     session:logout()
   end)
 

@@ -216,11 +216,23 @@ for _, words in ipairs { "IMAP4rev1 LITERAL+ UIDPLUS", "IMAP4rev1 LITERAL- UIDPL
       assert.is_true(list[1].flags["\\Seen"])
       assert.is_true(list[1].flags.work)
       assert.is_true(list[2].flags["\\Flagged"])
+      list[1].flags["\\Recent"] = true -- a set, as it was fetched
+      assert(session:append("INBOX", MAIL, { flags = list[1].flags }))
+      assert(session:store(3, { flags = list[1].flags }))
+      for _, m in ipairs(assert(session:fetch_all("3:4", "flags"))) do
+        m.flags["\\Recent"] = nil
+        assert.same({ ["\\Seen"] = true, work = true }, m.flags)
+      end
       assert.equal(1793534400, list[1].internaldate)
       assert.equal(1793534400, list[2].internaldate)
       local ok, err = session:append("INBOX", MAIL, { date = "today" })
       assert.is_nil(ok)
       assert.equal("invalid", err.kind)
+      for _, never in ipairs { 0 / 0, 1 / 0, 1e15 } do
+        ok, err = session:append("INBOX", MAIL, { date = never })
+        assert.is_nil(ok)
+        assert.equal("invalid", err.kind)
+      end
       ok, err = session:append("INBOX", MAIL, { flags = { "a b" } })
       assert.is_nil(ok)
       assert.equal("invalid", err.kind)
@@ -340,6 +352,8 @@ describe("IMAP message calls", function()
       raises(function() session:fetch(bad, { "uid" }) end, "fetch: bad set")
     end
     raises(function() session:store(nil, { add = {} }) end, "bad set")
+    raises(function() session:store({ [5] = true }, { add = {} }) end, "bad set")
+    raises(function() session:store({ nil, 5 }, { add = {} }) end, "bad set")
     raises(function() session:store(1) end, "add")
     raises(function() session:store(1, {}) end, "add")
     raises(function() session:store(1, { ad = {} }) end, "add")
@@ -359,6 +373,8 @@ describe("IMAP message calls", function()
     raises(function() session:append("INBOX", "x", { flag = {} }) end, "flag")
     raises(function() session:append("INBOX", "x", { flags = 5 }) end, "flags")
     raises(function() session:append("INBOX", "x", { flags = { 5 } }) end, "flag must be a string")
+    raises(function() session:append("INBOX", "x", { flags = { nil, "x" } }) end, "flag must be a string")
+    raises(function() session:append("INBOX", "x", { flags = { ["\\Seen"] = 1 } }) end, "flag must be a string")
     session:close()
   end)
 end)

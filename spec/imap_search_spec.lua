@@ -82,6 +82,9 @@ local CASES = {
   { { sent_since = "2026-11-04" }, { 4, 5 } },
   { { sent_before = "2026-11-03" }, { 1, 2 } },
   { { sent_on = "2026-11-03" }, { 3 } },
+  { { sentsince = "2026-11-04" }, { 4, 5 } },
+  { { sentbefore = "2026-11-03" }, { 1, 2 } },
+  { { senton = "2026-11-03" }, { 3 } },
   { { since = "2026-11-02", before = "2026-11-04" }, { 2, 3 } },
   { { larger = 2000 }, { 3 } },
   { { smaller = 2000 }, { 1, 2, 4, 5 } },
@@ -184,6 +187,11 @@ describe("IMAP search", function()
     raises(5, "table of criteria")
     raises({ form = "bob" }, "unknown criterion 'form'")
     raises({ from = 5 }, "'from' must be a string")
+    raises({ from = {} }, "'from' must be a string, or an array of strings")
+    raises({ from = { ann = true } }, "'from' must be a string, or an array of strings")
+    raises({ keyword = {} }, "'keyword' must be a keyword, or an array of keywords")
+    raises({ header = {} }, "'header' must be a table")
+    raises({ uid = { [5] = true } }, "'uid' must be a set")
     raises({ unseen = "yes" }, "'unseen' must be true or false")
     raises({ new = false }, "'new' must be true")
     raises({ since = "yesterday" }, "'since' must be a date")

@@ -348,6 +348,8 @@ describe("a message", function()
     raises("'depth'", function() local m = mail.message.parse("", { limits = { depth = 0 } }); return m end)
     raises("'depth'", function() local m = mail.message.reader { limits = { depth = 0 } }; return m end)
     raises("'line'", function() local m = mail.message.events("", { limits = { line = 0 / 0 } }); return m end)
+    raises("NUL", function() local m = mail.message.parse_file "a\0b"; return m end)
+    raises("characters", function() local text = msg:preview(-1); return text end)
     raises("array", function() local m = mail.message.join(); return m end)
     raises("piece 1", function() local m = mail.message.join { 5 }; return m end)
     raises("name", function() local name = mail.message.safe_name(5); return name end)
@@ -423,6 +425,12 @@ describe("defects", function()
       { "8-bit text without a charset", "\252" },
     }, found)
     assert.equal(3, list.count)
+  end)
+
+  it("are an empty list where there are none", function()
+    local list = mail.message.parse("Subject: x\r\n\r\nhello\r\n").defects
+    assert.is_nil(next(list))
+    assert.equal(0, list.count)
   end)
 
   it("are counted, and the first thousand are listed", function()

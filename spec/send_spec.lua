@@ -97,7 +97,9 @@ describe("mail.send", function()
       { smtp = { host = "127.0.0.1", hots = 1 }, from = "a@x.org", to = "b@x.org", text = "x" },
       { smtp = "http://127.0.0.1", from = "a@x.org", to = "b@x.org", text = "x" },
       { smtp = { host = "127.0.0.1", limits = { nothing = 1 } }, from = "a@x.org", to = "b@x.org", text = "x" },
-      { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", list = { id = 1 } } } do
+      { smtp = {}, from = "a@x.org", to = "b@x.org", text = "x", list = { id = 1 } },
+      { smtp = io.stdout, from = "a@x.org", to = "b@x.org", text = "x" },
+      { smtp = mail.imap.session(), from = "a@x.org", to = "b@x.org", text = "x" } } do
       local ok, why = pcall(function() return (mail.send(bad)) end)
       assert.is_false(ok)
       assert.matches("send_spec%.lua:%d+: mail%.send: ", why)

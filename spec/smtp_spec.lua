@@ -59,7 +59,9 @@ describe("mail.smtp.connect", function()
     assert.is_string(smtp.server)
     assert.is_true(smtp:has "pipelining")
     assert.is_false(smtp:has "XYZZY")
-    assert.truthy(smtp.capabilities["8BITMIME"])
+    assert.is_true(smtp.capabilities["8BITMIME"])
+    assert.matches("PLAIN", smtp.capabilities.AUTH)
+    assert.is_nil(smtp.capabilities.XNONE)
     assert.is_true(smtp:quit())
     assert.equal("mail.smtp (localhost:" .. s.ports.submissions .. ", closed)", tostring(smtp))
   end)
@@ -142,6 +144,18 @@ describe("mail.smtp.connect", function()
     o.allow_plaintext_login = true
     smtp = assert(mail.smtp.connect(o))
     assert.is_true(smtp:quit())
+    o.login = false -- what was allowed, or not, holds for a later login
+    smtp = assert(mail.smtp.connect(o))
+    assert.is_true(smtp:login(s.user, s.password))
+    smtp:close()
+    o.allow_plaintext_login = nil
+    smtp = assert(mail.smtp.connect(o))
+    local ok
+    ok, err = smtp:login(s.user, s.password)
+    assert.is_nil(ok)
+    assert.equal("tls", err.kind)
+    assert.is_true(smtp:login(s.user, s.password, { allow_plaintext_login = true }))
+    smtp:close()
   end)
 end)
 
@@ -461,12 +475,35 @@ describe("smtp:send", function()
       assert.is_false(ok)
       assert.matches("smtp_spec.lua:%d+: ", tostring(why))
     end
+    for _, misuse in ipairs { function() smtp:noop(5) end, function() smtp:noop { tiemout = 5 } end,
+      function() smtp:reset { timeout = "5" } end, function() smtp:verify("ann", 5) end, function() smtp:has() end,
+      function() smtp:command("NOOP", { wait = 5 }) end, function() smtp:login() end,
+      function() smtp:login("ann", 5) end, function() smtp:quit { wait = 5 } end, function() smtp:keepalive(5) end } do
+      local ok, why = pcall(misuse)
+      assert.is_false(ok)
+      assert.matches("smtp_spec.lua:%d+: smtp:", tostring(why))
+    end
     assert.is_true(smtp:noop())
     smtp:quit()
   end)
 end)
 
 describe("the other calls", function()
+  it("name the command that failed as it is on the wire", function()
+    local s = exim()
+    if not s then return end
+    local smtp = assert(mail.smtp.connect(mx(s)))
+    local _, err = smtp:verify "ann\r\nQUIT"
+    assert.same({ "invalid", "VRFY" }, { err.kind, err.command })
+    _, err = smtp:command "noop\n"
+    assert.same({ "invalid", "NOOP" }, { err.kind, err.command })
+    _, err = smtp:noop { timeout = 0 }
+    assert.same({ "timeout", "NOOP" }, { err.kind, err.command })
+    smtp:close()
+    _, err = mail.smtp.connect(mx(s, { helo = "a\r\nb" }))
+    assert.same({ "invalid", "EHLO" }, { err.kind, err.command })
+  end)
+
   it("answer: noop, reset, verify, expand, command", function()
     local s = exim()
     if not s then return end
@@ -571,11 +608,30 @@ describe("an SMTP session without a transport", function()
     assert.is_false(session:has "SIZE")
     assert.matches("no transport", tostring(session))
   end)
+
+  it("has nothing to wait on: a call of a user's raises at the caller's line", function()
+    local session = mail.smtp.session()
+    for _, call in ipairs { "noop", "reset", "quit", "send", "help" } do
+      local ok, why = pcall(function() session[call](session) end)
+      assert.is_false(ok)
+      assert.matches("smtp_spec.lua:%d+: smtp:" .. call .. ": a session without a transport", tostring(why))
+    end
+  end)
+
+  it("takes limits that there are", function()
+    local ok, why = pcall(function() local _ = mail.smtp.session { limits = { lines = 1 } } end)
+    assert.is_false(ok)
+    assert.matches("smtp_spec.lua:%d+: ", tostring(why))
+  end)
 end)
 
 describe("mail.smtp.parse", function()
-  it("refuses a chunk of nothing", function()
-    assert.has_error(function() mail.smtp.parse("250 ok\r\n", 0) end)
+  it("refuses a chunk of nothing, and what is no string, at the caller's line", function()
+    for _, arguments in ipairs { { "250 ok\r\n", 0 }, { "250 ok\r\n", "1" }, { "250 ok\r\n", 1.5 }, { 250 }, {} } do
+      local ok, why = pcall(function() local _ = mail.smtp.parse(arguments[1], arguments[2]) end)
+      assert.is_false(ok)
+      assert.matches("smtp_spec.lua:%d+: ", tostring(why))
+    end
   end)
 
   it("reads replies fed in any pieces", function()

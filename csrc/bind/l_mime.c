@@ -204,8 +204,24 @@ static int decode_words(lua_State *L) {
   return done(a, 1);
 }
 
-/* header_fields(text) -> {{name=, value= (UTF-8, on one line)}..., [name in lower case] = value of the
-** first field of that name} */
+/* A field by its name in any other case (RFC 5322 §1.2.2: names are case-insensitive). */
+static int field_in_any_case(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  lm_push_lower(L, lm_checkstr(L, 2));
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static void find_in_any_case(lua_State *L) {
+  if (luaL_newmetatable(L, "mail.header_fields")) {
+    lua_pushcfunction(L, field_in_any_case);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_setmetatable(L, -2);
+}
+
+/* header_fields(text) -> {{name=, value= (UTF-8, on one line)}..., [name in lower case; found by any] =
+** value of the first field of that name} */
 static int header_fields(lua_State *L) {
   struct lm_arena *a = scratch(L);
   struct lm_header_walk w = lm_header_walk(lm_checkstr(L, 1));
@@ -230,6 +246,7 @@ static int header_fields(lua_State *L) {
     }
     lua_rawseti(L, -2, ++n);
   }
+  find_in_any_case(L);
   return done(a, 1);
 }
 

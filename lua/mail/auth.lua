@@ -63,8 +63,7 @@ local function fail(extra, kind, message, ...)
 end
 
 local function in_clear(extra, name)
-  return fail(extra, "tls", "%s sends the secret in clear and the connection has no TLS; "
-    .. "allow_plaintext_login permits it", name)
+  return fail(extra, "tls", "%s over a connection that TLS does not protect; allow_plaintext_login permits it", name)
 end
 
 -- The one that was asked for, or an error.
@@ -138,7 +137,7 @@ function auth.choose(offered, options, extra)
   end
   if refused then return in_clear(extra, refused) end
   -- A server that holds its plaintext mechanisms back until TLS: say what is really missing.
-  if not allowed and options.password ~= nil then return in_clear(extra, "logging in") end
+  if not allowed and options.password ~= nil then return in_clear(extra, "a login") end
   if options.password == nil and options.token == nil then
     return fail(extra, "auth", "neither password nor token was given")
   end

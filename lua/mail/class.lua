@@ -5,7 +5,7 @@ local Pump = require "mail.pump"
 
 local class = {}
 
--- What every session has, for a host that drives it by hand. `session:wants()` is the core's.
+-- What every session has, for a host that drives it by hand.
 local common = {}
 
 --- The descriptor of the session's socket; nil where it has none.
@@ -19,6 +19,14 @@ end
 function common:deadline()
   local pump = Pump.of(self)
   return pump and pump:seconds_left()
+end
+
+-- What the transport should wait for is the core's to say, as long as there is a session.
+local function wants_of(wants)
+  return function(self)
+    if self:is_freed() then return nil end
+    return wants(self)
+  end
 end
 
 --- A field that is one of the pump's; nil for a session without a transport.
@@ -43,6 +51,7 @@ end
 -- @treturn table mt
 function class.extend(mt, methods, fields)
   local all = mt.__index
+  all.wants = wants_of(all.wants)
   for name, fn in pairs(common) do all[name] = fn end
   for name, fn in pairs(methods) do all[name] = fn end
   fields = fields or {}

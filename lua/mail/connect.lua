@@ -212,6 +212,9 @@ function connect.options(argument, protocol, extra)
   if o.host and (o.host == "" or o.host:find("[%z\r\n%s]")) then
     error(protocol .. ".connect: option 'host' is no host name", 3)
   end
+  if o.password ~= nil and o.user == nil and o.mechanism == nil and o.login ~= false then
+    error(protocol .. ".connect: option 'user' is missing beside 'password'", 3)
+  end
   settle_proxy(o, protocol)
   settle_tls(o, protocol)
   check_server_name(o, protocol)
@@ -230,8 +233,8 @@ end
 function connect.describe(session, state)
   local pump = Pump.of(session)
   local where = pump and pump.place or "no transport"
-  if pump and pump.failure then state = "closed" end
-  return ("mail.%s (%s%s)"):format(pump and pump.protocol or "session", where, state and ", " .. state or "")
+  if pump and pump.failure or session:is_freed() then state = "closed" end
+  return ("%s (%s%s)"):format(getmetatable(session).__name, where, state and ", " .. state or "")
 end
 
 -- Those that all protocols have: what else a protocol takes is about its session.
@@ -350,7 +353,8 @@ function connect.open(protocol, o)
   local session = protocol.new_session(o)
   local pump = Pump.new {
     session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout, guard = guard,
-    log = o.log, limits = o.limits, place = place(o), peer = { host = name or "localhost", port = o.port },
+    log = o.log, limits = o.limits, place = place(o), address = not (o.command or o.transport) and place(o) or nil,
+    peer = { host = name or "localhost", port = o.port },
   }
   local ok
   ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)

@@ -197,6 +197,13 @@ function Session:has(name)
   return not (pump and pump.failure) and self:has_capability(ascii.upper(name))
 end
 
+-- Names of capabilities in any case: the standard itself writes "IMAP4rev1" beside "IDLE".
+local ANY_CASE = {
+  __index = function(names, name) return type(name) == "string" and rawget(names, ascii.upper(name)) or nil end,
+}
+
+local function capability_set(session) return setmetatable(session:capability_set(), ANY_CASE) end
+
 --- Asks for the capabilities again.
 -- @tparam[opt] table options `timeout` (seconds)
 -- @treturn table set; or nil, err
@@ -204,7 +211,7 @@ function Session:capability(options)
   run.options(options, "capability")
   local ok, err = run.call(run.pump(self, "capability"), options, nil, "CAPABILITY")
   if not ok then return nil, err end
-  return self:capability_set()
+  return capability_set(self)
 end
 
 --- Ends the session politely and closes it.
@@ -266,7 +273,7 @@ end
 local of_pump = class.of_pump
 
 local fields = {
-  capabilities = function(self) return self:is_freed() and {} or self:capability_set() end,
+  capabilities = function(self) return self:is_freed() and {} or capability_set(self) end,
   server = of_pump "greeting",
   tls = class.tls,
   mailbox = of_pump "mailbox",

@@ -59,6 +59,7 @@ end
 -- @treturn table the message; or nil, err (kind "io")
 function message.parse_file(path, options)
   if type(path) ~= "string" then error("mail.message.parse_file: a path expected, got " .. type(path), 2) end
+  if path:find "%z" then error("mail.message.parse_file: a path cannot hold a NUL", 2) end
   local text, why = core.message_file(path, limits_of(options, "mail.message.parse_file"))
   if text then return part.new(text, 1) end
   return Err.nil_new { kind = "io", message = ("%s: %s"):format(path, why) }

@@ -15,7 +15,6 @@ local class = require "mail.class"
 local commands = require "mail.pop3.commands"
 local connect = require "mail.connect"
 local open = require "mail.pop3.open"
-local run = require "mail.pop3.run"
 local want = require "mail.want"
 
 local pop3 = { name = "pop3", greet = open.greet }
@@ -40,7 +39,9 @@ end
 -- @tparam[opt] table options `limits`
 function pop3.session(options)
   options = want(options or {}, { limits = "table?" }, "pop3.session")
-  return core.pop3_session(options.limits)
+  local ok, session = pcall(core.pop3_session, options.limits)
+  if not ok then error("pop3.session: " .. tostring(session), 2) end
+  return session
 end
 
 --- Reads replies out of recorded bytes. Which lines belong to an answer can only be guessed without
@@ -49,7 +50,10 @@ end
 -- @tparam[opt] number chunk octets fed at a time
 -- @treturn table array of {ok=, text=, response_code=, lines=}, or {challenge=} for "+"; or nil, err
 function pop3.parse(bytes, chunk)
-  run.check_string(bytes, "parse", "bytes")
+  if type(bytes) ~= "string" then error("pop3.parse: a string expected, got " .. type(bytes), 2) end
+  if chunk ~= nil and (type(chunk) ~= "number" or chunk < 1 or chunk % 1 ~= 0) then
+    error("pop3.parse: a chunk is a whole number of octets, 1 or more", 2)
+  end
   local replies, kind, message = core.pop3_parse(bytes, chunk)
   if replies then return replies end
   return nil, Err.new { kind = kind, message = message, protocol = "pop3" }

@@ -3,6 +3,7 @@
 
 local compose = require "mail.compose"
 local connect = require "mail.connect"
+local core = require "mail.core"
 local smtp = require "mail.smtp"
 local want = require "mail.want"
 
@@ -12,7 +13,8 @@ for name, kinds in pairs(compose.FIELDS) do OPTIONS[name] = kinds end
 
 -- A session or a pool of the user's own, which is left open.
 local function is_open(where)
-  return type(where) == "userdata" or type(where) == "table" and type(where.send) == "function"
+  if type(where) == "userdata" then return getmetatable(where) == core.smtp_class end
+  return type(where) == "table" and type(where.send) == "function"
 end
 
 -- Wrong options of the connection, at the line of the caller of mail.send: `connect` would blame ours.

@@ -29,7 +29,9 @@ local smtp = {
 -- @tparam[opt] table options `limits`, `protocol` ("smtp" or "lmtp")
 function smtp.session(options)
   options = want(options or {}, { limits = "table?", protocol = "string?" }, "smtp.session")
-  return core.smtp_session(options.limits, options.protocol)
+  local ok, session = pcall(core.smtp_session, options.limits, options.protocol)
+  if not ok then error("smtp.session: " .. tostring(session), 2) end
+  return session
 end
 
 function smtp.new_session(o)
@@ -60,27 +62,42 @@ end
 local Session = {}
 for name, method in pairs(commands) do Session[name] = method end
 
---- Logs in, after `connect{…, login = false}`.
--- @tparam string user
--- @tparam string password
--- @treturn boolean true; or nil, err (kind "auth" where the server refuses)
-function Session:login(user, password)
-  return self:authenticate { user = user, password = password }
-end
-
 local AUTHENTICATE = { timeout = "number|table?" }
 for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
 
---- Logs in with the options of `connect` (mechanism, user, password, authzid …).
-function Session:authenticate(options)
-  local pump = Pump.of(self)
-  want(options, AUTHENTICATE, "smtp:authenticate")
-  auth.check(options.mechanism, {}, "smtp:authenticate", 2)
+local function authenticate(pump, options)
   if pump.failure then return nil, pump.failure end
   pump.peculiar = "it was logged in by hand"
-  local ok, err = open.login(pump, options, pump:deadline(options))
+  local o = { allow_plaintext_login = pump.allow_plaintext_login }
+  for name, value in pairs(options) do o[name] = value end
+  local ok, err = open.login(pump, o, pump:deadline(options))
   if ok then return true end
   return nil, err
+end
+
+--- Logs in, after `connect{…, login = false}`.
+-- @tparam string user
+-- @tparam string|function password
+-- @tparam[opt] table options as of `authenticate`
+-- @treturn boolean true; or nil, err (kind "auth" where the server refuses)
+function Session:login(user, password, options)
+  if type(user) ~= "string" then error("smtp:login: a user expected, got " .. type(user), 2) end
+  if type(password) ~= "string" and type(password) ~= "function" then
+    error("smtp:login: a password expected, got " .. type(password), 2)
+  end
+  if options ~= nil then want(options, AUTHENTICATE, "smtp:login") end
+  auth.check(options and options.mechanism, {}, "smtp:login", 2)
+  local o = {}
+  for name, value in pairs(options or {}) do o[name] = value end
+  o.user, o.password = user, password
+  return authenticate(reply.pump(self, "login"), o)
+end
+
+--- Logs in with the options of `connect` (mechanism, user, password, authzid …).
+function Session:authenticate(options)
+  want(options, AUTHENTICATE, "smtp:authenticate")
+  auth.check(options.mechanism, {}, "smtp:authenticate", 2)
+  return authenticate(reply.pump(self, "authenticate"), options)
 end
 
 --- Sends one message, or several.
@@ -98,7 +115,7 @@ end
 --   no recipient was accepted; kind "unknown" where the connection died after the last octet. For an
 --   array: an array of receipts and errors (tell them by `mail.err.is`).
 function Session:send(options)
-  local receipt, err = send.send(Pump.of(self), options, 2)
+  local receipt, err = send.send(Pump.of(self) or reply.pump(self, "send"), options, 2)
   return receipt, err
 end
 
@@ -106,7 +123,8 @@ end
 -- @tparam[opt] table options `timeout` (seconds)
 -- @treturn boolean true; or nil, err where it was closed already
 function Session:quit(options)
-  local pump = Pump.of(self)
+  reply.options(options, "quit")
+  local pump = reply.pump(self, "quit")
   if pump.failure then return nil, pump.failure end
   local ok, err = reply.positive(pump, "QUIT", reply.ask(pump, options, "raw_quit"))
   pump:close()
@@ -121,25 +139,40 @@ end
 -- @treturn boolean true; or nil, err: kind "unsupported" or "invalid" where it cannot be pooled and
 --   stands as it was (`quit` it), any other where it is closed
 function Session:keepalive(options)
-  return keepalive.release(self, options)
+  local ok, err = keepalive.release(self, options) -- no tail call: that has no line of its own
+  return ok, err
 end
 
 --- Drops the connection at once. Idempotent.
 function Session:close()
   local pump = Pump.of(self)
-  return pump and pump:close()
+  if pump then return pump:close() end
+  self:free()
+  return true
 end
 
 --- True where the server named the capability in its answer to EHLO.
 -- @tparam string name in any case
 -- @treturn boolean
 function Session:has(name)
+  if type(name) ~= "string" then error("smtp:has: a capability's name expected, got " .. type(name), 2) end
   local known = self.capabilities
   return known ~= nil and known[ascii.upper(name)] ~= nil
 end
 
+-- A set (API §2), as with the other protocols: true, or the parameters of the keyword. Made anew after each EHLO.
+local function capability_set(self)
+  local pump = Pump.of(self)
+  local said = pump and pump.capabilities
+  if said and pump.shown_of ~= said then
+    pump.shown, pump.shown_of = {}, said
+    for name, parameters in pairs(said) do pump.shown[name] = parameters == "" or parameters end
+  end
+  return said and pump.shown
+end
+
 local fields = {
-  capabilities = class.of_pump "capabilities", server = class.of_pump "greeting", tls = class.tls,
+  capabilities = capability_set, server = class.of_pump "greeting", tls = class.tls,
   -- How many more messages the server takes on this connection (RFC 9422); nil where it names no number.
   mails_left = function(self)
     local pump = Pump.of(self)
@@ -157,6 +190,10 @@ end
 -- @tparam[opt] number chunk octets fed at a time
 -- @treturn table array of `{code=, enhanced=, lines=}`; or nil, err
 function smtp.parse(bytes, chunk)
+  if type(bytes) ~= "string" then error("smtp.parse: a string expected, got " .. type(bytes), 2) end
+  if chunk ~= nil and (type(chunk) ~= "number" or chunk < 1 or chunk % 1 ~= 0) then
+    error("smtp.parse: a chunk is a whole number of octets, 1 or more", 2)
+  end
   local replies, kind, message = core.smtp_parse(bytes, chunk)
   if replies then return replies end
   return nil, require "mail.err".new { kind = kind, message = message, protocol = "smtp" }

@@ -107,6 +107,12 @@ local function check(options, spec, what, level)
   if options.min_version and not VERSIONS[options.min_version] then
     error(what .. ": option 'min_version' must be 1.0, 1.1, 1.2 or 1.3", level + 2)
   end
+  if type(options.pin_sha256) == "table" and options.pin_sha256[1] == nil then
+    error(what .. ": option 'pin_sha256' names no key", level + 2) -- which must not mean any key
+  end
+  for _, pin in ipairs(type(options.pin_sha256) == "table" and options.pin_sha256 or {}) do
+    if type(pin) ~= "string" then error(what .. ": a pin of 'pin_sha256' must be string", level + 2) end
+  end
   if options.key and not options.cert then
     error(what .. ": option 'key' needs 'cert'", level + 2)
   end

@@ -35,6 +35,20 @@ local function blame(options, spec, what, level)
   end
 end
 
+local PHASES = { connect = true, answer = true, data = true }
+
+-- Raises where `timeout = { connect=, answer=, data= }` (API §1) holds anything else.
+local function check_phases(timeout, what, level)
+  for name, seconds in pairs(timeout) do
+    if not PHASES[name] then
+      error(("%s: option 'timeout' knows connect, answer and data, not '%s'"):format(what, tostring(name)), level)
+    end
+    if type(seconds) ~= "number" then
+      error(("%s: option 'timeout.%s' must be number, got %s"):format(what, name, type(seconds)), level)
+    end
+  end
+end
+
 --- Checks `options` against `spec`.
 -- @tparam table options what the user gave
 -- @tparam table spec name → type: a Lua type name, several joined by `|`, with `?` behind where it
@@ -48,6 +62,7 @@ local function want(options, spec, what, level)
     error(("%s: a table of options expected, got %s"):format(what, type(options)), level)
   end
   if not core.fits(options, spec) then blame(options, spec, what, level + 1) end
+  if type(options.timeout) == "table" then check_phases(options.timeout, what, level + 1) end
   local names = demanded[spec]
   for i = 1, #names do
     if options[names[i]] == nil then

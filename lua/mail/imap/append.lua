@@ -49,8 +49,10 @@ local DATE_TIME = "^[ %d]%d%-[A-Za-z][A-Za-z][A-Za-z]%-%d%d%d%d %d%d:%d%d:%d%d [
 -- Flags and date of one message; true, or nil, err.
 local function put_head(pump, command, flags, date)
   if flags then put(command, "text", flags) end
-  if type(date) == "number" then
+  if type(date) == "number" and date >= -62135596800 and date < 253402300800 then -- the years 1 to 9999
     put(command, "date", date)
+  elseif type(date) == "number" then
+    return nil, pump:error("invalid", "bad date " .. ascii.text(date))
   elseif date and date:find(DATE_TIME) then
     put(command, "text", '"' .. date .. '"')
   elseif date then

@@ -32,6 +32,7 @@ local STRINGS = {
 local DATES = {
   before = "BEFORE", on = "ON", since = "SINCE", sent_before = "SENTBEFORE", sent_on = "SENTON",
   sent_since = "SENTSINCE", saved_before = "SAVEDBEFORE", saved_on = "SAVEDON", saved_since = "SAVEDSINCE",
+  sentbefore = "SENTBEFORE", senton = "SENTON", sentsince = "SENTSINCE", -- as the standard writes them
 }
 local NUMBERS = { larger = "LARGER", smaller = "SMALLER", older = "OLDER", younger = "YOUNGER" }
 local IDS = { emailid = "EMAILID", threadid = "THREADID" }
@@ -78,9 +79,16 @@ local function text(out, name, value)
   put(out, "astring", value)
 end
 
+-- A value as an array of values: none at all would be a criterion that nobody meant, and finds everything.
+local function array(name, value, what)
+  if type(value) ~= "table" then return { value } end
+  if value[1] == nil then bad(name, what) end
+  return value
+end
+
 -- One criterion for each value of a string or an array of strings; all must hold.
 local function each(out, name, value, key)
-  for _, one in ipairs(type(value) == "table" and value or { value }) do
+  for _, one in ipairs(array(name, value, "a string, or an array of strings")) do
     put(out, "text", key)
     text(out, name, one)
   end
@@ -114,7 +122,7 @@ special["or"] = function(out, name, value)
 end
 
 function special.header(out, name, value)
-  if type(value) ~= "table" then bad(name, "a table: header name to text") end
+  if type(value) ~= "table" or next(value) == nil then bad(name, "a table: header name to text") end
   for header, wanted in pairs(value) do
     put(out, "text", "HEADER")
     text(out, name, header)
@@ -124,7 +132,7 @@ end
 
 local function keyword(key)
   return function(out, name, value)
-    for _, one in ipairs(type(value) == "table" and value or { value }) do
+    for _, one in ipairs(array(name, value, "a keyword, or an array of keywords")) do
       if type(one) ~= "string" or not one:find("^" .. ATOM .. "+$") then bad(name, "a keyword") end
       put(out, "text", key .. " " .. one)
     end

@@ -24,8 +24,11 @@ local PROBE = 290
 --- Options of `idle`.
 idle.OPTIONS = { timeout = "number?", rearm = "number?", poll = "number?", probe = "number?" }
 
+local running = coroutine.running
+
 local function leave(state)
   local pump = state.pump
+  if pump.idling ~= state then return end -- another has its place
   pump.idling = nil
   if state.listens then pump:stream_end(events.LISTEN) end
   if state.id and not state.listens and not state.done and not pump.failure then
@@ -34,6 +37,20 @@ local function leave(state)
     pump.session:push()
     pump:flush()
   end
+end
+
+-- A `for` that ended by `break` closes its iterator in Lua 5.4 alone. Whoever read it, and now calls for another,
+-- has left it; so has a coroutine that is dead.
+local function is_left(state)
+  local reader = state.reader
+  if reader == (running() or true) then return true end
+  return reader ~= true and coroutine.status(reader) == "dead"
+end
+
+-- What is read on after all does not look whole.
+local function replaced(state)
+  if state.pump.idling == state then return nil end
+  return state.pump:error("invalid", "another loop over idle() took the place of this one", { command = "IDLE" })
 end
 
 local function until_when(state, wake)
@@ -82,6 +99,9 @@ end
 local function idle_next(state)
   local pump = state.pump
   local now = pump.host.now
+  local err = replaced(state)
+  if err then return nil, err end
+  state.reader = running() or true
   while true do
     local kind, a, b, c, d, e, f = pump:wait(state.id, until_when(state, state.proof or state.rearm), true)
     if kind == "done" then
@@ -100,7 +120,8 @@ local function idle_next(state)
     elseif state.ends and now() >= state.ends then
       return nil
     else
-      local ok, err = silence(state)
+      local ok
+      ok, err = silence(state)
       if not ok then return nil, err end
     end
   end
@@ -131,6 +152,9 @@ end
 -- What the server says, unasked (NOTIFY) or beside its answer to the NOOP, comes through events.unsolicited.
 local function listen_next(state)
   local pump, now = state.pump, state.pump.host.now
+  local err = replaced(state)
+  if err then return nil, err end
+  state.reader = running() or true
   while true do
     local kind, event = pump:wait(state.id, until_when(state, state.ask), true)
     if kind then
@@ -142,7 +166,8 @@ local function listen_next(state)
       return nil
     end
     state.ask = now() + state.interval
-    local ok, err = pump.session:noop()
+    local ok
+    ok, err = pump.session:noop()
     if not ok then return nil, err end
   end
 end
@@ -164,14 +189,17 @@ end
 -- @tparam table options `timeout`: seconds after which the loop ends by itself (default: never); `rearm`: seconds
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290); `poll`: seconds between two NOOPs to a server without IDLE (30)
--- @return an iterator over events, as mail.imap.events makes them; or nil, err. A call of another coroutine ends the
---   IDLE, runs, and takes it up again.
+-- @return an iterator over events, as mail.imap.events makes them; or nil, err: kind "invalid" where another
+--   coroutine is at it. One that this coroutine has left by `break` gives way. A call of another coroutine ends
+--   the IDLE, runs, and takes it up again.
 function idle.start(pump, options)
   if pump.failure then return nil, pump.failure end
-  if pump.idling then
+  if pump.idling and not is_left(pump.idling) then
     return nil, pump:error("invalid", "another loop over idle() is running on this session", { command = "IDLE" })
   end
-  local state = { pump = pump, ends = options.timeout and pump.host.now() + options.timeout }
+  if pump.idling then leave(pump.idling) end
+  local state = { pump = pump, reader = running() or true }
+  state.ends = options.timeout and pump.host.now() + options.timeout
   if pump.session:has_capability("IDLE") or pump.session:has_capability("IMAP4REV2") then
     return by_idle(state, options)
   end

@@ -99,6 +99,7 @@ function open.login(pump, o, deadline)
   })
   if not pump.log then pump.secrets = nil end
   if not ok then return nil, err end
+  pump.user = o.authzid or o.user
   ok, err = capability(pump, deadline)
   if not ok then return nil, err end
   return features.after_login(pump, deadline)

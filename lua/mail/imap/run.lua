@@ -140,14 +140,29 @@ end
 
 local FLAG = "^\\?[^%z\1-\32(){%%*\"\\%]\127-\255]+$"
 
---- "(\\Seen work)" from an array of flags or one flag; or nil, err. Raises where they are neither.
+-- A set of flags, as a message of `fetch` has them, as an array; \Recent is the server's alone (RFC 3501 §2.3.2).
+-- Anything else as it is.
+local function flag_array(flags)
+  if type(flags) == "string" then return { flags } end
+  if type(flags) ~= "table" or #flags > 0 or next(flags) == nil then return flags end
+  local list = {}
+  for flag, on in pairs(flags) do
+    if type(flag) ~= "string" or on ~= true then return { false } end
+    if ascii.lower(flag) ~= "\\recent" then list[#list + 1] = flag end
+  end
+  table.sort(list, ascii.before)
+  return list
+end
+
+--- "(\\Seen work)" from an array or a set of flags or one flag; or nil, err. Raises where they are neither.
 function run.flags(pump, flags, what, level)
   level = level or 2
-  if type(flags) == "string" then flags = { flags } end
+  flags = flag_array(flags)
   if type(flags) ~= "table" then
     error(("imap:%s: an array of flags expected, got %s"):format(what, type(flags)), level + 1)
   end
-  for _, flag in ipairs(flags) do
+  for i = 1, #flags do
+    local flag = flags[i]
     if type(flag) ~= "string" then
       error(("imap:%s: a flag must be a string, got %s"):format(what, type(flag)), level + 1)
     elseif not flag:find(FLAG) then

@@ -1,8 +1,8 @@
 --- Sets of messages: what a search found, and sets made of sets.
 --
 -- A set is an array of numbers, rising, with methods and the operators `+`, `*`, `-`. It belongs to
--- the session, mailbox and UIDVALIDITY in which it was found: used elsewhere it is an error, for the
--- same numbers name other messages there.
+-- the account, mailbox and UIDVALIDITY in which it was found: used elsewhere it is an error, for the
+-- same numbers name other messages there. Another session of the same user at the same server may use it.
 -- One of more numbers than the mailbox has messages (a server may say "1:4294967295" in ten octets) is
 -- never made an array: it has `count`, `contains`, `each`, `[i]` and the operators, and `#` since
 -- Lua 5.2.
@@ -46,8 +46,13 @@ end
 --- The set in the standard's form, as `core.seqset` gives it: "" for an empty one; or nil, reason.
 -- @param value a set, a number, an array, a text, "$"
 function set.text(value)
-  local ranges = set.is(value) and rawget(value, RANGES)
+  local is_set = set.is(value)
+  local ranges = is_set and rawget(value, RANGES)
   if ranges then return ranges:text() end
+  -- Numbers as keys, or a hole in front: an empty set is not what was meant.
+  if type(value) == "table" and not is_set and value[1] == nil and next(value) ~= nil then
+    return nil, "no array of numbers"
+  end
   return core.seqset(value)
 end
 
@@ -153,9 +158,11 @@ end
 
 -- --- algebra --------------------------------------------------------------------------------------
 
--- True where what one session finds the other may use.
+-- True where what one session finds the other may use: the links of an account, and whoever is logged in as
+-- the same user at the same address, as after a connection was lost.
 local function same_account(a, b)
-  return a == b or a.account ~= nil and a.account == b.account
+  if a == b or a.account ~= nil and a.account == b.account then return true end
+  return a.user ~= nil and a.user == b.user and a.address ~= nil and a.address == b.address
 end
 
 -- True where both name the same messages by the same numbers.
@@ -316,7 +323,7 @@ function set.refused(pump, value, seq, what, level)
       owner.seq and "UIDs" or "sequence numbers"), level + 2)
   end
   if not same_account(owner.pump, pump) then
-    return misplaced(pump, "the set was found by another session", { command = ascii.upper(what) })
+    return misplaced(pump, "the set was found by the session of another account", { command = ascii.upper(what) })
   end
   local box = pump.mailbox or pump.raw_mailbox
   if owner.seq and owner.box ~= box then

@@ -194,7 +194,9 @@ end
 local function body(options)
   local inline, attached = {}, {}
   for i, a in ipairs(options.attachments or {}) do
-    local part, err = parts.attachment(a, ("attachments[%d]"):format(i))
+    local part, err = a, nil
+    if parts.is_read(a) then part, err = parts.of_read(a) end
+    if part then part, err = parts.attachment(part, ("attachments[%d]"):format(i)) end
     if not part then return nil, err end
     local where = part.inline and options.html and inline or attached
     where[#where + 1] = part
@@ -400,7 +402,7 @@ local function check(options, what, level)
   want(options, FIELDS, what, level)
   check_array(options.attachments, what, level)
   for i, a in ipairs(options.attachments or {}) do
-    want(a, parts.ATTACHMENT, ("%s: attachments[%d]"):format(what, i), level)
+    if not parts.is_read(a) then want(a, parts.ATTACHMENT, ("%s: attachments[%d]"):format(what, i), level) end
   end
   if type(options.calendar) == "table" then want(options.calendar, CALENDAR, what .. ": calendar", level) end
 end
@@ -434,7 +436,8 @@ end
 --   domain), `in_reply_to`, `references` (text or an array); `text`, `html`, `calendar` (iCalendar text, or
 --   `{data=, method=}`): the body in up to three forms; `flowed` (wrap the text by RFC 3676);
 --   `attachments`: array of `{path=}`, `{data=}`, `{source=, size=}` or `{message=}` with `name`, `type`,
---   `parameters`, `cid` (an image that the HTML shows), `disposition`, `description`, `headers`;
+--   `parameters`, `cid` (an image that the HTML shows), `disposition`, `description`, `headers`; or what
+--   `attachments()` of another message gave;
 --   `headers`: name → value or an array of them, or an array of `{name, value}`; `list`: the fields of a
 --   mailing list; `disposition_notification_to`
 -- @treturn table message with `source`, `tostring`, `octets`, `envelope`, and all that a parsed message has; or

@@ -254,16 +254,15 @@ end
 
 -- --- what is wrong --------------------------------------------------------------------------------
 
--- An array of `{what=, offset=, field=, limit=}`, by offset: see mail.message.defects. `defects.count` is how
--- many there were, of which the first thousand are listed. Contents are decoded for it.
+-- An array of `{what=, offset=, field=, limit=}`, by offset: see mail.message.defects; empty for a message without any.
+-- `defects.count` is how many there were, of which the first thousand are listed. Contents are decoded for it.
 function fields:defects()
   local list, count = self._text:check()
   for _, defect in ipairs(list) do
     defect.limit = defect.what:match("^limit passed: (%S+)")
   end
   table.sort(list, function(a, b) return a.offset < b.offset end)
-  list.count = count
-  return list
+  return setmetatable(list, { __index = { count = count } })
 end
 
 --- An error object of kind "invalid", for what a part should be and is not.

@@ -210,6 +210,32 @@ local function add_fields(part, a, name, what)
   return checked(part)
 end
 
+--- True for an attachment of a message that was read (`msg:attachments()`).
+function parts.is_read(a)
+  local mt = type(a) == "table" and getmetatable(a)
+  return mt ~= nil and mt ~= false and mt.__name == "mail.attachment"
+end
+
+--- What a sender wrote, as text that may be written again; nil of nil.
+function parts.clean(text)
+  if not text then return nil end
+  text = ascii.without_controls(tostring(text), " ")
+  return core.is_utf8(text) and text or core.to_utf8(text)
+end
+
+--- The same as one to compose: what cannot be written again is left out.
+-- @treturn table `{data=, name=, type=, cid=, disposition=}` or `{message=, name=}`; or nil, err
+function parts.of_read(a)
+  local data, err = a.data()
+  if not data then return nil, err end
+  local kind = a.type and a.type:find "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$" and a.type or nil
+  local cid = a.cid and a.cid:gsub("^<(.*)>$", "%1")
+  if cid and cid:find "[%z\1-\32<>\127-\255]" then cid = nil end
+  local name = parts.clean(a.filename)
+  if kind and ascii.lower(kind) == "message/rfc822" then return { message = data, name = name } end
+  return { data = data, name = name, type = kind, cid = cid, disposition = not cid and "attachment" or nil }
+end
+
 --- An attachment, as API §6 has it.
 -- @tparam table a `path`, `data`, `source` (ltn12; `size` where known) or `message`; `name` (or `filename`),
 --   `type`, `parameters`, `cid`, `disposition` ("attachment", or "inline" as with `cid`), `description`, `headers`

@@ -3,6 +3,7 @@
 
 local ascii = require "mail.ascii"
 local core = require "mail.core"
+local parts = require "mail.message.parts"
 local want = require "mail.want"
 
 local reply = {}
@@ -39,11 +40,7 @@ end
 -- --- what is known of the original ----------------------------------------------------------------
 
 -- Decoded text of a header field, which a hostile message may have filled with anything: one line.
-local function clean(text)
-  if not text then return nil end
-  text = ascii.without_controls(tostring(text), " ")
-  return core.is_utf8(text) and text or core.to_utf8(text)
-end
+local clean = parts.clean
 
 local function ids(text)
   local list = {}
@@ -121,6 +118,9 @@ local function own_address(original, fields, what)
   local own = fields.from
   if type(own) == "string" then own = core.address_list(own) end
   if type(own) == "table" and own.address then own = { own } end
+  for _, one in ipairs(type(own) == "table" and own or {}) do
+    if type(one) ~= "table" then error(what .. ": option 'from' must be an address", 4) end
+  end
   return mailboxes(type(own) == "table" and own or {})
 end
 
@@ -156,7 +156,7 @@ end
 
 local function attribution(original, quote)
   if type(quote) == "string" then return quote end
-  if type(quote) == "function" then return tostring(quote(original)) end
+  if type(quote) == "function" then return tostring((quote(original))) end
   local date = date_text(original)
   return (date and "On " .. date .. ", " or "") .. author(original) .. " wrote:"
 end
@@ -256,17 +256,9 @@ end
 -- The original's attachments, and images of its HTML, as attachments of the new message.
 local function carried(original, list)
   for _, a in ipairs(original:attachments()) do
-    local data, err = a.data()
-    if not data then return nil, err end
-    local kind = a.type and a.type:find "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$" and a.type or nil
-    local cid = a.cid and a.cid:gsub("^<(.*)>$", "%1")
-    if cid and cid:find "[%z\1-\32<>\127-\255]" then cid = nil end
-    if kind and ascii.lower(kind) == "message/rfc822" then
-      list[#list + 1] = { message = data, name = clean(a.filename) }
-    else
-      list[#list + 1] = { data = data, name = clean(a.filename), type = kind, cid = cid,
-                          disposition = not cid and "attachment" or nil }
-    end
+    local carried_on, err = parts.of_read(a)
+    if not carried_on then return nil, err end
+    list[#list + 1] = carried_on
   end
   return list
 end

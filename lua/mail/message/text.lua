@@ -146,7 +146,9 @@ end
 -- @tparam[opt=200] number n characters at most
 -- @treturn string, empty where there is no text
 function Part:preview(n)
-  if n ~= nil and type(n) ~= "number" then error("message:preview: a number expected, got " .. type(n), 2) end
+  if n ~= nil and not (type(n) == "number" and n >= 0) then
+    error("message:preview: a number of characters expected, got " .. tostring(n), 2)
+  end
   return core.preview(self:text() or "", n or 200)
 end
 

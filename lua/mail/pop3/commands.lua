@@ -179,8 +179,12 @@ function methods:command(line, multiline, options)
   local pump = Pump.of(self)
   if not pump then return native.command(self, line, multiline) end
   local id, err = run.begin(pump, "command", line, multiline)
-  if not id then return nil, err end
-  return run.finish(pump, id, ascii.upper(line:match "^[A-Za-z]+" or "command"), options)
+  local verb = ascii.upper(line:match "^[A-Za-z]+" or "command")
+  if not id then
+    if err.kind == "invalid" then err.command = verb end
+    return nil, err
+  end
+  return run.finish(pump, id, verb, options)
 end
 
 --- Drops the connection at once: nothing is deleted. Idempotent.

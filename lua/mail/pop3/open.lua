@@ -214,6 +214,9 @@ end
 local methods = {}
 open.methods = methods
 
+local AUTHENTICATE = { timeout = "number|table?" }
+for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
+
 --- Logs in with the strongest mechanism that both sides have.
 -- @tparam string user
 -- @tparam string|function password
@@ -225,13 +228,13 @@ function methods:login(user, password, options)
   if type(password) ~= "string" and type(password) ~= "function" then
     error("pop3:login: the password must be a string or a function, got " .. type(password), 2)
   end
-  local o = { user = user, password = password }
+  if options ~= nil then want(options, AUTHENTICATE, "pop3:login") end
+  auth.check(options and options.mechanism, open.PSEUDO, "pop3:login", 2)
+  local o = {}
   for name, value in pairs(options or {}) do o[name] = value end
+  o.user, o.password = user, password
   return self:authenticate(o)
 end
-
-local AUTHENTICATE = { timeout = "number|table?" }
-for name, kinds in pairs(auth.OPTIONS) do AUTHENTICATE[name] = kinds end
 
 --- Logs in.
 -- @tparam table options mechanism, user, password, token, authzid, allow_plaintext_login, timeout

@@ -3,12 +3,12 @@
 -- @module mail.smtp.commands
 
 local ascii = require "mail.ascii"
-local Pump = require "mail.pump"
 local open = require "mail.smtp.open"
 local reply = require "mail.smtp.reply"
 local xtext = require "mail.smtp.xtext"
 
 local ask, positive, refusal = reply.ask, reply.positive, reply.refusal
+local check_options, pump_of = reply.options, reply.pump
 
 local Session = {}
 
@@ -41,33 +41,36 @@ end
 -- @treturn table `{code=, enhanced=, lines=}`, whatever the code; or nil, err
 function Session:command(line, options)
   needs_string("command", line)
+  check_options(options, "command")
   local own = OWN_CALL[ascii.upper(line:match "^[A-Za-z]*")]
   if own then error(("smtp:command: that command has a call of its own: %s"):format(own), 2) end
-  local pump = Pump.of(self)
-  if pump then pump.peculiar = "commands were sent to it by hand" end
+  local pump = pump_of(self, "command")
+  pump.peculiar = "commands were sent to it by hand"
   local code, enhanced, text = ask(pump, options, "raw_command", line)
   if not code then return nil, enhanced end
   return answer(code, enhanced, text)
 end
 
-local function simple(command, method)
+local function simple(call, command, method)
   return function(self, options)
-    local pump = Pump.of(self)
+    check_options(options, call)
+    local pump = pump_of(self, call)
     return positive(pump, command, ask(pump, options, method or "raw_command", not method and command or nil))
   end
 end
 
 --- Does nothing, over the wire. @return true; or nil, err
-Session.noop = simple("NOOP")
+Session.noop = simple("noop", "NOOP")
 
 --- Drops what a transaction has said so far. @return true; or nil, err
-Session.reset = simple("RSET", "rset")
+Session.reset = simple("reset", "RSET", "rset")
 
 -- VRFY and EXPN; what is not ASCII needs SMTPUTF8, and says so (RFC 6531 §3.7.4.2).
 local function inquiry(call, verb)
   return function(self, what, options)
     needs_string(call, what)
-    local pump = Pump.of(self)
+    check_options(options, call)
+    local pump = pump_of(self, call)
     local line = verb .. " " .. what
     if what:find("[\128-\255]") then
       if not pump.failure and not pump.capabilities.SMTPUTF8 then
@@ -91,7 +94,8 @@ Session.expand = inquiry("expand", "EXPN")
 -- @treturn table `{code=, enhanced=, lines=}`; or nil, err
 function Session:help(topic, options)
   if topic ~= nil then needs_string("help", topic) end
-  return inquire(Pump.of(self), "HELP", topic and "HELP " .. topic or "HELP", options)
+  check_options(options, "help")
+  return inquire(pump_of(self, "help"), "HELP", topic and "HELP " .. topic or "HELP", options)
 end
 
 -- What the server says of an extension; nil, err where it lacks it.
@@ -108,7 +112,8 @@ end
 -- @treturn table `{code=, enhanced=, lines=}`: 250 to 253; or nil, err
 function Session:etrn(node, options)
   needs_string("etrn", node)
-  local pump = Pump.of(self)
+  check_options(options, "etrn")
+  local pump = pump_of(self, "etrn")
   local ok, err = offer(pump, "ETRN")
   if not ok then return nil, err end
   if not node:find("^[@#]?[!-~\128-\255]+$") then
@@ -175,7 +180,8 @@ end
 -- @treturn boolean true; or nil, err
 function Session:xclient(values, options)
   check_attributes("xclient", values)
-  local pump = Pump.of(self)
+  check_options(options, "xclient")
+  local pump = pump_of(self, "xclient")
   pump.peculiar = "it acted for another client"
   local code, err = forward(pump, "XCLIENT", values, options)
   if not code then return nil, err end
@@ -190,7 +196,8 @@ end
 -- @treturn boolean true; or nil, err
 function Session:xforward(values, options)
   check_attributes("xforward", values)
-  local code, err = forward(Pump.of(self), "XFORWARD", values, options)
+  check_options(options, "xforward")
+  local code, err = forward(pump_of(self, "xforward"), "XFORWARD", values, options)
   if not code then return nil, err end
   return true
 end

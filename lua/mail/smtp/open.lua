@@ -30,7 +30,10 @@ end
 --- EHLO, or HELO where the server is older than that. true; or nil, err.
 function open.hello(pump, deadline)
   local id, err = pump:begin("ehlo", pump.own_name)
-  if not id then return nil, err end
+  if not id then
+    if err ~= pump.failure then err.command = pump.lmtp and "LHLO" or "EHLO" end
+    return nil, err
+  end
   local code, enhanced, text = pump:done(id, deadline)
   if code and is_too_old(pump, code) then
     id, err = pump:begin("helo", pump.own_name)
@@ -93,6 +96,7 @@ local function remember(pump, o)
   if verify == nil then verify = o.tls ~= "opportunistic" end
   pump.verified = verify
   pump.lmtp = o.protocol == "lmtp"
+  pump.allow_plaintext_login = o.allow_plaintext_login
   pump.own_name = own_name(pump, o)
   pump.downgrade = o.downgrade
   pump.chunking = o.chunking
