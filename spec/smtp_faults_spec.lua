@@ -449,6 +449,22 @@ describe("a message", function()
     assert.equal("io", err.kind)
   end)
 
+  it("from a source that gives nothing, and no end, is given up", function()
+    scripted.run(server("never"), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local receipt, err = smtp:send(message { message = function() return "" end })
+      assert.is_nil(receipt)
+      assert.equal("io", err.kind)
+      assert.matches("empty pieces without end", err.message)
+      local calls = 0
+      assert(smtp:send(message { message = function() -- one that gathers is not meant
+        calls = calls + 1
+        return calls < 5000 and "" or calls == 5000 and "Subject: x\r\n\r\nhello\r\n" or nil
+      end }))
+      smtp:quit()
+    end)
+  end)
+
   it("from a source that has ended is not asked for again", function()
     local calls = 0
     local receipt = scripted.run(server("never"), function(port)

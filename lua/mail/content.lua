@@ -10,6 +10,9 @@ local content = {}
 -- How much is read from a file, and handed to the core, at a time.
 local PIECE = 65536
 
+-- So many empty pieces in a row are none of a filter that gathers: without an end to them nothing else ever runs.
+local EMPTY_MAX = 1000000
+
 -- PUC Lua 5.1 cannot yield across pcall, and a source may wait; there, in a coroutine, its errors pass
 -- unprotected, and end the coroutine.
 local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
@@ -36,7 +39,10 @@ function content.pull(source)
   end
   if source.ended then return nil end
   local piece
+  local empty = 0
   while not piece or piece == "" do
+    empty = empty + 1
+    if empty > EMPTY_MAX then return nil, "the source gives empty pieces without end" end
     local ok, err
     if YIELDS_ACROSS_PCALL or not coroutine.running() then
       ok, piece, err = pcall(source.fn)
