@@ -4,6 +4,7 @@ local Err = require "mail.err"
 local loop = require "mail.loop"
 local servers = require "spec.servers"
 local descriptors = require "spec.support.descriptors"
+local scripted = require "spec.support.scripted"
 
 -- A server, or the spec is pending with the reason.
 local function need(s, why)
@@ -497,11 +498,23 @@ describe("the other calls", function()
     assert.same({ "invalid", "VRFY" }, { err.kind, err.command })
     _, err = smtp:command "noop\n"
     assert.same({ "invalid", "NOOP" }, { err.kind, err.command })
-    _, err = smtp:noop { timeout = 0 }
-    assert.same({ "timeout", "NOOP" }, { err.kind, err.command })
     smtp:close()
     _, err = mail.smtp.connect(mx(s, { helo = "a\r\nb" }))
     assert.same({ "invalid", "EHLO" }, { err.kind, err.command })
+  end)
+
+  it("name the command that was not answered", function()
+    scripted.run(function(peer)
+      peer:send "220 mx\r\n"
+      peer:expect "^EHLO "
+      peer:send "250 mx\r\n"
+      peer:rest()
+    end, function(port)
+      local smtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none" })
+      local _, err = smtp:noop { timeout = 0.05 }
+      assert.same({ "timeout", "NOOP" }, { err.kind, err.command })
+      smtp:close()
+    end)
   end)
 
   it("answer: noop, reset, verify, expand, command", function()
