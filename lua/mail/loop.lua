@@ -278,6 +278,13 @@ local function turn(seconds, budget, alone)
   outermost = outer
 end
 
+-- Raises at the caller of the caller where `seconds` are none.
+local function check_seconds(what, seconds)
+  local is_number = type(seconds) == "number"
+  if is_number and seconds == seconds then return end
+  error(("%s: seconds must be a number, got %s"):format(what, is_number and "nan" or type(seconds)), 3)
+end
+
 --- One turn: reports what is ready, fires timers, and runs every task that can go on.
 -- For a game's frame: `loop.step(0, { budget = 0.002 })` never waits, and ends after two milliseconds.
 -- A session that has more to move then gives way: behind the end of the budget there is at most one
@@ -289,6 +296,7 @@ end
 --   gets on by one operation, so that a budget of 0 is slow and no standstill
 -- @treturn number live tasks
 function loop.step(seconds, options)
+  if seconds ~= nil then check_seconds("mail.loop.step", seconds) end
   local budget = options and options.budget
   if budget and type(budget) ~= "number" then
     error("mail.loop.step: option 'budget' must be a number, got " .. type(budget), 2)
@@ -423,14 +431,19 @@ local function abort()
   failed = {}
 end
 
---- Runs the loop until `fn` and every task have ended.
--- @tparam function fn
+local function nothing() end
+
+--- Runs the loop until `fn` and every task have ended; `loop.run()` waits for the tasks that there are.
+-- @tparam[opt] function fn
 -- @param ... its arguments
 -- @return what fn returned. An error in fn cancels the other tasks and is raised; so is an error in a
 --   task that nobody joined.
-function loop.run(fn, ...)
+function loop.run(...)
   if loop.main then error("mail.loop.run: the loop is running already; use mail.loop.spawn", 2) end
-  local main = spawn(fn, ...)
+  if select("#", ...) > 0 and type((...)) ~= "function" then
+    error("mail.loop.run: a function expected, got " .. type((...)), 2)
+  end
+  local main = spawn(... or nothing, select(2, ...))
   loop.main = main
   local ok, err = pcall(function()
     while live_count > background do
@@ -458,6 +471,7 @@ native.spawn = spawn
 --- Waits without blocking other tasks.
 -- @tparam number seconds
 function loop.sleep(seconds)
+  check_seconds("mail.loop.sleep", seconds)
   local host = loop.host()
   if host ~= loop.native then return host.sleep(seconds) end
   local task = current() or new_task()
