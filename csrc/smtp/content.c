@@ -248,15 +248,14 @@ bool lm_smtp_send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   return s->may_give = true;
 }
 
-/* True where GO was told for content that has become pointless since. */
-static bool swallows(struct lm_smtpc *s, uint32_t id) {
-  if (!s->may_give || s->content || s->go_id != id) return false;
-  s->may_give = false;
-  return true;
+/* True where GO was told for content that has become pointless since. Contents have their turn in the
+** order of their ids, so the one that GO was told last, or an earlier one, is over. */
+static bool is_over(const struct lm_smtpc *s, uint32_t id) {
+  return id <= s->go_id && (s->content == NULL || s->content->id != id);
 }
 
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece) {
-  if (swallows(s, id)) return LM_SMTPC_TAKEN;
+  if (is_over(s, id)) return LM_SMTPC_TAKEN;
   if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
   if (s->content->seven_bit && !lm_str_is_ascii(piece)) return LM_SMTPC_EIGHT_BIT;
   if (s->content->strict && lm_dotout_is_bare(&s->content->seen, piece)) return LM_SMTPC_BARE;
@@ -270,7 +269,7 @@ enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_s
 
 enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
   bool ok;
-  if (swallows(s, id)) return LM_SMTPC_TAKEN;
+  if (is_over(s, id)) return LM_SMTPC_TAKEN;
   if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
   if (s->content->strict && s->content->seen.cr) return LM_SMTPC_BARE;
   s->may_give = false;
@@ -287,7 +286,7 @@ enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
 bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool last) {
   struct lm_buf line = {NULL, 0, 0, 0};
   bool ok;
-  if (swallows(s, id)) return true;
+  if (is_over(s, id)) return true;
   if (!s->may_give || s->content == NULL || s->content->id != id || !s->content->chunked)
     return false;
   if (url.n == 0 || url.n > s->limits.line || lm_str_breaks_line(url)) return false;
