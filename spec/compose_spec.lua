@@ -533,9 +533,10 @@ describe("message:reply", function()
 
   it("takes the images along that the quoted HTML shows, and nothing else", function()
     local page = message.parse(assert(message.new { from = "b@x.org", to = "a@x.org",
-      html = "<p><img src='cid:one'><img src='cid:two%40x'>", attachments = { { cid = "one", data = "1", name = "1.png" },
-        { cid = "two@x", data = "2", name = "2.png" }, { cid = "three", data = "3" }, { name = "a.pdf", data = "4" } },
-    }):tostring())
+      html = "<p><img src='cid:one'><img src='cid:two%40x'>", attachments = {
+        { cid = "one", data = "1", name = "1.png" }, { cid = "two@x", data = "2", name = "2.png" },
+        { cid = "three", data = "3" }, { name = "a.pdf", data = "4" },
+      } }):tostring())
     local function cids(m)
       local list = {}
       for _, a in ipairs(m:attachments()) do list[#list + 1] = a.cid or a.filename end

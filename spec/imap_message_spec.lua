@@ -351,6 +351,7 @@ describe("IMAP message calls", function()
       raises(function() session:expunge(bad) end, "expunge: bad set")
       raises(function() session:fetch(bad, { "uid" }) end, "fetch: bad set")
     end
+    raises(function() session.fetch("1:*", { "uid" }) end, "imap:fetch: a session expected, got string: .* a colon")
     raises(function() session:store(nil, { add = {} }) end, "bad set")
     raises(function() session:store({ [5] = true }, { add = {} }) end, "bad set")
     raises(function() session:store({ nil, 5 }, { add = {} }) end, "bad set")

@@ -1,5 +1,35 @@
---- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS. The
--- same for all three protocols (API §2).
+--- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS.
+--
+-- `mail.imap.connect`, `mail.pop3.connect` and `mail.smtp.connect` take a URL
+-- ("imaps://ann:secret@imap.example.com/"), or a table with these options, beside what each has of its own:
+--
+-- - `host`: a name, an address, or a URL; `port` (default: imap 993, pop3 995, smtp 465, and what belongs to `tls`)
+-- - `tls`: "implicit" (from the first octet), "starttls" (a demand), "opportunistic" (STARTTLS where it is offered,
+--   unverified: for relaying), "none"; default: "starttls" for the ports 143, 110, 587 and 25, else "implicit"
+-- - `ssl`: a table of `verify` (true), `ca_file`, `ca_path` (default: the system's authorities), `server_name`
+--   (default: host), `cert` and `key` (files or PEM, where the server asks for a certificate), `min_version`
+--   ("1.2"), `ciphers`, `pin_sha256` (base64 of the SHA-256 of the public key, or an array), `session_cache` (true),
+--   `alpn`
+-- - `user`, `password` (a string, or a function that returns it), `token` (the same, or a mail.oauth2 object),
+--   `authzid`; `mechanism`: that SASL mechanism or an error, also "USER", "APOP" (POP3), "LOGIN-COMMAND" (IMAP);
+--   `mechanism_floor`: nothing weaker; `channel_binding`, `service`, `ccache`: see mail.auth
+-- - `login` = false: stops before logging in; then `session:login(user, password)` or `session:authenticate{…}`
+-- - `allow_plaintext_login` (false): without TLS no secret is sent, on loopback neither, unless this is true
+-- - `timeout` (30): seconds for connecting, TLS, greeting and login together, and then for each whole answer; or a
+--   table `{connect=, answer=, data=}`, `data` for the gaps within a long transfer
+-- - `log`: a function(direction, line) or an open file: the conversation, secrets as ***
+-- - `limits`: a table of `line`, `literal` (octets of one string in an answer), `message` (octets of one message
+--   that is held in memory), `depth` …: see `csrc/base/lm.h`; what passes one is kind "limit"
+-- - `proxy`: "socks5://user:pw@host:1080", "socks4", "socks4a", "http"; several with spaces between; `local_address`
+-- - `path` (a Unix socket), `command` (an array of words: a program whose input and output are the connection),
+--   `transport` (an object with read, write and close): in the place of the network
+-- - `proxy_header`: what a load balancer would say in front of the session, see mail.proxy_header
+-- - `loop`: an adapter or its name (default: the loop that runs); `dns_servers` ("127.0.0.1:5353"); `resolver` and
+--   `tls_by` ("host": the host's own, where it has such: OpenResty)
+--
+-- What is wrong with them raises at the caller's line. The result is the session, or nil, err; `session.tls` is nil or
+-- `{version=, cipher=, peer_certificate=, alpn=, resumed=}`, `session.server` the greeting, `session.capabilities` a
+-- set.
 --
 -- What is particular to a protocol (greeting, capabilities, STARTTLS, login) is its `greet` function;
 -- it runs under the same deadline.
@@ -132,7 +162,7 @@ local function settle_proxy(o, protocol)
   o.proxy = text
 end
 
--- The mode and the port follow from each other (API §2).
+-- The mode and the port follow from each other.
 local function settle_tls(o, protocol)
   if o.port and (o.port % 1 ~= 0 or o.port < 1 or o.port > 65535) then
     error(protocol .. ".connect: option 'port' must be a whole number from 1 to 65535", 4)
@@ -150,7 +180,7 @@ end
 -- What the host's TLS is told; all else is decided where the host is configured (nginx: lua_ssl_*).
 local HOST_TLS = { verify = true, server_name = true, session_cache = true }
 
--- TLS by the host (API §2, `tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
+-- TLS by the host (`tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
 -- before the handshake as if it had come after it.
 local function settle_host(o, protocol)
   if o.resolver and o.resolver ~= "host" and o.resolver ~= "own" then

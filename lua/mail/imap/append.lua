@@ -289,7 +289,8 @@ end
 -- @tparam table pump
 -- @tparam table call `verb`, `arguments` in front of the messages, and the user's `options`: `flags`,
 --   `date` (seconds since 1970, or a date-time as the standard writes it), `size` of a source in
---   octets, `binary`, `timeout`, `progress`
+--   octets, `binary`, `timeout`, `progress` (a function: gets what a server with INPROGRESS reports of its work, RFC
+--   9585; how much has been sent a source function of one's own can count)
 -- @param message a string, an open file, a source function or a mail.message: lines may end in LF,
 --   and are stored with CRLF. A source whose `size` is given is sent octet for octet; one without is
 --   put down in a temporary file first, since IMAP tells the size before the message. Or

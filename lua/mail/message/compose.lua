@@ -1,4 +1,4 @@
---- Composing: a message out of a table (API §6), in any of three forms, streamed.
+--- Composing: a message out of a table, in any of three forms, streamed.
 --
 -- `compose.new` checks all that it is given and makes parts of it; nothing is encoded before the message is
 -- read. The object reads like a parsed message, too: it is written and parsed at the first question.
@@ -464,7 +464,8 @@ end
 --   `parameters`, `cid` (an image that the HTML shows), `disposition`, `description`, `headers`; or what
 --   `attachments()` of another message gave;
 --   `headers`: name → value or an array of them, or an array of `{name, value}`; `list`: the fields of a
---   mailing list; `disposition_notification_to`
+--   mailing list, `{id=, name=, unsubscribe=, one_click=, post=, help=, subscribe=, owner=, archive=}` as
+--   `msg:list()` gives them; `disposition_notification_to` (asks for a read receipt)
 -- @treturn table message with `source`, `tostring`, `octets`, `envelope`, and all that a parsed message has; or
 --   nil, err (kind "invalid" or "io")
 function compose.new(options)

@@ -1,4 +1,4 @@
---- Parts of a parsed message, the message itself among them (API §6).
+--- Parts of a parsed message, the message itself among them.
 --
 -- A part is a thin table: the text it lies in (`_text`, made by the core) and its index in it (`_at`). Every
 -- field is worked out when it is first asked for, and then kept. What a method gives is made anew each time.
