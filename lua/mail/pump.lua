@@ -83,11 +83,15 @@ end
 
 -- --- errors ---------------------------------------------------------------------------------------
 
+-- What to do about the limit that programs run into: mail is larger than anybody thinks.
+local TOO_LARGE = "limit passed: message"
+local REMEDY = " (held in memory; take it by a sink, or raise limits.message of connect)"
+
 --- An error object with this session's protocol, and without its secrets.
 function Pump:error(kind, message, fields)
   fields = fields or {}
   fields.kind = kind
-  fields.message = self:masked(message)
+  fields.message = self:masked(message) .. (message == TOO_LARGE and REMEDY or "")
   fields.text = fields.text and self:masked(fields.text)
   fields.protocol = self.protocol
   return Err.new(fields)
