@@ -87,8 +87,9 @@ end
 
 -- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
 -- source will bring is not known before it is sent; the form allows for either.
-local function in_utf8(pump, it)
+local function in_utf8(pump, it, message)
   if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
+  if type(message) == "table" and message.is_composed then return message:form() == "utf8" end
   if not it.text then return true end
   local first = it.text:find("[\128-\255]")
   local ends = first and it.text:find("\r\n\r\n", 1, true)
@@ -103,9 +104,11 @@ local function put_message(pump, command, one, level)
   local it
   it, err = literal.open(pump, one.message, one, "imap:append", level + 1)
   if not it then return nil, err end
-  local utf8 = in_utf8(pump, it)
+  local utf8 = in_utf8(pump, it, one.message)
   if utf8 then
     it.eight = true
+    -- Courier refuses UTF8 right behind the name.
+    if not one.flags and not one.date then put(command, "text", "()") end
     put(command, "text", "UTF8")
     put(command, "open", true)
   end
