@@ -66,10 +66,12 @@ function message.parse_file(path, options)
 end
 
 --- Reads a message from a source.
--- @tparam function source (ltn12) gives piece after piece, nil at the end, or nil, err
+-- @tparam function|table source (ltn12) gives piece after piece, nil at the end, or nil, err; or an object with
+--   `source()`
 -- @tparam[opt] table options as of `parse`
 -- @treturn table the message; or nil, err (the source's own, or kind "io")
 function message.parse_source(source, options)
+  if type(source) == "table" and type(source.source) == "function" then source = source:source() end
   if type(source) ~= "function" then
     error("mail.message.parse_source: a function expected, got " .. type(source), 2)
   end
