@@ -87,7 +87,7 @@ local function domain_of(lists)
 end
 
 -- date-time of RFC 5322 §3.3 as far as its zone, obsolete years too.
-local DATE_TIME = "^[ \t]*[A-Za-z]*[ \t]*,?[ \t]*%d%d?[ \t]+[A-Za-z][A-Za-z][A-Za-z][ \t]+%d%d+[ \t]+%d%d?[ \t]*:[ \t]*%d%d"
+local DATE_TIME = "^[ \t]*[A-Za-z]*[ \t]*,?[ \t]*%d%d?[ \t]+[A-Za-z][A-Za-z][A-Za-z][ \t]+%d%d+[ \t]+%d%d?[ \t]*:"
 
 -- The Date field's text. A text that tells a time in another way ("2026-11-23T10:00:00Z") is written anew.
 local function date_text(date)
