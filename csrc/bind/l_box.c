@@ -18,6 +18,50 @@ struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt) {
   return b;
 }
 
+/* --- sessions in use --------------------------------------------------------------------------- */
+
+/* True where the call at `ar` is the one that holds the session: its argument 1 or, of a conn's, 2. */
+static bool is_holding(lua_State *L, lua_Debug *ar, const struct lm_box *b) {
+  bool found = false;
+  int i;
+  lua_getinfo(L, "f", ar);
+  if (lua_tocfunction(L, -1) == b->by) {
+    for (i = 1; i <= 2 && !found && lua_getlocal(L, ar, i); i++) {
+      found = lua_touserdata(L, -1) == b;
+      lua_pop(L, 1);
+    }
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+/* True where the call that holds the session is under way below this one. Finalizers run where Lua collects:
+** in the coroutine of that call. One may resume another coroutine, in which it cannot be seen: then in any
+** finalizer, and under 5.1, which cannot tell, until the coroutine of that call uses the session again. */
+static bool is_held(lua_State *L, const struct lm_box *b) {
+  lua_Debug ar;
+  int level;
+  if (L != b->holder) {
+#if defined(LUA_GCISRUNNING)
+    return lm_is_finalizing(L);
+#else
+    return true;
+#endif
+  }
+  for (level = 1; lua_getstack(L, level, &ar); level++) {
+    if (is_holding(L, &ar, b)) return true;
+  }
+  return false;
+}
+
+/* Raises where the session is in use. Else the call that held it has raised; what was to be told is lost. */
+static void settle(lua_State *L, struct lm_box *b) {
+  if (is_held(L, b)) luaL_error(L, "the session is in use by the call that this one interrupts");
+  b->holder = NULL;
+  if (b->pushing) lm_wire_fail(b->link.wire, LM_E_MEMORY, "room for an event", LM_NOSTR);
+  b->pushing = false;
+}
+
 struct lm_box *lm_checkbox(lua_State *L, int i) {
   struct lm_box *b = lua_touserdata(L, i);
   int is_box = 0;
@@ -28,13 +72,26 @@ struct lm_box *lm_checkbox(lua_State *L, int i) {
   }
   if (!is_box) luaL_argerror(L, i, "session expected");
   if (b->session == NULL) luaL_argerror(L, i, "session is freed");
+  if (b->holder) settle(L, b);
   return b;
 }
 
 struct lm_box *lm_boxself(lua_State *L) {
   struct lm_box *b = lm_checkself(L);
   if (b->session == NULL) luaL_error(L, "session is freed");
+  if (b->holder) settle(L, b);
   return b;
+}
+
+struct lm_str lm_boxstr(lua_State *L, int i) {
+  bool made = lua_type(L, i) != LUA_TSTRING;
+  struct lm_str s = lm_checkstr(L, i);
+  if (made) lm_boxself(L);
+  return s;
+}
+
+struct lm_str lm_optboxstr(lua_State *L, int i) {
+  return lua_isnoneornil(L, i) ? LM_NOSTR : lm_boxstr(L, i);
 }
 
 /* --- anchors --------------------------------------------------------------------------------- */
@@ -61,7 +118,12 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
 void lm_box_may_anchor(lua_State *L, struct lm_box *b) {
   if (b->anchors) return;
   lua_createtable(L, LM_ANCHORS + 1, 0);
-  b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  if (b->session == NULL) luaL_error(L, "session is freed"); /* by a finalizer, just now */
+  if (b->anchors) {
+    lua_pop(L, 1); /* by one, too */
+  } else {
+    b->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
 }
 
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i) {
@@ -97,7 +159,8 @@ static void release_all(lua_State *L, struct lm_box *b) {
 /* feed(bytes) -> true | nil, kind, message */
 static int feed(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
-  if (!lm_wire_feed(lm_link_outer(&b->link), lm_checkstr(L, 2))) {
+  struct lm_str bytes = lm_boxstr(L, 2);
+  if (!lm_wire_feed(lm_link_outer(&b->link), bytes)) {
     lm_link_turn(&b->link); /* the session hears of it */
     lua_pushnil(L);
     return 1 + lm_push_error(L, lm_wire_error(lm_link_outer(&b->link)));
@@ -125,18 +188,20 @@ static int output(lua_State *L) {
   out = lm_wire_output(lm_link_outer(&b->link));
   if (out.n == 0) return 0;
   if (out.n > (size_t)max) out.n = (size_t)max;
+  lm_box_hold(L, b, output);
   lm_pushstr(L, out);
   lm_wire_sent(lm_link_outer(&b->link), out.n);
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
-enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
-  if (b->pushing) lm_wire_fail(b->link.wire, LM_E_MEMORY, "room for an event", LM_NOSTR);
+enum lm_status lm_box_next(lua_State *L, struct lm_box *b, lua_CFunction by, int *n_out) {
   for (;;) {
     enum lm_status status;
+    lm_box_hold(L, b, by);
     b->pushing = true;
     status = b->type->next(L, b, n_out);
     b->pushing = false;
+    lm_box_let_go(L, b, 0);
     if (status != LM_WAIT || b->link.filter[0] == NULL || !lm_link_turn(&b->link)) return status;
   }
 }
@@ -144,7 +209,7 @@ enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out) {
 /* next() -> kind, ... */
 static int next(lua_State *L) {
   int n = 0;
-  switch (lm_box_next(L, lm_boxself(L), &n)) {
+  switch (lm_box_next(L, lm_boxself(L), next, &n)) {
   case LM_EVENT: return n;
   case LM_FAIL: lua_pushliteral(L, "fail"); return 1;
   default: lua_pushliteral(L, "wait"); return 1;
@@ -172,7 +237,8 @@ static int failure(lua_State *L) {
 
 /* preface(bytes) -> boolean: these leave before everything else, TLS included */
 static int preface(lua_State *L) {
-  lua_pushboolean(L, lm_link_preface(&lm_boxself(L)->link, lm_checkstr(L, 2)));
+  struct lm_box *b = lm_boxself(L);
+  lua_pushboolean(L, lm_link_preface(&b->link, lm_boxstr(L, 2)));
   return 1;
 }
 
@@ -206,15 +272,17 @@ static int abandon(lua_State *L) {
 /* trace() -> text | nil: the lines since the last call, each "C" or "S", text, LF; the first call
 ** switches the writing down on. Secrets read ***. */
 static int trace(lua_State *L) {
-  struct lm_wire *w = lm_boxself(L)->link.wire;
+  struct lm_box *b = lm_boxself(L);
+  struct lm_wire *w = b->link.wire;
   if (w->trace == NULL) {
     if (!lm_wire_trace_on(w)) return luaL_error(L, "out of memory");
     return 0;
   }
   if (lm_buf_len(w->trace) == 0) return 0;
+  lm_box_hold(L, b, trace);
   lm_pushstr(L, lm_buf_str(w->trace));
   lm_buf_clear(w->trace);
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 /* core.session_state(session [, table]) -> the table that the Lua side keeps with this session | nil */
@@ -234,15 +302,37 @@ static int session_state(lua_State *L) {
   return 1;
 }
 
-/* free(): drops the session; later calls raise. Idempotent; also __gc. */
-static int release(lua_State *L) {
-  struct lm_box *b = lm_checkself(L);
-  void *session = b->session;
-  if (session == NULL) return 0;
-  b->session = NULL;
+static void drop(lua_State *L, struct lm_box *b) {
+  void *session = b->session ? b->session : b->parting;
+  b->session = b->parting = NULL;
+  if (session == NULL) return;
   lm_link_free(&b->link);
   b->type->free(session);
   release_all(L, b);
+}
+
+int lm_box_let_go(lua_State *L, struct lm_box *b, int results) {
+  b->holder = NULL;
+  if (b->parting) drop(L, b);
+  return results;
+}
+
+/* free(): drops the session, or, where it is in use, lets its user do it; later calls raise. Idempotent. */
+static int release(lua_State *L) {
+  struct lm_box *b = lm_checkself(L);
+  if (b->session == NULL) return 0;
+  if (b->holder && is_held(L, b)) {
+    b->parting = b->session;
+    b->session = NULL;
+  } else {
+    drop(L, b);
+  }
+  return 0;
+}
+
+/* Nobody uses it any more. */
+static int box_gc(lua_State *L) {
+  drop(L, lm_checkself(L));
   return 0;
 }
 
@@ -277,7 +367,7 @@ static const luaL_Reg box_methods[] = {
 };
 
 static const luaL_Reg box_functions[] = {{"session_state", session_state}, {NULL, NULL}};
-static const luaL_Reg box_meta[] = {{"__gc", release}, {NULL, NULL}};
+static const luaL_Reg box_meta[] = {{"__gc", box_gc}, {NULL, NULL}};
 
 void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods) {
   lm_newclass(L, field, name, box_methods, box_meta);
