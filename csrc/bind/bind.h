@@ -131,6 +131,9 @@ struct lm_box *lm_checkbox(lua_State *L, int i);
 /* Argument 1 as a live session of the class in upvalue 1: raises where it was closed, or is in use. */
 struct lm_box *lm_boxself(lua_State *L);
 
+/* The same; NULL where it is in use: for what is said in passing, so that a finalizer can close it. */
+struct lm_box *lm_box_unused(lua_State *L);
+
 /* Keeps the value at `i` alive under `id`, or lets it go, which never raises. Keeping may: what is lent to a
 ** session is anchored before that has it. Under id 0 it does not, behind lm_box_may_anchor;
 ** behind that neither collects. */

@@ -83,6 +83,11 @@ struct lm_box *lm_boxself(lua_State *L) {
   return b;
 }
 
+struct lm_box *lm_box_unused(lua_State *L) {
+  const struct lm_box *b = lm_checkself(L);
+  return b->session && b->holder && is_held(L, b) ? NULL : lm_boxself(L);
+}
+
 struct lm_str lm_boxstr(lua_State *L, int i) {
   bool made = lua_type(L, i) != LUA_TSTRING;
   struct lm_str s = lm_checkstr(L, i);
@@ -272,8 +277,10 @@ static int abandon(lua_State *L) {
 /* trace() -> text | nil: the lines since the last call, each "C" or "S", text, LF; the first call
 ** switches the writing down on. Secrets read ***. */
 static int trace(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  struct lm_wire *w = b->link.wire;
+  struct lm_box *b = lm_box_unused(L);
+  struct lm_wire *w;
+  if (b == NULL) return 0;
+  w = b->link.wire;
   if (w->trace == NULL) {
     if (!lm_wire_trace_on(w)) return luaL_error(L, "out of memory");
     return 0;

@@ -215,10 +215,11 @@ int lm_box_tls_info(lua_State *L) {
 }
 
 int lm_box_tls_session(lua_State *L) {
-  const struct lm_filter *f = tls_of(L);
+  const struct lm_filter *f;
   struct lm_tls_session **u;
   /* A state that is being closed runs finalizers, but never collects what they make. */
-  if (f == NULL || lm_is_finalizing(L)) return 0;
+  if (lm_is_finalizing(L) || lm_box_unused(L) == NULL) return 0;
+  if ((f = tls_of(L)) == NULL) return 0;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
   u = lm_newobject(L, sizeof *u, -1);
   f = tls_of(L); /* that may have collected, and a finalizer freed the session */
@@ -235,8 +236,8 @@ int lm_box_tls_why(lua_State *L) {
 }
 
 int lm_box_tls_close(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  struct lm_filter *f = lm_tls_find(&b->link);
+  struct lm_box *b = lm_box_unused(L);
+  struct lm_filter *f = b ? lm_tls_find(&b->link) : NULL;
   bool idle;
   if (f == NULL || !lm_tls_is_open(f)) return 0;
   idle = lm_wire_output(b->link.wire).n == 0 && lm_wire_output(lm_link_outer(&b->link)).n == 0;
