@@ -90,6 +90,7 @@ struct lm_box {
   ** so behind it: Lua raised. */
   lua_State *holder;
   lua_CFunction by;
+  bool kept;     /* the registry keeps that coroutine */
   bool pushing;  /* it pushes an event, which is lost where Lua raises */
   void *parting; /* the session, where it was freed meanwhile */
 };
@@ -99,10 +100,11 @@ struct lm_box {
 ** that uses memory of the session behind such a call holds the session: until it lets go, methods of that
 ** session raise, and `free` is put off. What Lua raises through is found out at the next call. */
 
-static inline void lm_box_hold(lua_State *L, struct lm_box *b, lua_CFunction by) {
-  b->holder = L;
-  b->by = by;
-}
+/* `by`: the function that is called, with the session as its argument 1 or 2. */
+void lm_box_hold(lua_State *L, struct lm_box *b, lua_CFunction by);
+
+/* The same where that function reads tables by the host's metamethods, too. */
+void lm_box_hold_and_call(lua_State *L, struct lm_box *b, lua_CFunction by);
 
 /* Returns `results`. */
 int lm_box_let_go(lua_State *L, struct lm_box *b, int results);

@@ -35,29 +35,53 @@ static bool is_holding(lua_State *L, lua_Debug *ar, const struct lm_box *b) {
   return found;
 }
 
-/* True where the call that holds the session is under way below this one. Finalizers run where Lua collects:
-** in the coroutine of that call. One may resume another coroutine, in which it cannot be seen: then in any
-** finalizer, and under 5.1, which cannot tell, until the coroutine of that call uses the session again. */
-static bool is_held(lua_State *L, const struct lm_box *b) {
+/* True where it is under way in this coroutine, from that level on. */
+static bool is_under_way(lua_State *L, int level, const struct lm_box *b) {
   lua_Debug ar;
-  int level;
-  if (L != b->holder) {
-#if defined(LUA_GCISRUNNING)
-    return lm_is_finalizing(L);
-#else
-    return true;
-#endif
-  }
-  for (level = 1; lua_getstack(L, level, &ar); level++) {
+  for (; lua_getstack(L, level, &ar); level++) {
     if (is_holding(L, &ar, b)) return true;
   }
   return false;
 }
 
+/* True where the call that holds the session is under way, and this one within it. Finalizers run where Lua
+** collects, in the coroutine of that call; but one may resume another, in which it cannot be seen. Then the
+** registry has the coroutine to look into, or else any finalizer is taken for one of its own. */
+static bool is_held(lua_State *L, const struct lm_box *b) {
+  if (L == b->holder) return is_under_way(L, 1, b);
+  if (b->kept) return lua_status(b->holder) == 0 && is_under_way(b->holder, 0, b);
+  return lm_is_finalizing(L);
+}
+
+void lm_box_hold(lua_State *L, struct lm_box *b, lua_CFunction by) {
+#if defined(LUA_GCISRUNNING)
+  b->holder = L;
+  b->by = by;
+#else
+  lm_box_hold_and_call(L, b, by); /* nothing tells of finalizers */
+#endif
+}
+
+void lm_box_hold_and_call(lua_State *L, struct lm_box *b, lua_CFunction by) {
+  lua_pushthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+  b->kept = true;
+  b->holder = L;
+  b->by = by;
+}
+
+static void unhold(lua_State *L, struct lm_box *b) {
+  b->holder = NULL;
+  if (!b->kept) return;
+  b->kept = false;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, b);
+}
+
 /* Raises where the session is in use. Else the call that held it has raised; what was to be told is lost. */
 static void settle(lua_State *L, struct lm_box *b) {
   if (is_held(L, b)) luaL_error(L, "the session is in use by the call that this one interrupts");
-  b->holder = NULL;
+  unhold(L, b);
   if (b->pushing) lm_wire_fail(b->link.wire, LM_E_MEMORY, "room for an event", LM_NOSTR);
   b->pushing = false;
 }
@@ -123,7 +147,9 @@ static int place_of(struct lm_box *b, uint32_t id, bool take) {
 void lm_box_may_anchor(lua_State *L, struct lm_box *b) {
   if (b->anchors) return;
   lua_createtable(L, LM_ANCHORS + 1, 0);
-  if (b->session == NULL) luaL_error(L, "session is freed"); /* by a finalizer, just now */
+  if (b->session == NULL && b->parting == NULL) {
+    luaL_error(L, "session is freed"); /* by a finalizer, just now */
+  }
   if (b->anchors) {
     lua_pop(L, 1); /* by one, too */
   } else {
@@ -312,6 +338,7 @@ static int session_state(lua_State *L) {
 static void drop(lua_State *L, struct lm_box *b) {
   void *session = b->session ? b->session : b->parting;
   b->session = b->parting = NULL;
+  unhold(L, b);
   if (session == NULL) return;
   lm_link_free(&b->link);
   b->type->free(session);
@@ -319,7 +346,7 @@ static void drop(lua_State *L, struct lm_box *b) {
 }
 
 int lm_box_let_go(lua_State *L, struct lm_box *b, int results) {
-  b->holder = NULL;
+  unhold(L, b);
   if (b->parting) drop(L, b);
   return results;
 }

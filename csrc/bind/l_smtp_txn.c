@@ -292,7 +292,7 @@ int lm_smtp_transaction(lua_State *L) {
   uint64_t octets = 0;
   uint32_t id = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
-  lm_box_hold(L, b, lm_smtp_transaction);
+  lm_box_hold_and_call(L, b, lm_smtp_transaction);
   if (!new_draft(&d, b)) return luaL_error(L, "out of memory");
   d.mail_params = mail_params;
   d.rcpt_params = rcpt_params;
