@@ -312,18 +312,21 @@ static int transfer(lua_State *L) {
 static int type(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
-  struct lm_scratch *s = lm_take_scratch(L);
+  struct lm_scratch *s = NULL;
   struct lm_media media;
-  char *p;
+  char usual[64], *p = usual;
   size_t i, n;
   lm_tree_media(part, &media);
   n = media.type.n + 1 + media.subtype.n;
-  if ((p = lm_arena_alloc(&s->arena, n)) == NULL) return lm_no_memory(L);
+  if (n > sizeof usual) {
+    s = lm_take_scratch(L);
+    if ((p = lm_arena_alloc(&s->arena, n)) == NULL) return lm_no_memory(L);
+  }
   for (i = 0; i < media.type.n; i++) p[i] = lm_lower(media.type.p[i]);
   p[i++] = '/';
   for (; i < n; i++) p[i] = lm_lower(media.subtype.p[i - media.type.n - 1]);
   lua_pushlstring(L, p, n);
-  return lm_give(&s->shared, 1);
+  return s ? lm_give(&s->shared, 1) : 1;
 }
 
 static void read_params(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
