@@ -146,6 +146,18 @@ describe("mail.loop.run", function()
     assert.is_true(loop.now() - began < 30)
   end)
 
+  it("without a function waits for the tasks that there are", function()
+    local log = {}
+    loop.spawn(function() loop.sleep(0.002) log[#log + 1] = "slow" end)
+    loop.spawn(function() log[#log + 1] = "quick" end)
+    assert.equal(0, select("#", loop.run()))
+    assert.same({ "quick", "slow" }, log)
+    assert.equal(0, select("#", loop.run()))
+    loop.spawn(function() error("lost", 0) end)
+    local ok, err = pcall(loop.run)
+    assert.same({ false, "lost" }, { ok, err })
+  end)
+
   it("says so where every task waits for another one", function()
     local ok, err = pcall(loop.run, function() loop.native.event():wait() end)
     assert.is_false(ok)
@@ -322,6 +334,24 @@ describe("tasks", function()
     local ok, err = pcall(function() loop.spawn(1) end)
     assert.is_false(ok)
     assert.matches("^spec/loop_spec.lua:%d+: .*function expected", (err:gsub("^.*(spec/loop_spec)", "%1")))
+  end)
+end)
+
+describe("a wrong argument", function()
+  it("is the caller's: his line is blamed", function()
+    for call, words in pairs {
+      [function() loop.run(5) end] = "mail.loop.run: a function expected, got number",
+      [function() loop.run(nil) end] = "mail.loop.run: a function expected, got nil",
+      [function() loop.sleep() end] = "mail.loop.sleep: seconds must be a number, got nil",
+      [function() loop.sleep(0 / 0) end] = "mail.loop.sleep: seconds must be a number, got nan",
+      [function() loop.step("1") end] = "mail.loop.step: seconds must be a number, got string",
+    } do
+      local ok, err = pcall(call)
+      assert.is_false(ok)
+      assert.equal(("spec/loop_spec.lua:%d: %s"):format(debug.getinfo(call, "S").linedefined, words),
+        (err:gsub("^.*(spec/loop_spec)", "%1")))
+    end
+    assert.equal(0, loop.step(0))
   end)
 end)
 

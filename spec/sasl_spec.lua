@@ -126,6 +126,15 @@ describe("SASL with a server that answers as told", function()
     end
   end)
 
+  it("writes no challenge into the log", function()
+    local challenge, lines = core.base64 "r=x,s=AAAA,i=1", {}
+    login("SCRAM-SHA-256", { "334 " .. challenge, "501 cancelled" }, { password = "secret",
+      log = function(_, line) lines[#lines + 1] = line end })
+    local said = table.concat(lines, "\n")
+    assert.matches("\nAUTH %*%*%*\n334 %*%*%*\n%*\n501 cancelled", said)
+    assert.is_nil(said:find(challenge, 1, true))
+  end)
+
   it("cancels an exchange that makes no sense, and says why", function()
     local session, err, said = login("SCRAM-SHA-256", { "334 " .. core.base64 "r=x,s=AAAA,i=1", "501 cancelled" },
       { password = "secret" })

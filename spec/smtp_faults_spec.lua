@@ -6,6 +6,7 @@ local Err = require "mail.err"
 local loop = require "mail.loop"
 local descriptors = require "spec.support.descriptors"
 local scripted = require "spec.support.scripted"
+local smtp_peer = require "spec.support.smtp_peer"
 
 -- Long enough for a busy machine, short enough to wait for: only mute servers make anyone wait.
 local TIMEOUT = 0.15
@@ -576,6 +577,66 @@ describe("a message", function()
       assert.equal("5.1.1 nobody 1", err.rejected["b@example.org"].text)
       assert.equal("5.1.1 nobody 2", err.rejected["c@example.org"].text)
     end
+  end)
+end)
+
+-- A source that gives the text once.
+local function pieces(text)
+  return function()
+    local piece = text
+    text = nil
+    return piece
+  end
+end
+
+describe("a message that is refused", function()
+  it("names the recipients who were refused before it, however it was given", function()
+    local text = "From: ann@example.com\r\nTo: b@example.org, c@example.org\r\n\r\nhello\r\n"
+    for _, phase in ipairs { "DATA", "the dot" } do
+      local peer = smtp_peer.new { "PIPELINING", answer = function(line)
+        return line:find("c@", 1, true) and "550 5.1.1 no c" or line == "DATA" and "554 5.6.0 no" or nil
+      end }
+      local serve = phase == "DATA" and smtp_peer.serve(peer) or server("dot", function(link)
+        link:send "554 5.6.0 no\r\n"
+        link:rest()
+      end)
+      local function given(how)
+        local ok, err = scripted.run(serve, function(port)
+          local smtp = assert(mail.smtp.connect(options(port)))
+          local ok, err = smtp:send(how)
+          smtp:close()
+          return ok, err
+        end)
+        assert.is_nil(ok)
+        assert.same({ "rejected", "DATA", 554 }, { err.kind, err.command, err.code })
+        local codes = {}
+        for address, no in pairs(err.rejected) do codes[address] = no.code end
+        assert.same(phase == "DATA" and { ["c@example.org"] = 550 } or {}, codes)
+      end
+      local to = { "b@example.org", "c@example.org" }
+      given { message = text }
+      given { from = "ann@example.com", to = to, message = text }
+      given { from = "ann@example.com", to = to, message = text, timeout = { answer = 9 } }
+      given { from = "ann@example.com", to = to, message = pieces(text) }
+    end
+  end)
+end)
+
+describe("the options of a message", function()
+  it("are checked, and bound its answer, whichever way it takes", function()
+    local command
+    scripted.run(server("mail", function(peer) peer:rest() end), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local ok, err = pcall(function() return smtp:send(message { timeout = { foo = 1 } }) end)
+      assert.is_false(ok)
+      assert.matches("smtp:send: option 'timeout' knows connect, answer and data, not 'foo'", err, 1, true)
+      ok, err = smtp:send(message { timeout = TIMEOUT })
+      assert.is_nil(ok)
+      assert.equal("timeout", err.kind)
+      command = err.command
+      smtp:close()
+    end)
+    assert.equal("MAIL", command)
   end)
 end)
 

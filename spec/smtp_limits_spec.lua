@@ -95,6 +95,20 @@ describe("RCPTMAX", function()
     for i = 1, 3 do assert.equal(550, err.rejected[("u%d@d1.example"):format(i)].code) end
   end)
 
+  it("where the message itself is refused is an error that tells of each, and is not its own cause", function()
+    local peer = smtp_peer.new { "PIPELINING", "LIMITS RCPTMAX=2", answer = function(line, n)
+      return line:find("u2@", 1, true) and "550 5.1.1 no" or line:find("^DATA") and "554 5.6.0 no " .. n or nil
+    end }
+    local receipt, err = send_to(peer, recipients(4))
+    assert.is_nil(receipt)
+    assert.same({ "rejected", "DATA", 554 }, { err.kind, err.command, err.code })
+    local rejected = err.rejected
+    assert.same({ nil, 550, 554, 554 }, { rejected["u1@d1.example"], rejected["u2@d1.example"].code,
+      rejected["u3@d1.example"].code, rejected["u4@d1.example"].code })
+    assert.equal(rejected["u3@d1.example"], rejected["u4@d1.example"])
+    assert.not_equal(err.text, rejected["u3@d1.example"].text)
+  end)
+
   it("keeps a message that comes but once, and opens a file again", function()
     local peer = smtp_peer.new { "PIPELINING", "LIMITS RCPTMAX=1" }
     local pieces = { "Subject: x\r\n", "\r\nhel", "lo\r\n" }

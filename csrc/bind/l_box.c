@@ -320,7 +320,10 @@ static int trace(lua_State *L) {
 
 /* core.session_state(session [, table]) -> the table that the Lua side keeps with this session | nil */
 static int session_state(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TUSERDATA);
+  if (lua_type(L, 1) != LUA_TUSERDATA) {
+    return luaL_error(L, "a session expected, got %s: methods are called with a colon",
+                      luaL_typename(L, 1));
+  }
   if (!lua_isnoneornil(L, 2)) {
     lm_checkbox(L, 1); /* other objects keep what they need in this place */
     luaL_checktype(L, 2, LUA_TTABLE);

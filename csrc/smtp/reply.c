@@ -57,6 +57,11 @@ static bool add_line(struct lm_smtp_reader *r, struct lm_wire *w, const struct l
   return true;
 }
 
+/* What a server asks in the course of AUTH tells of the user (RFC 4954 §4). */
+static bool is_challenge(struct lm_str line) {
+  return line.n > 3 && memcmp(line.p, "334", 3) == 0;
+}
+
 enum lm_status lm_smtp_reply_next(struct lm_smtp_reader *r, struct lm_wire *w,
                                   const struct lm_limits *limits, struct lm_smtp_reply *reply_out) {
   struct lm_str line, text;
@@ -66,7 +71,7 @@ enum lm_status lm_smtp_reply_next(struct lm_smtp_reader *r, struct lm_wire *w,
   for (;;) {
     enum lm_status status = lm_wire_line(w, limits->line, &line);
     if (status != LM_EVENT) return status;
-    lm_wire_trace(w, 'S', line);
+    lm_wire_trace(w, 'S', is_challenge(line) ? LM_STR("334 ***") : line);
     if (!lm_smtp_reply_line(line, &code, &more, &text)) {
       return lm_wire_fail(w, LM_E_PROTOCOL, "reply line: three digits and text", line);
     }

@@ -1,4 +1,4 @@
---- IMAP: mailboxes on the server (API §5).
+--- IMAP: mailboxes on the server.
 --
 -- The session, its grammar and its pipelining are the core's (csrc/imap). Its methods are in
 -- mail/imap/: mailboxes, list, status, namespace, quota, acl, metadata, messages, features (ENABLE, ID, COMPRESS …),
@@ -73,7 +73,7 @@ function imap.new_session(o)
 end
 
 --- Opens a session and logs in.
--- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
+-- @tparam table|string options of `mail.connect`, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
 --   `compress` (DEFLATE both ways, where the server offers it), `enable` (array of capabilities to enable, where
 --   offered), `id` (table of fields for ID, or true)
 -- @treturn userdata the session; or nil, err
@@ -99,7 +99,7 @@ end
 --   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
 --   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
 --   `backoff` `{min=1, max=300}`
--- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
+-- @return an iterator (see `mail.iterator`) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)
   auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
@@ -253,7 +253,9 @@ end
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
 --   has no IDLE (30)
--- @return an iterator over events (API §5); or nil, err
+-- @return an iterator over events; or nil, err: `{type="exists", exists=}`, `{type="expunge", seq=}`,
+--   `{type="vanished", uids=set}`, `{type="flags", uid=, seq=, flags=, modseq=}`, `{type="alert", text=}`,
+--   `{type="bye", text=}` …
 function Session:idle(options)
   run.options(options, "idle", idle.OPTIONS)
   local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
@@ -289,7 +291,7 @@ function mt.__tostring(session)
   return connect.describe(session, pump and pump.mailbox and "selected " .. pump.mailbox.name)
 end
 
---- Responses in `bytes`, as a session would see them; without a connection (API §7).
+--- Responses in `bytes`, as a session would see them; without a connection.
 -- @tparam string bytes
 -- @tparam[opt] number chunk octets fed at a time
 -- @treturn table array of `{kind="continue", text=}`, `{kind="untagged", name=, number=, value=, code=,

@@ -1,4 +1,4 @@
---- Iterators as the API wants them (§1): callable objects.
+--- Iterators: callable objects.
 --
 -- In a `for` they raise the error object where the network fails halfway, as `io.lines` does;
 -- `it:next()` returns `nil, err` instead; `it:close()` stops early.

@@ -14,6 +14,7 @@ local adapter = require "mail.io.adapter"
 local mask = require "mail.mask"
 local tls = require "mail.tls"
 local waiters = require "mail.pump.waiters"
+local want = require "mail.want"
 
 local Pump = {}
 Pump.__index = Pump
@@ -56,6 +57,8 @@ function Pump.new(fields)
   return self
 end
 
+local OPEN = { timeout = "number|table?", log = "function|userdata|table?", place = "string?" }
+
 --- Drives a session over a transport object of one's own (see mail.io.stream): afterwards its methods
 -- wait on that. What a protocol says first is its own affair: `mail.smtp.greet(pump, options, deadline)`.
 -- @tparam userdata session of `mail.smtp.session`, `mail.pop3.session`, `mail.imap.session`
@@ -66,7 +69,11 @@ end
 function Pump.open(session, transport, host, options)
   local stream = require "mail.io.stream"
   local loop = require "mail.loop"
-  options = options or {}
+  if type(session) ~= "userdata" then error("mail.pump.open: a session expected, got " .. type(session), 2) end
+  if type(transport) ~= "table" and type(transport) ~= "userdata" then
+    error("mail.pump.open: a transport expected, got " .. type(transport), 2)
+  end
+  options = want(options or {}, OPEN, "mail.pump.open")
   return Pump.new {
     session = session, protocol = getmetatable(session).__name:match "[a-z]+$", conn = stream.conn(transport, session),
     host = stream.host(host and loop.adapter(host, 2) or loop.host()), timeout = options.timeout, log = options.log,

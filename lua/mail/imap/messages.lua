@@ -27,7 +27,13 @@ end
 -- @tparam table|string items names of mail.imap.items ("uid", "flags", "size", "envelope", "body" …), or as the
 --   standard writes them
 -- @tparam[opt] table options `seq`, `sink`, `changed_since`, `partial`, `timeout`; see `mail.imap.fetch`
--- @return an iterator over messages as they arrive; or nil, err
+-- @return an iterator over messages as they arrive; or nil, err. A message has `seq` and, of what was asked for: `uid`,
+--   `size`, `modseq`; `flags`, a set (`m.flags["\\Seen"]`); `internaldate`, seconds since 1970; `envelope`
+--   `{date=, subject=, from=, sender=, reply_to=, to=, cc=, bcc=, in_reply_to=, message_id=}`, its lists of
+--   `{name=, address=}` and `{group=, members=}`; `bodystructure` `{type=, parameters=, parts=, section=, size=,
+--   encoding=, id=, disposition=, language= …}`; `headers`, an array of `{name=, value=}` and, by name in any case, the
+--   first value; `body`, octets by section (`m.body[""]` the whole, `m.body["1.2"]`); `m:message()`, the parsed
+--   `mail.message` of a whole body
 function messages:fetch(set, items, options)
   local it, err, none, closing = fetch.start(run.pump(self, "fetch"), set, items, options, 2)
   return it, err, none, closing

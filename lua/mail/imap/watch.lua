@@ -1,4 +1,4 @@
---- `mail.imap.watch`: what happens in a mailbox, as one iterator that outlives its connections (API §5).
+--- `mail.imap.watch`: what happens in a mailbox, as one iterator that outlives its connections.
 --
 -- One connection after the other is made and followed (follow.lua); what was told is remembered (sync.lua), so a new
 -- connection tells exactly what is missing. Here: connecting, waiting before the next try, giving up.

@@ -1,4 +1,4 @@
---- Composing: a message out of a table (API §6), in any of three forms, streamed.
+--- Composing: a message out of a table, in any of three forms, streamed.
 --
 -- `compose.new` checks all that it is given and makes parts of it; nothing is encoded before the message is
 -- read. The object reads like a parsed message, too: it is written and parsed at the first question.

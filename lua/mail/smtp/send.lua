@@ -77,7 +77,9 @@ local function lost(pump, id, err)
   if session:is_freed() then return nil, err end
   if not session:is_unknown(id) then
     if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
-    return nil, err, not session:is_accepted(id)
+    local is_accepted = session:is_accepted(id)
+    if err ~= pump.failure then err.command = err.command or (is_accepted and "DATA" or "MAIL") end
+    return nil, err, not is_accepted
   end
   local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
     command = "DATA",
@@ -332,7 +334,10 @@ local function finish_job(job, id, source, level, deadline)
     return total
   end
   local err = total.err
-  err.rejected = next(total.rejected) and total.rejected or nil
+  for address, no in pairs(total.rejected) do -- whom no other error names has this one
+    if no == err then total.rejected[address] = nil end
+  end
+  if next(total.rejected) then err.rejected = total.rejected end
   return nil, err, n == 2 and untouched or nil
 end
 

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "bench.h"
 
 static struct {
   int fd;
+  int epfd; /* 0: nobody has waited by it */
   SSL *ssl; /* NULL: plain */
   BIO *in;
   BIO *out;
@@ -47,6 +49,15 @@ static void handshake(void) {
 void bench_link_open(char **argv) {
   link_.fd = bench_connect(argv);
   if (bench_number(argv, "tls", 0)) handshake();
+}
+
+void bench_link_wait(void) {
+  struct epoll_event ready;
+  if (link_.epfd == 0) {
+    link_.epfd = bench_epoll();
+    bench_watch(link_.epfd, link_.fd, EPOLLIN, NULL, false);
+  }
+  if (epoll_wait(link_.epfd, &ready, 1, -1) != 1) bench_die("epoll_wait");
 }
 
 void bench_put(const char *bytes, size_t n) {

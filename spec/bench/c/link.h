@@ -12,6 +12,9 @@ void bench_link_open(char **argv);
 
 void bench_put(const char *bytes, size_t n);
 
+/* Waits by epoll until there is something to read, as whoever has more than one connection must. */
+void bench_link_wait(void);
+
 /* What comes, at least one octet and at most `room`. */
 size_t bench_get(char *into, size_t room);
 

@@ -1,5 +1,5 @@
-/* The ceiling of sending over TLS: one connection, one write and one read a message, nothing built
-** and nothing parsed but the encryption.
+/* The ceiling of sending over TLS: one connection, one wait, one write and one read a message,
+** nothing built and nothing parsed but the encryption.
 **
 ** As smtp_raw.c, which has many connections and no TLS: content, dot and the next envelope in one
 ** flight, and the reply lines counted. Options: port= n= (messages) size= (octets) tls=1
@@ -17,7 +17,9 @@ static const char envelope[] =
 static void replies(int due) {
   char buf[4096];
   while (due > 0) {
-    size_t n = bench_get(buf, sizeof buf);
+    size_t n;
+    bench_link_wait();
+    n = bench_get(buf, sizeof buf);
     for (const char *p = buf; (p = memchr(p, '\n', (size_t)(buf + n - p))) != NULL; p++) due--;
   }
 }

@@ -76,7 +76,7 @@ return {
   { name = "smtp-10k-bdat", title = "10 KiB messages in chunks, one connection", run = run_chunks,
     goal = "goal: at most the DATA one", n = 20000, size = 10240, connections = 1 },
   { name = "smtp-10k-tls", title = "10 KiB messages over TLS, one connection", run = run_tls,
-    goal = "goal: 1.2 times the bare loop", n = 10000, size = 10240 },
+    goal = "goal: 1.2 times the bare loop", n = 30000, size = 10240 },
   { name = "smtp-1m-tls", title = "1 MiB messages over TLS, one connection", run = run_tls,
     goal = "goal: 1.2 times the bare loop", n = 300, size = 1048576 },
   { name = "smtp-1m", title = "1 MiB messages, one connection", run = run, cores = { 1 },
