@@ -192,17 +192,17 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
 /* command(line) -> id | nil, reason: any command of one line and one reply */
 static int command(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_LINE, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_LINE, lm_boxstr(L, 2)));
 }
 
 static int ehlo(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_EHLO, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_EHLO, lm_boxstr(L, 2)));
 }
 
 static int helo(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_HELO, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_HELO, lm_boxstr(L, 2)));
 }
 
 static int rset(lua_State *L) {
@@ -223,14 +223,14 @@ static int quit(lua_State *L) {
 /* auth(mechanism [, initial response]) -> id | nil, reason; events "ask" (challenge), "done" */
 static int auth(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  struct lm_str mechanism = lm_checkstr(L, 2), initial = lm_optstr(L, 3);
+  struct lm_str mechanism = lm_boxstr(L, 2), initial = lm_optboxstr(L, 3);
   return push_id(L, s, lm_smtpc_auth(s, mechanism, lua_isnoneornil(L, 3) ? NULL : &initial));
 }
 
 /* answer(id, response | nil): nil cancels */
 static int answer(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  struct lm_str response = lm_optstr(L, 3);
+  struct lm_str response = lm_optboxstr(L, 3);
   bool ok = lm_smtpc_answer(s, (uint32_t)luaL_checkinteger(L, 2),
                             lua_isnoneornil(L, 3) ? NULL : &response);
   lua_pushboolean(L, ok);
@@ -268,7 +268,7 @@ static int push_given(lua_State *L, enum lm_smtpc_content taken) {
 /* give(id, piece) -> true | nil, kind, reason */
 static int give(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3)));
+  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_boxstr(L, 3)));
 }
 
 /* give_end(id) -> true | nil, kind, reason: the content is whole */
@@ -278,8 +278,9 @@ static int give_end(lua_State *L) {
 
 /* give_url(id, url, last): the server fetches this piece (BURL) */
 static int give_url(lua_State *L) {
+  struct lm_smtpc *s = self(L);
   uint32_t id = (uint32_t)luaL_checkinteger(L, 2);
-  if (!lm_smtpc_give_url(self(L), id, lm_checkstr(L, 3), lua_toboolean(L, 4))) {
+  if (!lm_smtpc_give_url(s, id, lm_boxstr(L, 3), lua_toboolean(L, 4))) {
     return luaL_error(L, "give_url: no content is asked for, or no URL");
   }
   return 0;
@@ -314,7 +315,9 @@ static void push_upper(lua_State *L, struct lm_str s) {
 /* ehlo_table() -> {KEYWORD = parameters} of the last EHLO. A keyword that comes twice ("AUTH PLAIN",
 ** "AUTH=LOGIN") has the parameters of both. */
 static int ehlo_table(lua_State *L) {
-  struct lm_str text = lm_buf_str(&lm_smtpc_ehlo(self(L))->text), keyword, params;
+  struct lm_box *b = lm_boxself(L);
+  struct lm_str text = lm_buf_str(&lm_smtpc_ehlo(b->session)->text), keyword, params;
+  lm_box_hold(L, b, ehlo_table);
   lua_newtable(L);
   while (lm_smtp_ehlo_next(&text, &keyword, &params)) {
     push_upper(L, keyword);
@@ -330,7 +333,7 @@ static int ehlo_table(lua_State *L) {
     }
     lua_rawset(L, -3);
   }
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 /* --- parsing without a session ---------------------------------------------------------------- */

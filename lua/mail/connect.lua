@@ -1,35 +1,5 @@
---- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS.
---
--- `mail.imap.connect`, `mail.pop3.connect` and `mail.smtp.connect` take a URL
--- ("imaps://ann:secret@imap.example.com/"), or a table with these options, beside what each has of its own:
---
--- - `host`: a name, an address, or a URL; `port` (default: imap 993, pop3 995, smtp 465, and what belongs to `tls`)
--- - `tls`: "implicit" (from the first octet), "starttls" (a demand), "opportunistic" (STARTTLS where it is offered,
---   unverified: for relaying), "none"; default: "starttls" for the ports 143, 110, 587 and 25, else "implicit"
--- - `ssl`: a table of `verify` (true), `ca_file`, `ca_path` (default: the system's authorities), `server_name`
---   (default: host), `cert` and `key` (files or PEM, where the server asks for a certificate), `min_version`
---   ("1.2"), `ciphers`, `pin_sha256` (base64 of the SHA-256 of the public key, or an array), `session_cache` (true),
---   `alpn`
--- - `user`, `password` (a string, or a function that returns it), `token` (the same, or a mail.oauth2 object),
---   `authzid`; `mechanism`: that SASL mechanism or an error, also "USER", "APOP" (POP3), "LOGIN-COMMAND" (IMAP);
---   `mechanism_floor`: nothing weaker; `channel_binding`, `service`, `ccache`: see mail.auth
--- - `login` = false: stops before logging in; then `session:login(user, password)` or `session:authenticate{…}`
--- - `allow_plaintext_login` (false): without TLS no secret is sent, on loopback neither, unless this is true
--- - `timeout` (30): seconds for connecting, TLS, greeting and login together, and then for each whole answer; or a
---   table `{connect=, answer=, data=}`, `data` for the gaps within a long transfer
--- - `log`: a function(direction, line) or an open file: the conversation, secrets as ***
--- - `limits`: a table of `line`, `literal` (octets of one string in an answer), `message` (octets of one message
---   that is held in memory), `depth` …: see `csrc/base/lm.h`; what passes one is kind "limit"
--- - `proxy`: "socks5://user:pw@host:1080", "socks4", "socks4a", "http"; several with spaces between; `local_address`
--- - `path` (a Unix socket), `command` (an array of words: a program whose input and output are the connection),
---   `transport` (an object with read, write and close): in the place of the network
--- - `proxy_header`: what a load balancer would say in front of the session, see mail.proxy_header
--- - `loop`: an adapter or its name (default: the loop that runs); `dns_servers` ("127.0.0.1:5353"); `resolver` and
---   `tls_by` ("host": the host's own, where it has such: OpenResty)
---
--- What is wrong with them raises at the caller's line. The result is the session, or nil, err; `session.tls` is nil or
--- `{version=, cipher=, peer_certificate=, alpn=, resumed=}`, `session.server` the greeting, `session.capabilities` a
--- set.
+--- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS. The
+-- same for all three protocols; `connect.OPTIONS` lists what every `connect` takes.
 --
 -- What is particular to a protocol (greeting, capabilities, STARTTLS, login) is its `greet` function;
 -- it runs under the same deadline.
@@ -59,6 +29,45 @@ local OPTIONS = {
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
+
+--- What `connect` of every protocol takes, in a table; or a URL in its place, such as
+-- `"imaps://ann:secret@imap.example.com/"`. A name that is not here, nor among those of the protocol, raises.
+-- @table OPTIONS
+-- @field host name or address of the server, or a URL
+-- @field port by default that of the protocol and of `tls`: 993 or 143 (IMAP), 995 or 110 (POP3), 465, 587 or, where
+--   TLS is opportunistic, 25 (SMTP), 24 (LMTP)
+-- @field tls "implicit": from the first octet; "starttls": a demand; "opportunistic": STARTTLS where it is offered,
+--   unverified, for relaying alone; "none". By default "starttls" on ports 143, 110, 587 and 25, else "implicit"
+-- @field ssl a table: `verify` (true) the chain and the host's name; `ca_file`, `ca_path` (the system's); `server_name`
+--   (the host); `cert` and `key` of one's own, PEM or files; `min_version` ("1.2"); `ciphers`; `pin_sha256`, the
+--   base64 SHA-256 of a public key, or an array of several; `session_cache` (true); `alpn` (the protocol's name)
+-- @field user who logs in
+-- @field password a string, or a function that gives it
+-- @field token for OAUTHBEARER and XOAUTH2: a string, a function(stale), or an object of `mail.oauth2`
+-- @field mechanism that one or an error: a SASL name, "USER" or "APOP" (POP3), "LOGIN-COMMAND" (IMAP), or a mechanism
+--   of one's own, `{name=, step=}`; by default the strongest that both sides have
+-- @field mechanism_floor none that is weaker than this one
+-- @field channel_binding "tls-exporter" or "tls-server-end-point" alone; false: none
+-- @field authzid as whom the user acts
+-- @field service, ccache of GSSAPI: the service's name, and the file of the tickets
+-- @field allow_plaintext_login false: without TLS no secret is sent, on the loopback neither
+-- @field login false: stops before it; `session:login` and `session:authenticate` are there
+-- @field timeout 30 seconds for connect, TLS, greeting and login together, and afterwards for each whole answer; or
+--   `{connect=, answer=, data=}`, where `data` bounds the gaps in a long transfer
+-- @field proxy "socks5://user:password@host:1080" (socks4, socks4a, socks5, http), or an array of several in a row
+-- @field proxy_header sent before all else: see `mail.proxy_header`
+-- @field local_address where the connection starts from
+-- @field dns_servers "192.0.2.1,192.0.2.2:53", in place of the system's
+-- @field resolver "host": names are looked up by the loop's own resolver; or "own"
+-- @field path a Unix socket, in place of a host
+-- @field command a program and its arguments, whose standard input and output are the connection
+-- @field transport an object with `read`, `write` and `close`: see `mail.io.stream`
+-- @field tls_by "host": the handshake is the loop's own (OpenResty); or "own"
+-- @field loop the name of a loop or an adapter; by default the one that is running
+-- @field log a function(direction, line), "C" or "S", or an open file; secrets are `***`
+-- @field limits `line` 8192, `response` and `literal` 2^20, `message` 2^26 octets, `depth` 100, `reply_lines`,
+--   `listing`, `untagged`, `queue`, `backlog`, `piece`, `stream`, `challenge`, `sasl_steps`; to pass one is kind
+--   "limit"
 connect.OPTIONS = OPTIONS
 
 -- Tables of plain values: what becomes of the user's later is not what was asked for, or checked.

@@ -243,7 +243,7 @@ local MESSAGES = { new = "boolean?", cur = "boolean?" }
 -- What other programs deliver, rename or remove meanwhile may be seen or not; one that moves from `new`
 -- to `cur` can be seen twice, never missed.
 -- @tparam[opt] table options `new = false`, `cur = false`: without the messages there
--- @return an iterator (mail.iterator) of messages: `key`, `path`, `flags` (a set: `m.flags["\\Seen"]`; letters of
+-- @return an iterator (see `mail.iterator`) of messages: `key`, `path`, `flags` (a set: `m.flags["\\Seen"]`; letters of
 --   other programs stand for themselves), `size` (octets of the file; nil where it is gone), `new` (nobody
 --   has seen it yet), `open()`, `source()`, `string()`, `message()`, `set_flags(…)`, `move(target)`,
 --   `copy(target)`, `remove()`

@@ -120,7 +120,7 @@ end
 -- @tparam string|function|file|table from the message: text, a source (ltn12), an open file (left open), or a
 --   message
 -- @tparam[opt] table options as of `reader`
--- @return an iterator (mail.iterator): where the source fails it raises the error in a `for`, and `it:next()` is
+-- @return an iterator (see `mail.iterator`): where the source fails it raises the error in a `for`, and `it:next()` is
 --   nil, err
 function message.events(from, options)
   options = want(options or {}, READER, "mail.message.events", 1)

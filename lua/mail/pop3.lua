@@ -24,8 +24,8 @@ function pop3.new_session(o)
 end
 
 --- Opens a session.
--- @tparam table|string options or a URL: "pop3s://ann:secret@pop.example.com/"; beside what all protocols
---   take, `utf8 = true` demands UTF-8 mode (RFC 6856)
+-- @tparam table|string options of `mail.connect`, or a URL: "pop3s://ann:secret@pop.example.com/"; besides,
+--   `utf8 = true` demands UTF-8 mode (RFC 6856)
 -- @treturn userdata the session, logged in unless `login = false`; or nil, err
 function pop3.connect(options)
   local o = connect.options(options, "pop3", open.OPTIONS)

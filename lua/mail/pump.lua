@@ -57,7 +57,7 @@ function Pump.new(fields)
   return self
 end
 
-local OPEN = { timeout = "number|table?", log = "function?", place = "string?" }
+local OPEN = { timeout = "number|table?", log = "function|userdata|table?", place = "string?" }
 
 --- Drives a session over a transport object of one's own (see mail.io.stream): afterwards its methods
 -- wait on that. What a protocol says first is its own affair: `mail.smtp.greet(pump, options, deadline)`.

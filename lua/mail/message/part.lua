@@ -49,6 +49,28 @@ end
 --- What all parts have: other modules add methods here.
 part.methods = Part
 
+--- Fields of a message and of its parts; nil where the message does not say.
+-- @table fields
+-- @field type "text/plain" where no type is named
+-- @field parameters of Content-Type: names in lower case, values UTF-8
+-- @field disposition "attachment", "inline" …
+-- @field disposition_parameters its parameters
+-- @field filename as the sender gave it, any text; `attachments` makes a safe name of it
+-- @field cid Content-ID without its brackets
+-- @field description Content-Description
+-- @field encoding "7bit", "base64" …: Content-Transfer-Encoding in lower case
+-- @field size octets of the decoded content
+-- @field parts array: those of a multipart, the message of a message/rfc822
+-- @field subject decoded, UTF-8
+-- @field date seconds since 1970
+-- @field zone the sender's, in minutes east of UTC
+-- @field message_id with its brackets
+-- @field in_reply_to the ids, a space between them
+-- @field references array of ids
+-- @field from array of `{name=, address=}` and `{group=, members=}`; so are `sender`, `reply_to`, `to`, `cc`, `bcc`,
+--   `resent_from`, `resent_to`
+-- @field defects array of `{what=, offset=, field=, limit=}`: what was wrong; `mail.message.DEFECTS` tells of each
+
 -- --- what it is -----------------------------------------------------------------------------------
 
 -- "text/plain": always a type; what names none is text, or a message in a digest.
