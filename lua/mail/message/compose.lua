@@ -264,7 +264,8 @@ local function form_of(self, options, what)
   if options.form and not ORDER[options.form] then
     error(what .. ": 'form' must be \"7bit\", \"8bit\" or \"utf8\"", 3)
   end
-  return options.form, options.bcc and self.made.lists.bcc or nil
+  local blind = options.bcc and self.made.lists.bcc or nil
+  return options.form, blind and blind[1] and blind
 end
 
 -- The fields with Bcc behind the other addresses.
