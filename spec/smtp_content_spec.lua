@@ -6,6 +6,7 @@ local loop = require "mail.loop"
 local servers = require "spec.servers"
 local smtp_peer = require "spec.support.smtp_peer"
 local pieces = require "spec.support.files".pieces
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 -- A session whose envelope and first chunk are under way: it, and the octets that have left.
 local function under_way(message, taken, lmtp)
@@ -86,6 +87,34 @@ describe("a reply to a chunk that has not left whole", function()
       assert.equal("fail", (session:next()))
       assert.equal(missing == 0, session:is_unknown(id))
     end
+  end)
+end)
+
+describe("content that nobody wants any more", function()
+  it("may still be given, once, by whoever was asked for it, while the next message is under way", function()
+    local session = core.smtp_session()
+    session:feed "220 mx\r\n"
+    assert.equal("greeting", (session:next()))
+    session:ehlo "me"
+    session:output()
+    session:feed "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+    assert.equal("done", (session:next()))
+    local function begin(to)
+      return assert(session:transaction({ from = "a@example.com", to = to }, nil, nil, "Subject: "))
+    end
+    local first, second = begin "b@example.org", begin "c@example.org"
+    rest(session)
+    assert.same({ "go", first }, { session:next() })
+    session:feed "550 not from you\r\n503 no\r\n" -- while its source is being asked
+    assert.same({ "sent", first, false }, { unpack({ session:next() }, 1, 3) })
+    assert.same({ "go", second }, { session:next() })
+    assert.is_true(session:give(first, "Subject: late\r\n"))
+    assert.has_error(function() session:give(first, "more") end, "give: no content is asked for")
+    assert.is_true(session:give(second, "Subject: x\r\n"))
+    assert.same({ "go", second }, { session:next() })
+    assert.is_true(session:give_end(second))
+    assert.equal("MAIL FROM:<a@example.com>\r\nRCPT TO:<c@example.org>\r\nBDAT 12 LAST\r\nSubject: x\r\n",
+      rest(session):match "MAIL.*$")
   end)
 end)
 
