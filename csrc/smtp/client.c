@@ -405,6 +405,11 @@ bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id) {
   return t != NULL && t->accepted > 0;
 }
 
+const struct lm_smtp_txn *lm_smtpc_finals(const struct lm_smtpc *s, uint32_t id) {
+  const struct lm_smtp_txn *t = find_txn(s, id);
+  return t && t->final ? t : NULL;
+}
+
 void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id) {
   struct lm_smtp_txn *t = find_txn(s, id);
   struct lm_smtp_job **at = &s->jobs;

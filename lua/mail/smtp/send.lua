@@ -70,11 +70,31 @@ local function failure(pump, receipt, command, no)
   return err
 end
 
+-- LMTP where the answers broke off: those who have theirs were told the truth, of the others nobody knows.
+local function broken_off(pump, part, err)
+  local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
+    command = "DATA",
+  })
+  if not pump.failure then pump:fail(unknown) end
+  with_errors(pump, part)
+  if #part.accepted == 0 then
+    unknown.rejected = part.rejected
+    return nil, unknown
+  end
+  for _, address in ipairs(part.pending) do part.rejected[address] = unknown end
+  return { accepted = part.accepted, rejected = part.rejected, text = "" }
+end
+
 -- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047). The third value
 -- is true where no recipient had been accepted.
 local function lost(pump, id, err)
   local session = pump.session
   if session:is_freed() then return nil, err end
+  local part = pump.lmtp and session:finals(id)
+  if part then
+    local receipt, unknown = broken_off(pump, part, err)
+    return receipt, unknown
+  end
   if not session:is_unknown(id) then
     if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
     local is_accepted = session:is_accepted(id)
