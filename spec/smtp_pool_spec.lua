@@ -677,6 +677,31 @@ describe("pool:send of an array", function()
     end)
   end)
 
+  it("is not kept busy by tries whose time would come too late", function()
+    loop.run(function()
+      local pool = mail.smtp.pool { host = "127.0.0.1", port = 1, tls = "none", back_off = { 2, 2 }, retry = math.huge }
+      local began, turns = loop.now(), 0
+      local task = loop.spawn(function()
+        while true do
+          loop.sleep(0.01)
+          turns = turns + 1
+        end
+      end)
+      local ok, err = pool:send(message { timeout = 0.5 })
+      assert.is_nil(ok)
+      assert.equal("connect", err.kind)
+      assert.is_true(loop.now() - began < 0.5)
+      loop.sleep(0.05)
+      assert.is_true(turns > 0)
+      task:cancel()
+    end)
+    for _, name in ipairs { "queue", "retry", "check" } do
+      local ok, err = pcall(function() return mail.smtp.pool { host = "h", [name] = 0 / 0 } end)
+      assert.is_false(ok)
+      assert.matches(("smtp.pool: option '%s' must be a number"):format(name), err, 1, true)
+    end
+  end)
+
   it("ends when it is cancelled, and leaves the pool to others", function()
     local gate = loop.native.event()
     with({ ehlo = PIPELINING, gate = function(_, number) if number < 3 then gate:wait(0.2) end end }, { size = 2 },

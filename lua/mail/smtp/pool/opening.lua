@@ -92,7 +92,8 @@ local function open(self, deadline)
     tries = tries + 1
     if #self.records == 0 and self.opening == 1 then
       if not err.temporary then return failed(self, err, true) end
-      if tries > self.limits.retry then return failed(self, err) end
+      -- Before the next try may begin, this call's time is over.
+      if tries > self.limits.retry or self.retry_at > deadline then return failed(self, err) end
     else
       self.opening = self.opening - 1
       local place, opens, why = queue.wait(self, deadline, true)
