@@ -21,11 +21,13 @@ end
 
 describe("the options of a carrier", function()
   it("stand in for a host, and exclude one another", function()
-    local transport = { read = print, write = print, close = print }
+    local transport, many = { read = print, write = print, close = print }, {}
+    for i = 1, 256 do many[i] = "a" end
     for _, row in ipairs {
       { {}, "'host' is missing" }, { { path = "" }, "'path'" }, { { path = "/a\0b" }, "'path'" },
       { { command = {} }, "'command'" }, { { command = { "a", 5 } }, "'command'" },
-      { { command = { "a\0b" } }, "'command'" }, { { transport = {} }, "'transport' must have read, write and close" },
+      { { command = { "a\0b" } }, "'command'" }, { { command = many }, "'command' must be an array of 1 to 255 words" },
+      { { transport = {} }, "'transport' must have read, write and close" },
       { { path = "/a", command = { "b" } }, "'path' and 'command' exclude one another" },
       { { host = "unix:/a", transport = transport }, "'path' and 'transport' exclude" },
       { { path = "/a", proxy = "socks5://p" }, "'path' and 'proxy' exclude" },

@@ -630,6 +630,11 @@ describe("the options of a message", function()
       local ok, err = pcall(function() return smtp:send(message { timeout = { foo = 1 } }) end)
       assert.is_false(ok)
       assert.matches("smtp:send: option 'timeout' knows connect, answer and data, not 'foo'", err, 1, true)
+      for _, never in ipairs { 0 / 0, { answer = 0 / 0 } } do -- would be a wait without an end
+        ok, err = pcall(function() return smtp:send(message { timeout = never }) end)
+        assert.is_false(ok)
+        assert.matches("smtp:send: option 'timeout[.answer]*' must be number, got nan", err)
+      end
       ok, err = smtp:send(message { timeout = TIMEOUT })
       assert.is_nil(ok)
       assert.equal("timeout", err.kind)
