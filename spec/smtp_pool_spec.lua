@@ -321,6 +321,30 @@ describe("mail.smtp.pool", function()
     end
   end)
 
+  it("loses no place where a function of the user's raises while it connects", function()
+    -- On the main thread, as above.
+    local gone = 0
+    local s = scripted.serve(function(peer)
+      peer:send "220 mx\r\n"
+      peer:expect "^EHLO"
+      peer:send "250-mx\r\n250 AUTH XOAUTH2\r\n"
+      peer:rest()
+      gone = gone + 1
+    end, math.huge)
+    local pool = mail.smtp.pool { host = "127.0.0.1", port = s.port, tls = "none", size = 1, user = "ann",
+      allow_plaintext_login = true, timeout = 2, token = function() error("no ticket", 0) end }
+    for i = 1, 3 do
+      local ok, why = pcall(pool.send, pool, MESSAGE)
+      assert.same({ false, "no ticket" }, { ok, why })
+      assert.equal(0, pool:stats().opening)
+      for _ = 1, 100 do if gone < i then loop.step(0.1) end end
+      assert.equal(i, gone) -- at once, not when the session is collected
+    end
+    assert.is_true(pool:close())
+    s:close()
+    loop.run(loop.sleep, 0)
+  end)
+
   it("takes sources and files, and reads them again for a second connection", function()
     with({ stage = "mail", act = close, ehlo = PIPELINING }, {}, function(pool, state)
       local pieces = { "Subject: piece\r\n", "\r\n", "one\r\n", "two\r\n" }

@@ -11,6 +11,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
+local guarded = require "mail.guarded"
 local identity = require "mail.identity"
 local loop = require "mail.loop"
 local proxy = require "mail.proxy"
@@ -367,8 +368,12 @@ function connect.open(protocol, o)
     log = o.log, limits = o.limits, place = place(o), address = not (o.command or o.transport) and place(o) or nil,
     peer = { host = name or "localhost", port = o.port },
   }
-  local ok
-  ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)
+  local fine, ok
+  fine, ok, err = guarded(begin, protocol, pump, o, said ~= "" and said or nil, deadline)
+  if not fine then -- a function of the user's own raised: for a token, the log
+    pump:close()
+    error(ok, 0)
+  end
   if ok then
     pump.secrets = o.log and pump.secrets or nil
     return session
