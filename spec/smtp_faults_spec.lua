@@ -622,6 +622,29 @@ describe("a message that is refused", function()
   end)
 end)
 
+describe("an array of messages", function()
+  it("with misuse in it raises before any is sent, or once those that were queued have their answers", function()
+    local peer = smtp_peer.new { "PIPELINING" }
+    local s = scripted.serve(smtp_peer.serve(peer)) -- the client is on the main thread, as above
+    local smtp = assert(mail.smtp.connect(options(s.port)))
+    local function raises(words, bad, count)
+      local ok, err = pcall(function() smtp:send { message(), message(), bad } end)
+      assert.is_false(ok)
+      assert.matches("smtp_faults_spec%.lua:%d+: smtp:send: .*" .. words, err)
+      assert.equal(count, #peer.messages)
+      assert.is_true(smtp:noop())
+      assert.equal(count, #peer.messages)
+    end
+    raises("foo", message { foo = 1 }, 0)
+    raises("a table of options", 7, 0)
+    raises("'from'", message { from = 5 }, 2)
+    raises("the message", message { message = 5 }, 4)
+    smtp:close()
+    s:close()
+    while loop.step() > 0 do end -- luacheck: ignore
+  end)
+end)
+
 describe("the options of a message", function()
   it("are checked, and bound its answer, whichever way it takes", function()
     local command
