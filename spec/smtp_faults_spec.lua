@@ -36,7 +36,8 @@ local PHASES = { EHLO = "ehlo", AUTH = "auth", NOOP = "noop", MAIL = "mail", RCP
   QUIT = "quit",  RSET = "rset" }
 
 local function server(phase, act, pipelining)
-  local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN\r\n" .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
+  local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN XOAUTH2\r\n"
+    .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
   return function(peer)
     if phase == "greeting" then return act(peer) end
     peer:send(ANSWERS.greeting)
@@ -44,7 +45,7 @@ local function server(phase, act, pipelining)
       local line = peer:line()
       if not line then return end
       local now = PHASES[line:match("^%a+")]
-      if now == phase then return act(peer) end
+      if now == phase then return act(peer, line) end
       peer:send(now == "ehlo" and ehlo or ANSWERS[now])
       if now == "data" then
         peer.input = "\r\n" .. peer.input -- an empty message is the dot alone
@@ -300,6 +301,27 @@ describe("a server that", function()
     for _, text in ipairs { tostring(err), err.text, err.message } do
       assert.is_nil(text:find("secret", 1, true))
       assert.is_nil(text:find("AGFubgBzZWNyZXQ", 1, true))
+    end
+  end)
+
+  it("echoes a token cut off, or over lines, does not get parts of it into the error, nor into the log", function()
+    local token, words = ("ya29.AbCdEf0123456789"):rep(40), {}
+    for _, echo in ipairs {
+      function(line) return line:sub(1, 100) end, function(line) return line:sub(-60) end,
+      function(line) return line:gsub(("."):rep(70), "%0\r\n535-") end,
+      function(line) return "\27[2Jwhat\rwas " .. line:sub(1, 200) end,
+    } do
+      local err = refused("auth", server("auth", function(peer, line)
+        peer:send(("535-no\r\n535-%s\r\n535 no\r\n"):format((echo(line))))
+        peer:rest()
+      end), { user = "ann", token = token, mechanism = "XOAUTH2", allow_plaintext_login = true,
+        log = function(_, line) words[#words + 1] = line end })
+      for _, text in ipairs { tostring(err), err.text, err.message } do words[#words + 1] = text end
+      assert.is_nil(tostring(err):find("[%z\1-\31\127]")) -- one line that a terminal can show
+    end
+    local base64 = core.base64("user=ann\1auth=Bearer " .. token .. "\1\1")
+    for _, text in ipairs(words) do
+      for at = 1, #base64 - 40 do assert.is_nil(text:find(base64:sub(at, at + 39), 1, true), text) end
     end
   end)
 

@@ -439,6 +439,13 @@ local function send_job(pump, options, level, deadline)
   return receipt, err, untouched
 end
 
+-- Raises misuse anew, with the caller's line; any other error as it is.
+local function blame(why, level)
+  local misuse = type(why) == "string" and why:match "^[^\n]-:%d+: smtp:send: (.*)$"
+  if misuse then error("smtp:send: " .. misuse, level + 1) end
+  error(why, 0)
+end
+
 -- Queues those that are strings: array of what `begin` gives, false for the others; and { what was raised } by
 -- misuse that no check of options sees.
 local function begin_list(pump, list, level)
@@ -476,7 +483,7 @@ local function send_list(pump, list, level)
     if not ok then raised = { receipt } end
     results[i] = receipt or err
   end
-  if raised then error(raised[1], 0) end
+  if raised then blame(raised[1], level + 1) end
   return results
 end
 
