@@ -209,6 +209,15 @@ describe("a program", function()
     smtp:close()
   end)
 
+  it("that says more than can be read is given up in time", function()
+    local began = core.now()
+    local ok, err = mail.smtp.connect { timeout = 0.5, command = { "yes" } }
+    assert.same({ nil, "protocol" }, { ok, err.kind })
+    ok, err = mail.smtp.connect { timeout = 0.5, command = relay "exec yes >&2" }
+    assert.same({ nil, "timeout" }, { ok, err.kind })
+    assert.is_true(core.now() - began < 5)
+  end)
+
   it("may do so while several wait for it", function()
     mail.loop.run(function()
       local smtp = assert(mail.smtp.connect { timeout = 20, command = relay(MX:gsub("cat >/dev/null$", "")
