@@ -285,7 +285,7 @@ local function server_name(o, protocol)
   if not o.host then return nil end
   local name, why = core.idn(o.host)
   if name then return name end
-  local message = ("bad host name '%s': %s"):format(o.host, why)
+  local message = ("bad host name '%s': %s"):format(ascii.without_controls(o.host, "?"), why)
   return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
 end
 
