@@ -312,10 +312,12 @@ static int is_accepted(lua_State *L) {
 /* finals(id) -> {accepted =, rejected =, pending = {address...}} | nil: LMTP, where some recipients have their
 ** final reply, and those pending have none */
 static int finals(lua_State *L) {
-  const struct lm_smtp_txn *t = lm_smtpc_finals(self(L), (uint32_t)luaL_checkinteger(L, 2));
+  struct lm_box *b = lm_boxself(L);
+  const struct lm_smtp_txn *t = lm_smtpc_finals(b->session, (uint32_t)luaL_checkinteger(L, 2));
   int pending = 0;
   uint32_t i;
   if (t == NULL) return 0;
+  lm_box_hold(L, b, finals);
   lua_createtable(L, 0, 3);
   set_recipients(L, t, t->final);
   lua_newtable(L);
@@ -326,7 +328,7 @@ static int finals(lua_State *L) {
     lua_rawseti(L, -2, ++pending);
   }
   lua_setfield(L, -2, "pending");
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 static void push_upper(lua_State *L, struct lm_str s) {
