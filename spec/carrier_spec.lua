@@ -21,11 +21,13 @@ end
 
 describe("the options of a carrier", function()
   it("stand in for a host, and exclude one another", function()
-    local transport = { read = print, write = print, close = print }
+    local transport, many = { read = print, write = print, close = print }, {}
+    for i = 1, 256 do many[i] = "a" end
     for _, row in ipairs {
       { {}, "'host' is missing" }, { { path = "" }, "'path'" }, { { path = "/a\0b" }, "'path'" },
       { { command = {} }, "'command'" }, { { command = { "a", 5 } }, "'command'" },
-      { { command = { "a\0b" } }, "'command'" }, { { transport = {} }, "'transport' must have read, write and close" },
+      { { command = { "a\0b" } }, "'command'" }, { { command = many }, "'command' must be an array of 1 to 255 words" },
+      { { transport = {} }, "'transport' must have read, write and close" },
       { { path = "/a", command = { "b" } }, "'path' and 'command' exclude one another" },
       { { host = "unix:/a", transport = transport }, "'path' and 'transport' exclude" },
       { { path = "/a", proxy = "socks5://p" }, "'path' and 'proxy' exclude" },
@@ -205,6 +207,15 @@ describe("a program", function()
       .. "i=$((i+1)); done; " .. MX) })
     assert(smtp:noop())
     smtp:close()
+  end)
+
+  it("that says more than can be read is given up in time", function()
+    local began = core.now()
+    local ok, err = mail.smtp.connect { timeout = 0.5, command = { "yes" } }
+    assert.same({ nil, "protocol" }, { ok, err.kind })
+    ok, err = mail.smtp.connect { timeout = 0.5, command = relay "exec yes >&2" }
+    assert.same({ nil, "timeout" }, { ok, err.kind })
+    assert.is_true(core.now() - began < 5)
   end)
 
   it("may do so while several wait for it", function()

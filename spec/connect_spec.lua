@@ -57,6 +57,9 @@ describe("options", function()
     for _, row in ipairs {
       { nil, "table of options" }, { 5, "table of options" }, { {}, "'host' is missing" },
       { { host = 5 }, "'host' must be string" }, { { host = "h", prot = 1 }, "unknown option 'prot'" },
+      { { host = "h", log = {} }, "'log' must be a function, or have write" },
+      { { host = "h", timeout = 0 / 0 }, "'timeout' must be number, got nan" },
+      { { host = "h", timeout = { answer = 0 / 0 } }, "'timeout.answer' must be number, got nan" },
       { { host = "h", port = "x" }, "'port' must be number" }, { { host = "h", port = 0 }, "'port'" },
       { { host = "h", port = 70000 }, "'port'" }, { { host = "h", port = 1.5 }, "'port'" },
       { { host = "h", tls = "maybe" }, "'tls' must be" }, { { host = "" }, "'host'" }, { { host = "a b" }, "'host'" },

@@ -503,7 +503,9 @@ describe("POP3 new_messages", function()
 
   it("raises at the caller's line for what is no set, and for options that are none", function()
     play({ capa "USER", OK, OK }, function(pop)
-      for _, arguments in ipairs { { "a" }, { { a = {} } }, { { [true] = 1 } }, { {}, { deleteafter = 1 } },
+      for _, arguments in ipairs { { "a" }, { { a = {} } }, { { [true] = 1 } }, { { [1.5] = 1 } },
+          { { [1 / 0] = 1 } }, { { [2 ^ 80] = 1 } },
+          { {}, { deleteafter = 1 } },
           { {}, { delete_after = -1 } }, { {}, { delete_after = 0 / 0 } } } do
         local ok, err = pcall(function() pop:new_messages(arguments[1], arguments[2]) end)
         assert.is_false(ok)

@@ -145,6 +145,14 @@ describe("a handshake", function()
     end
   end)
 
+  it("with HTTP names nothing but a host", function()
+    for _, host in ipairs { "a@b.example", "a/b", "a?b", "a#b", "a b", "a\r\nX: y", "[::1" } do
+      local none, err = proxy.handshake(hop "http://p:1", { host = host, port = 25 })
+      assert.is_nil(none)
+      assert.equal("invalid", err.kind)
+    end
+  end)
+
   it("with SOCKS4 knows no IPv6", function()
     local _, err = proxy.handshake(hop "socks4://p", { host = "::1", port = 25 })
     assert.equal("connect", err.kind)

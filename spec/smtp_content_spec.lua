@@ -3,9 +3,11 @@
 local mail = require "mail"
 local core = require "mail.core"
 local loop = require "mail.loop"
+local scripted = require "spec.support.scripted"
 local servers = require "spec.servers"
 local smtp_peer = require "spec.support.smtp_peer"
 local pieces = require "spec.support.files".pieces
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 -- A session whose envelope and first chunk are under way: it, and the octets that have left.
 local function under_way(message, taken, lmtp)
@@ -86,6 +88,80 @@ describe("a reply to a chunk that has not left whole", function()
       assert.equal("fail", (session:next()))
       assert.equal(missing == 0, session:is_unknown(id))
     end
+  end)
+end)
+
+describe("content that nobody wants any more", function()
+  it("may still be given, once, by whoever was asked for it, while the next message is under way", function()
+    local session = core.smtp_session()
+    session:feed "220 mx\r\n"
+    assert.equal("greeting", (session:next()))
+    session:ehlo "me"
+    session:output()
+    session:feed "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
+    assert.equal("done", (session:next()))
+    local function begin(to)
+      return assert(session:transaction({ from = "a@example.com", to = to }, nil, nil, "Subject: "))
+    end
+    local first, second = begin "b@example.org", begin "c@example.org"
+    rest(session)
+    assert.same({ "go", first }, { session:next() })
+    session:feed "550 not from you\r\n503 no\r\n" -- while its source is being asked
+    assert.same({ "sent", first, false }, { unpack({ session:next() }, 1, 3) })
+    assert.same({ "go", second }, { session:next() })
+    assert.is_true(session:give(first, "Subject: late\r\n"))
+    assert.has_error(function() session:give(first, "more") end, "give: no content is asked for")
+    assert.is_true(session:give(second, "Subject: x\r\n"))
+    assert.same({ "go", second }, { session:next() })
+    assert.is_true(session:give_end(second))
+    assert.equal("MAIL FROM:<a@example.com>\r\nRCPT TO:<c@example.org>\r\nBDAT 12 LAST\r\nSubject: x\r\n",
+      rest(session):match "MAIL.*$")
+  end)
+end)
+
+describe("LMTP whose answers break off", function()
+  local function outcome(answers)
+    local receipt, err
+    scripted.run(function(peer)
+      peer:send "220 mda\r\n"
+      peer:expect "^LHLO"
+      peer:send "250-mda\r\n250 PIPELINING\r\n"
+      peer:through "DATA\r\n"
+      peer:send "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n550 5.1.1 nobody\r\n354 go\r\n"
+      peer:through "\r\n.\r\n"
+      peer:send(answers)
+      peer:close()
+    end, function(port)
+      local lmtp = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none", protocol = "lmtp",
+        timeout = 10 })
+      receipt, err = lmtp:send { from = "a@example.com", message = "Subject: x\r\n\r\nx\r\n",
+        to = { "one@example.org", "two@example.org", "three@example.org", "four@example.org" } }
+      local _, after = lmtp:noop()
+      assert.equal("closed", after.kind)
+    end)
+    return receipt, err
+  end
+
+  local function kinds(rejected)
+    local list = {}
+    for address, no in pairs(rejected) do list[address:match "^%a+"] = no.kind end
+    return list
+  end
+
+  it("tells those who have theirs the truth, and of the others that nobody knows", function()
+    for _, second in ipairs { "552 5.2.2 full\r\n", "421 4.3.2 going down\r\n" } do
+      local receipt = assert(outcome("250 2.0.0 taken\r\n" .. second))
+      assert.same({ "one@example.org" }, receipt.accepted)
+      assert.same({ two = "rejected", three = "unknown", four = "rejected" }, kinds(receipt.rejected))
+      assert.equal(550, receipt.rejected["four@example.org"].code)
+    end
+  end)
+
+  it("is unknown where nobody was told yes", function()
+    local receipt, err = outcome "552 5.2.2 full\r\n"
+    assert.is_nil(receipt)
+    assert.same({ "unknown", true }, { err.kind, err.temporary })
+    assert.same({ one = "rejected", four = "rejected" }, kinds(err.rejected))
   end)
 end)
 

@@ -91,6 +91,7 @@ describe("DSN", function()
       "a@example.org", { address = "b@example.org", notify = "never" },
       { address = "Cy <c@example.org>", orcpt = "rfc822;c=y@example.net" },
       { address = "d@example.org", orcpt = true, notify = { "success", "failure" } },
+      { address = "no@example.org", orcpt = false },
       { address = "e@example.org", orcpt = "\195\188@example.org" }, { address = "f@example.org", orcpt = "x400;/a/" },
     } })
     assert.same({
@@ -99,6 +100,7 @@ describe("DSN", function()
       "RCPT TO:<b@example.org> NOTIFY=NEVER",
       "RCPT TO:<c@example.org> NOTIFY=DELAY ORCPT=rfc822;c+3Dy@example.net",
       "RCPT TO:<d@example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;d@example.org",
+      "RCPT TO:<no@example.org> NOTIFY=DELAY",
       "RCPT TO:<e@example.org> NOTIFY=DELAY ORCPT=utf-8;\\x{FC}@example.org",
       "RCPT TO:<f@example.org> NOTIFY=DELAY ORCPT=x400;/a/",
       "DATA",
@@ -140,6 +142,7 @@ describe("DELIVERBY", function()
 
   it("obeys the server's least time, and the grammar", function()
     refused("unsupported", { "DELIVERBY 240" }, { deliver_by = { seconds = 239, mode = "return" } })
+    refused("unsupported", { "DELIVERBY " .. ("9"):rep(30) }, { deliver_by = { seconds = 5, mode = "return" } })
     refused("invalid", { "DELIVERBY" }, { deliver_by = { seconds = 0, mode = "return" } })
     refused("invalid", { "DELIVERBY" }, { deliver_by = 1.5 })
     refused("invalid", { "DELIVERBY" }, { deliver_by = 1e10 })
@@ -164,7 +167,8 @@ describe("FUTURERELEASE", function()
     refused("unsupported", FR, { hold_until = "2027-01-01T00:00:01Z" })
     refused("invalid", FR, { hold_for = 0 })
     refused("invalid", FR, { hold_for = 0.5 })
-    for _, bad in ipairs { "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "2026-12-24T18:00:00Z\r\nDATA" } do
+    for _, bad in ipairs { "tomorrow", "2026-12-24", "2026-12-24T18:00:00", "2026-12-24T18:00:00Z\r\nDATA",
+      0 / 0, 1 / 0, -1 / 0, 2 ^ 53, 253402300800, -1e300 } do
       refused("invalid", FR, { hold_until = bad })
     end
     raises({ hold_for = 1, hold_until = 1 }, "exclude each other")
@@ -192,6 +196,7 @@ describe("MT-PRIORITY, AUTH= and RRVS", function()
     refused("invalid", { "AUTH PLAIN" }, { auth = "" })
     refused("invalid", { "RRVS" }, { to = { { address = "b@example.org", rrvs = "yesterday" } } })
     refused("invalid", { "RRVS" }, { to = { { address = "b@example.org", rrvs = { since = 0, action = "x" } } } })
+    refused("invalid", { "RRVS" }, { to = { { address = "b@example.org", rrvs = 1 / 0 } } })
     raises({ to = { { address = "b@example.org", rrvs = true } } }, "rrvs")
     raises({ priority = "high" }, "priority")
   end)

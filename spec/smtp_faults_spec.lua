@@ -36,7 +36,8 @@ local PHASES = { EHLO = "ehlo", AUTH = "auth", NOOP = "noop", MAIL = "mail", RCP
   QUIT = "quit",  RSET = "rset" }
 
 local function server(phase, act, pipelining)
-  local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN\r\n" .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
+  local ehlo = "250-mx\r\n250-AUTH PLAIN LOGIN XOAUTH2\r\n"
+    .. (pipelining and "250-PIPELINING\r\n" or "") .. "250 SIZE\r\n"
   return function(peer)
     if phase == "greeting" then return act(peer) end
     peer:send(ANSWERS.greeting)
@@ -44,7 +45,7 @@ local function server(phase, act, pipelining)
       local line = peer:line()
       if not line then return end
       local now = PHASES[line:match("^%a+")]
-      if now == phase then return act(peer) end
+      if now == phase then return act(peer, line) end
       peer:send(now == "ehlo" and ehlo or ANSWERS[now])
       if now == "data" then
         peer.input = "\r\n" .. peer.input -- an empty message is the dot alone
@@ -300,6 +301,27 @@ describe("a server that", function()
     for _, text in ipairs { tostring(err), err.text, err.message } do
       assert.is_nil(text:find("secret", 1, true))
       assert.is_nil(text:find("AGFubgBzZWNyZXQ", 1, true))
+    end
+  end)
+
+  it("echoes a token cut off, or over lines, does not get parts of it into the error, nor into the log", function()
+    local token, words = ("ya29.AbCdEf0123456789"):rep(40), {}
+    for _, echo in ipairs {
+      function(line) return line:sub(1, 100) end, function(line) return line:sub(-60) end,
+      function(line) return line:gsub(("."):rep(70), "%0\r\n535-") end,
+      function(line) return "\27[2Jwhat\rwas " .. line:sub(1, 200) end,
+    } do
+      local err = refused("auth", server("auth", function(peer, line)
+        peer:send(("535-no\r\n535-%s\r\n535 no\r\n"):format((echo(line))))
+        peer:rest()
+      end), { user = "ann", token = token, mechanism = "XOAUTH2", allow_plaintext_login = true,
+        log = function(_, line) words[#words + 1] = line end })
+      for _, text in ipairs { tostring(err), err.text, err.message } do words[#words + 1] = text end
+      assert.is_nil(tostring(err):find("[%z\1-\31\127]")) -- one line that a terminal can show
+    end
+    local base64 = core.base64("user=ann\1auth=Bearer " .. token .. "\1\1")
+    for _, text in ipairs(words) do
+      for at = 1, #base64 - 40 do assert.is_nil(text:find(base64:sub(at, at + 39), 1, true), text) end
     end
   end)
 
@@ -622,6 +644,29 @@ describe("a message that is refused", function()
   end)
 end)
 
+describe("an array of messages", function()
+  it("with misuse in it raises before any is sent, or once those that were queued have their answers", function()
+    local peer = smtp_peer.new { "PIPELINING" }
+    local s = scripted.serve(smtp_peer.serve(peer)) -- the client is on the main thread, as above
+    local smtp = assert(mail.smtp.connect(options(s.port)))
+    local function raises(words, bad, count)
+      local ok, err = pcall(function() smtp:send { message(), message(), bad } end)
+      assert.is_false(ok)
+      assert.matches("smtp_faults_spec%.lua:%d+: smtp:send: .*" .. words, err)
+      assert.equal(count, #peer.messages)
+      assert.is_true(smtp:noop())
+      assert.equal(count, #peer.messages)
+    end
+    raises("foo", message { foo = 1 }, 0)
+    raises("a table of options", 7, 0)
+    raises("'from'", message { from = 5 }, 2)
+    raises("the message", message { message = 5 }, 4)
+    smtp:close()
+    s:close()
+    while loop.step() > 0 do end -- luacheck: ignore
+  end)
+end)
+
 describe("the options of a message", function()
   it("are checked, and bound its answer, whichever way it takes", function()
     local command
@@ -630,6 +675,11 @@ describe("the options of a message", function()
       local ok, err = pcall(function() return smtp:send(message { timeout = { foo = 1 } }) end)
       assert.is_false(ok)
       assert.matches("smtp:send: option 'timeout' knows connect, answer and data, not 'foo'", err, 1, true)
+      for _, never in ipairs { 0 / 0, { answer = 0 / 0 } } do -- would be a wait without an end
+        ok, err = pcall(function() return smtp:send(message { timeout = never }) end)
+        assert.is_false(ok)
+        assert.matches("smtp:send: option 'timeout[.answer]*' must be number, got nan", err)
+      end
       ok, err = smtp:send(message { timeout = TIMEOUT })
       assert.is_nil(ok)
       assert.equal("timeout", err.kind)

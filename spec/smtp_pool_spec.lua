@@ -321,6 +321,30 @@ describe("mail.smtp.pool", function()
     end
   end)
 
+  it("loses no place where a function of the user's raises while it connects", function()
+    -- On the main thread, as above.
+    local gone = 0
+    local s = scripted.serve(function(peer)
+      peer:send "220 mx\r\n"
+      peer:expect "^EHLO"
+      peer:send "250-mx\r\n250 AUTH XOAUTH2\r\n"
+      peer:rest()
+      gone = gone + 1
+    end, math.huge)
+    local pool = mail.smtp.pool { host = "127.0.0.1", port = s.port, tls = "none", size = 1, user = "ann",
+      allow_plaintext_login = true, timeout = 2, token = function() error("no ticket", 0) end }
+    for i = 1, 3 do
+      local ok, why = pcall(pool.send, pool, MESSAGE)
+      assert.same({ false, "no ticket" }, { ok, why })
+      assert.equal(0, pool:stats().opening)
+      for _ = 1, 100 do if gone < i then loop.step(0.1) end end
+      assert.equal(i, gone) -- at once, not when the session is collected
+    end
+    assert.is_true(pool:close())
+    s:close()
+    loop.run(loop.sleep, 0)
+  end)
+
   it("takes sources and files, and reads them again for a second connection", function()
     with({ stage = "mail", act = close, ehlo = PIPELINING }, {}, function(pool, state)
       local pieces = { "Subject: piece\r\n", "\r\n", "one\r\n", "two\r\n" }
@@ -675,6 +699,31 @@ describe("pool:send of an array", function()
       assert.same(all(40, "connect"), outcomes(pool:send(letters(40)), 40))
       assert.is_true(loop.now() - began < 3)
     end)
+  end)
+
+  it("is not kept busy by tries whose time would come too late", function()
+    loop.run(function()
+      local pool = mail.smtp.pool { host = "127.0.0.1", port = 1, tls = "none", back_off = { 2, 2 }, retry = math.huge }
+      local began, turns = loop.now(), 0
+      local task = loop.spawn(function()
+        while true do
+          loop.sleep(0.01)
+          turns = turns + 1
+        end
+      end)
+      local ok, err = pool:send(message { timeout = 0.5 })
+      assert.is_nil(ok)
+      assert.equal("connect", err.kind)
+      assert.is_true(loop.now() - began < 0.5)
+      loop.sleep(0.05)
+      assert.is_true(turns > 0)
+      task:cancel()
+    end)
+    for _, name in ipairs { "queue", "retry", "check" } do
+      local ok, err = pcall(function() return mail.smtp.pool { host = "h", [name] = 0 / 0 } end)
+      assert.is_false(ok)
+      assert.matches(("smtp.pool: option '%s' must be a number"):format(name), err, 1, true)
+    end
   end)
 
   it("ends when it is cancelled, and leaves the pool to others", function()

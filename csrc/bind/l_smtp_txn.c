@@ -336,7 +336,10 @@ static bool take_option(lua_State *L, struct lm_str key, int i, struct usual *u)
     return type == LUA_TNUMBER && read_size(lua_tonumber(L, i), &u->size);
   }
   if (key.n != 7) return false;
-  if (memcmp(key.p, "timeout", 7) == 0) return type == LUA_TNUMBER;
+  if (memcmp(key.p, "timeout", 7) == 0) {
+    lua_Number seconds = lua_tonumber(L, i);
+    return type == LUA_TNUMBER && seconds == seconds;
+  }
   if (memcmp(key.p, "message", 7) != 0 || type != LUA_TSTRING) return false;
   u->message.p = lua_tolstring(L, i, &u->message.n);
   u->message_at = i;

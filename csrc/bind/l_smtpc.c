@@ -97,17 +97,16 @@ static struct lm_str queue_id(struct lm_str text) {
   return mail.n ? mail : before;
 }
 
-/* The receipt: {accepted = {address...}, rejected = {[address] = {code, enhanced, text}}, text,
-** queue_id} */
-static void push_receipt(lua_State *L, const struct lm_smtpc_event *ev) {
-  const struct lm_smtp_txn *t = ev->txn;
+/* accepted = {address...}, rejected = {[address] = {code, enhanced, text}}, into the table on the top of
+** the stack. From recipient `known` on a yes is not the last word, and left out. */
+static void set_recipients(lua_State *L, const struct lm_smtp_txn *t, uint32_t known) {
   int accepted = 0;
   uint32_t i;
-  lua_createtable(L, 0, 4);
   lua_createtable(L, (int)t->accepted, 0);
   lua_createtable(L, 0, (int)(t->nrcpt - t->accepted));
   for (i = 0; i < t->nrcpt; i++) {
     struct lm_smtp_rcpt r = lm_smtp_txn_recipient(t, i);
+    if (i >= known && lm_smtp_positive(&r.reply)) continue;
     lm_pushstr(L, r.address);
     if (lm_smtp_positive(&r.reply)) {
       lua_rawseti(L, -3, ++accepted);
@@ -119,6 +118,12 @@ static void push_receipt(lua_State *L, const struct lm_smtpc_event *ev) {
   }
   lua_setfield(L, -3, "rejected");
   lua_setfield(L, -2, "accepted");
+}
+
+/* The receipt: {accepted =, rejected =, text, queue_id} */
+static void push_receipt(lua_State *L, const struct lm_smtpc_event *ev) {
+  lua_createtable(L, 0, 4);
+  set_recipients(L, ev->txn, ev->txn->nrcpt);
   lm_pushstr(L, ev->reply.text);
   lua_setfield(L, -2, "text");
   push_nonempty(L, queue_id(ev->reply.text));
@@ -304,6 +309,28 @@ static int is_accepted(lua_State *L) {
   return 1;
 }
 
+/* finals(id) -> {accepted =, rejected =, pending = {address...}} | nil: LMTP, where some recipients have their
+** final reply, and those pending have none */
+static int finals(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  const struct lm_smtp_txn *t = lm_smtpc_finals(b->session, (uint32_t)luaL_checkinteger(L, 2));
+  int pending = 0;
+  uint32_t i;
+  if (t == NULL) return 0;
+  lm_box_hold(L, b, finals);
+  lua_createtable(L, 0, 3);
+  set_recipients(L, t, t->final);
+  lua_newtable(L);
+  for (i = t->final; i < t->nrcpt; i++) {
+    struct lm_smtp_rcpt r = lm_smtp_txn_recipient(t, i);
+    if (!lm_smtp_positive(&r.reply)) continue;
+    lm_pushstr(L, r.address);
+    lua_rawseti(L, -2, ++pending);
+  }
+  lua_setfield(L, -2, "pending");
+  return lm_box_let_go(L, b, 1);
+}
+
 static void push_upper(lua_State *L, struct lm_str s) {
   luaL_Buffer b;
   size_t i;
@@ -442,6 +469,7 @@ static const luaL_Reg methods[] = {{"raw_command", command},
                                    {"give_url", give_url},
                                    {"do_without_chunking", do_without_chunking},
                                    {"is_unknown", is_unknown},
+                                   {"finals", finals},
                                    {"is_accepted", is_accepted},
                                    {"ehlo_table", ehlo_table},
                                    {NULL, NULL}};

@@ -79,6 +79,7 @@ void lm_smtpc_free(struct lm_smtpc *s) {
   lm_smtp_ehlo_free(&s->ehlo);
   lm_buf_free(&s->slots);
   lm_buf_free(&s->chunk);
+  lm_buf_free(&s->owed);
   lm_buf_wipe(&s->challenge);
   lm_wire_free(&s->wire);
   free(s);
@@ -404,10 +405,16 @@ bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id) {
   return t != NULL && t->accepted > 0;
 }
 
+const struct lm_smtp_txn *lm_smtpc_finals(const struct lm_smtpc *s, uint32_t id) {
+  const struct lm_smtp_txn *t = find_txn(s, id);
+  return t && t->final ? t : NULL;
+}
+
 void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id) {
   struct lm_smtp_txn *t = find_txn(s, id);
   struct lm_smtp_job **at = &s->jobs;
   size_t i;
+  lm_smtp_forgive(s, id);
   while (*at && (*at)->id != id) at = &(*at)->next;
   if (*at && (t == NULL || t->emitted == 0)) {
     struct lm_smtp_txn **link = &s->txns;

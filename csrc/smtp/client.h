@@ -118,6 +118,10 @@ bool lm_smtpc_is_unknown(const struct lm_smtpc *s, uint32_t id);
 /* True where the transaction is not over and a recipient of it was accepted. */
 bool lm_smtpc_is_accepted(const struct lm_smtpc *s, uint32_t id);
 
+/* The transaction where some of its recipients have their final reply (LMTP), and others, from `final`
+** on, have none; NULL where that is not so. Valid until the next call. */
+const struct lm_smtp_txn *lm_smtpc_finals(const struct lm_smtpc *s, uint32_t id);
+
 /* Nobody listens for `id` any more: what has not begun is dropped, a late answer is swallowed. In
 ** the middle of a transaction the session fails, so that no half message can be delivered. */
 void lm_smtpc_abandon(struct lm_smtpc *s, uint32_t id);

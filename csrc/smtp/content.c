@@ -217,9 +217,31 @@ static void send_chunks(struct lm_smtpc *s) {
   }
 }
 
+/* Whoever was told GO will give a piece, which nobody wants any more. */
+static void owe(struct lm_smtpc *s, uint32_t id) {
+  s->may_give = false;
+  if (lm_buf_put(&s->owed, (const char *)&id, sizeof id)) return;
+  lm_wire_fail(&s->wire, LM_E_MEMORY, "room for an id", LM_NOSTR);
+}
+
+bool lm_smtp_forgive(struct lm_smtpc *s, uint32_t id) {
+  size_t n = lm_buf_len(&s->owed) / sizeof id, i = 0;
+  uint32_t *ids;
+  if (n == 0) return false;
+  ids = (uint32_t *)(void *)(s->owed.p + s->owed.start);
+  while (i < n && ids[i] != id) i++;
+  if (i == n) return false;
+  ids[i] = ids[0];
+  lm_buf_consume(&s->owed, sizeof id);
+  return true;
+}
+
 void lm_smtp_stop_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t) {
   if (s->content != t && !t->dotted) return;
-  if (s->content == t) s->content = NULL;
+  if (s->content == t) {
+    s->content = NULL;
+    if (s->may_give) owe(s, t->id);
+  }
   s->halted = t;
 }
 
@@ -244,18 +266,11 @@ bool lm_smtp_send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev) {
   if (s->content->chunked && !may_chunk(s)) return false;
   ev->kind = LM_SMTPC_GO;
   if (s->may_give || lm_wire_output(&s->wire).n >= LOW_WATER) return false;
-  s->go_id = s->content->id;
   return s->may_give = true;
 }
 
-/* True where GO was told for content that has become pointless since. Contents have their turn in the
-** order of their ids, so the one that GO was told last, or an earlier one, is over. */
-static bool is_over(const struct lm_smtpc *s, uint32_t id) {
-  return id <= s->go_id && (s->content == NULL || s->content->id != id);
-}
-
 enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_str piece) {
-  if (is_over(s, id)) return LM_SMTPC_TAKEN;
+  if (lm_smtp_forgive(s, id)) return LM_SMTPC_TAKEN;
   if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
   if (s->content->seven_bit && !lm_str_is_ascii(piece)) return LM_SMTPC_EIGHT_BIT;
   if (s->content->strict && lm_dotout_is_bare(&s->content->seen, piece)) return LM_SMTPC_BARE;
@@ -269,7 +284,7 @@ enum lm_smtpc_content lm_smtpc_give(struct lm_smtpc *s, uint32_t id, struct lm_s
 
 enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
   bool ok;
-  if (is_over(s, id)) return LM_SMTPC_TAKEN;
+  if (lm_smtp_forgive(s, id)) return LM_SMTPC_TAKEN;
   if (!s->may_give || s->content == NULL || s->content->id != id) return LM_SMTPC_NOT_NOW;
   if (s->content->strict && s->content->seen.cr) return LM_SMTPC_BARE;
   s->may_give = false;
@@ -286,7 +301,7 @@ enum lm_smtpc_content lm_smtpc_give_end(struct lm_smtpc *s, uint32_t id) {
 bool lm_smtpc_give_url(struct lm_smtpc *s, uint32_t id, struct lm_str url, bool last) {
   struct lm_buf line = {NULL, 0, 0, 0};
   bool ok;
-  if (is_over(s, id)) return true;
+  if (lm_smtp_forgive(s, id)) return true;
   if (!s->may_give || s->content == NULL || s->content->id != id || !s->content->chunked)
     return false;
   if (url.n == 0 || url.n > s->limits.line || lm_str_breaks_line(url)) return false;

@@ -58,9 +58,9 @@ struct lm_smtpc {
   struct lm_smtp_txn *content;  /* the one whose content is being sent */
   struct lm_smtp_txn *halted;   /* the one whose chunks were stopped halfway; replies are due */
   struct lm_buf chunk;          /* a chunk under construction */
-  uint32_t go_id;               /* whom GO was told */
-  struct lm_smtp_txn *ended;    /* the one in the last event; owned, reused at the next call */
-  struct lm_smtp_txn *spare;    /* one that is being filled in, or waits to be used again */
+  struct lm_buf owed;        /* ids that were told GO, and have become pointless before they gave */
+  struct lm_smtp_txn *ended; /* the one in the last event; owned, reused at the next call */
+  struct lm_smtp_txn *spare; /* one that is being filled in, or waits to be used again */
   struct lm_buf challenge;
   const char *refusal;
   uint32_t last_id;
@@ -111,6 +111,9 @@ void lm_smtp_begin_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t);
 /* Nobody will get it: no further chunk is sent, and nothing else before the replies to those that
 ** were. */
 void lm_smtp_stop_chunks(struct lm_smtpc *s, struct lm_smtp_txn *t);
+
+/* True where this id was told GO for content that has become pointless since: its piece is passed over, once. */
+bool lm_smtp_forgive(struct lm_smtpc *s, uint32_t id);
 
 /* Moves the content on; true where the caller is to be told so, or asked for more. */
 bool lm_smtp_send_content(struct lm_smtpc *s, struct lm_smtpc_event *ev);

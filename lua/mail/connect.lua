@@ -11,6 +11,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local Pump = require "mail.pump"
 local adapter = require "mail.io.adapter"
+local guarded = require "mail.guarded"
 local identity = require "mail.identity"
 local loop = require "mail.loop"
 local proxy = require "mail.proxy"
@@ -121,7 +122,8 @@ end
 local function check_carrier(o, what)
   if o.path == "" or o.path and o.path:find "%z" then error(what .. ": option 'path' is no path", 5) end
   if o.command then
-    if not o.command[1] then error(what .. ": option 'command' must be an array of words", 5) end
+    local words = #o.command
+    if words < 1 or words > 255 then error(what .. ": option 'command' must be an array of 1 to 255 words", 5) end
     for _, word in ipairs(o.command) do
       if type(word) ~= "string" or word:find "%z" then
         error(what .. ": option 'command' must be an array of words", 5)
@@ -162,6 +164,15 @@ local function check_server_name(o, protocol)
   if o.host or o.tls == "none" or ssl.server_name or ssl.verify == false then return end
   if o.tls == "opportunistic" and not ssl.verify then return end
   error(protocol .. ".connect: TLS needs option 'host' or ssl.server_name, to know whom to verify", 4)
+end
+
+-- A function, or anything with a method `write`.
+local function check_log(log, what)
+  if log == nil or type(log) == "function" then return end
+  local ok, write = pcall(function() return log.write end)
+  if not ok or type(write) ~= "function" then
+    error(what .. ": option 'log' must be a function, or have write", 4)
+  end
 end
 
 local function settle_proxy(o, protocol)
@@ -247,6 +258,7 @@ function connect.options(argument, protocol, extra)
       if o[name] == nil then o[name] = value end
     end
   end
+  check_log(o.log, protocol .. ".connect")
   settle_carrier(o, protocol)
   if o.host and (o.host == "" or o.host:find("[%z\r\n%s]")) then
     error(protocol .. ".connect: option 'host' is no host name", 3)
@@ -312,7 +324,7 @@ local function server_name(o, protocol)
   if not o.host then return nil end
   local name, why = core.idn(o.host)
   if name then return name end
-  local message = ("bad host name '%s': %s"):format(o.host, why)
+  local message = ("bad host name '%s': %s"):format(ascii.without_controls(o.host, "?"), why)
   return nil, Err.new { kind = "dns", message = message, temporary = false, protocol = protocol.name }
 end
 
@@ -395,8 +407,12 @@ function connect.open(protocol, o)
     log = o.log, limits = o.limits, place = place(o), address = not (o.command or o.transport) and place(o) or nil,
     peer = { host = name or "localhost", port = o.port },
   }
-  local ok
-  ok, err = begin(protocol, pump, o, said ~= "" and said or nil, deadline)
+  local fine, ok
+  fine, ok, err = guarded(begin, protocol, pump, o, said ~= "" and said or nil, deadline)
+  if not fine then -- a function of the user's own raised: for a token, the log
+    pump:close()
+    error(ok, 0)
+  end
   if ok then
     pump.secrets = o.log and pump.secrets or nil
     return session

@@ -290,6 +290,8 @@ end
 
 local function begin_http(self)
   local target, hop = self.target, self.hop
+  -- authority-form (RFC 9112 §3.2.3): no other name is one whatever the proxy takes it for.
+  if target.host:find "[^A-Za-z0-9._:%%-]" then return refuse(self, "invalid", "a host name that HTTP cannot say") end
   local literal = target.host:find(":", 1, true) and "[" .. target.host:gsub("%%.*", "") .. "]" or target.host
   local authority = ("%s:%d"):format(literal, target.port)
   local login = hop.user and "Proxy-Authorization: Basic " .. core.base64(hop.user .. ":" .. (hop.password or ""))

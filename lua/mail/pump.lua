@@ -8,6 +8,7 @@
 -- Invariant: `leading` is the coroutine that may call session:next(), or nil.
 -- @module mail.pump
 
+local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
@@ -91,7 +92,8 @@ local REMEDY = " (held in memory; take it by a sink, or raise limits.message of 
 function Pump:error(kind, message, fields)
   fields = fields or {}
   fields.kind = kind
-  fields.message = self:masked(message) .. (message == TOO_LARGE and REMEDY or "")
+  message = message == TOO_LARGE and message .. REMEDY or message
+  fields.message = ascii.without_controls(self:masked(message), " ") -- one line, whatever the peer said
   fields.text = fields.text and self:masked(fields.text)
   fields.protocol = self.protocol
   return Err.new(fields)

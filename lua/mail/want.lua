@@ -43,10 +43,17 @@ local function check_phases(timeout, what, level)
     if not PHASES[name] then
       error(("%s: option 'timeout' knows connect, answer and data, not '%s'"):format(what, tostring(name)), level)
     end
-    if type(seconds) ~= "number" then
-      error(("%s: option 'timeout.%s' must be number, got %s"):format(what, name, type(seconds)), level)
+    if type(seconds) ~= "number" or seconds ~= seconds then
+      local got = type(seconds) == "number" and "nan" or type(seconds)
+      error(("%s: option 'timeout.%s' must be number, got %s"):format(what, name, got), level)
     end
   end
+end
+
+-- What is no number would be a wait without an end.
+local function check_timeout(timeout, what, level)
+  if type(timeout) == "table" then return check_phases(timeout, what, level) end
+  if timeout ~= timeout then error(what .. ": option 'timeout' must be number, got nan", level) end
 end
 
 --- Checks `options` against `spec`.
@@ -62,7 +69,7 @@ local function want(options, spec, what, level)
     error(("%s: a table of options expected, got %s"):format(what, type(options)), level)
   end
   if not core.fits(options, spec) then blame(options, spec, what, level + 1) end
-  if type(options.timeout) == "table" then check_phases(options.timeout, what, level + 1) end
+  if options.timeout ~= nil then check_timeout(options.timeout, what, level + 1) end
   local names = demanded[spec]
   for i = 1, #names do
     if options[names[i]] == nil then

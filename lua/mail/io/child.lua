@@ -14,8 +14,8 @@ local fd = require "mail.io.fd"
 
 local child = {}
 
--- Seconds between two looks at what the program says, and octets of a line of it.
-local SLICE, LINE = 0.25, 1000
+-- Seconds between two looks at what the program says; octets that are read of it in one look, and of a line.
+local SLICE, LOOK, LINE = 0.25, 65536, 1000
 
 local Conn = {}
 Conn.__index = Conn
@@ -29,9 +29,10 @@ local function say(self, line)
   if type(log) == "function" then log("E", line) else log:write("E: ", line, "\n") end
 end
 
--- Takes in what the program has said meanwhile.
+-- Takes in what the program has said meanwhile, but no more than a look's worth: one that says more than can be
+-- read would never let go.
 local function listen(self)
-  local words = self.child:words()
+  local words, left = self.child:words(), LOOK
   while words do
     local text = self.partial .. words
     for line in text:gmatch "([^\n]*)\n" do say(self, line) end
@@ -40,7 +41,8 @@ local function listen(self)
       say(self, self.partial)
       self.partial = ""
     end
-    words = self.child:words()
+    left = left - #words
+    words = left > 0 and self.child:words()
   end
 end
 

@@ -32,7 +32,7 @@ local function read_seen(given, now)
     if type(key) == "number" and type(value) == "string" then
       seen[value] = now
     elseif type(value) == "number" or value == true then
-      if type(key) == "number" then key = ("%d"):format(key) end
+      if type(key) == "number" and key % 1 == 0 and math.abs(key) < 2 ^ 63 then key = ("%d"):format(key) end
       if type(key) ~= "string" then bad(4) end
       seen[key] = value ~= true and value <= now and value or now
     else

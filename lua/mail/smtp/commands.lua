@@ -144,7 +144,8 @@ local function attributes(pump, verb, values, said)
     end
   end
   local unknown = next(left)
-  if unknown then return reply.unsupported(pump, verb, ("the server lacks %s of %s"):format(unknown, verb)) end
+  if unknown then return reply.unsupported(pump, verb, ("the server lacks %s of %s")
+    :format(ascii.without_controls(unknown, "?"), verb)) end
   return table.concat(words, " ")
 end
 

@@ -90,7 +90,7 @@ local function deliver_by(has, by, mail)
     return nil, "invalid", "deliver_by: to return a message takes more than 0 seconds"
   end
   if mode == "return" and least and seconds < least then
-    return nil, "unsupported", ("the server returns no message in less than %d seconds"):format(least)
+    return nil, "unsupported", ("the server returns no message in less than %.0f seconds"):format(least)
   end
   mail[#mail + 1] = ("BY=%d;%s%s"):format(seconds, mode == "return" and "R" or "N", by.trace and "T" or "")
   return true
@@ -171,7 +171,7 @@ end
 -- What is said of one recipient only, in the place of the NOTIFY for all.
 local function own_parameters(has, recipient, common)
   local list = {}
-  if recipient.notify ~= nil or recipient.orcpt ~= nil then
+  if recipient.notify ~= nil or recipient.orcpt then
     if not has.DSN then return lacks "DSN" end
   end
   if recipient.notify ~= nil then
@@ -181,7 +181,7 @@ local function own_parameters(has, recipient, common)
   elseif common then
     list[1] = common
   end
-  if recipient.orcpt ~= nil then
+  if recipient.orcpt then
     local text, why = xtext.original(recipient.orcpt == true and recipient.address or recipient.orcpt)
     if not text then return nil, "invalid", why end
     list[#list + 1] = "ORCPT=" .. text

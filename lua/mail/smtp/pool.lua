@@ -194,6 +194,9 @@ end
 
 -- The pool's own options, completed.
 local function bounds(o)
+  for _, name in ipairs { "queue", "retry", "check" } do
+    if o[name] ~= o[name] then error(("smtp.pool: option '%s' must be a number"):format(name), 3) end
+  end
   return {
     size = above_zero(o, "size", 8, true), max_messages = above_zero(o, "max_messages", 100),
     idle = above_zero(o, "idle", 60), queue = o.queue or 10000, retry = o.retry or 3,

@@ -19,7 +19,7 @@ local want = require "mail.want"
 
 local send = {}
 
-local usual = core.smtp_class.__index.usual
+local usual, is_usual = core.smtp_class.__index.usual, core.smtp_is_usual
 
 local SEND = {
   from = "any", to = "any", message = "any", size = "number?", timeout = "number|table?", line_ends = "string?",
@@ -70,11 +70,31 @@ local function failure(pump, receipt, command, no)
   return err
 end
 
+-- LMTP where the answers broke off: those who have theirs were told the truth, of the others nobody knows.
+local function broken_off(pump, part, err)
+  local unknown = pump:error("unknown", "the message left whole and was not answered: " .. err.message, {
+    command = "DATA",
+  })
+  if not pump.failure then pump:fail(unknown) end
+  with_errors(pump, part)
+  if #part.accepted == 0 then
+    unknown.rejected = part.rejected
+    return nil, unknown
+  end
+  for _, address in ipairs(part.pending) do part.rejected[address] = unknown end
+  return { accepted = part.accepted, rejected = part.rejected, text = "" }
+end
+
 -- A transaction that ended without an answer: after its last octet nobody knows (RFC 1047). The third value
 -- is true where no recipient had been accepted.
 local function lost(pump, id, err)
   local session = pump.session
   if session:is_freed() then return nil, err end
+  local part = pump.lmtp and session:finals(id)
+  if part then
+    local receipt, unknown = broken_off(pump, part, err)
+    return receipt, unknown
+  end
   if not session:is_unknown(id) then
     if err.kind == "unknown" then err = pump.failure end -- that was another message's fate
     local is_accepted = session:is_accepted(id)
@@ -394,14 +414,10 @@ local function finish_usual(pump, id, options, level, deadline)
   return receipt, err, more
 end
 
--- One of several: {id=, job=} once queued; {id = false, err=} where it cannot be. Options that are `unchecked` are
--- checked by the core where the message is a usual one.
-local function begin(pump, options, level, unchecked)
+-- One of several, whose options were checked: {id=, job=} once queued; {id = false, err=} where it cannot be.
+local function begin(pump, options, level)
   local id, source, job = begin_usual(pump, options), nil, nil
-  if not id then
-    if unchecked then check(options, level + 1) end
-    id, source, job = begin_job(pump, options, level + 1)
-  end
+  if not id then id, source, job = begin_job(pump, options, level + 1) end
   return { id = id or false, job = job, err = not id and source or nil }
 end
 
@@ -423,30 +439,51 @@ local function send_job(pump, options, level, deadline)
   return receipt, err, untouched
 end
 
--- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
--- pipelining server each costs one round trip. An array of receipts and errors.
-local function send_list(pump, list, level)
-  local started, results = {}, {}
+-- Raises misuse anew, with the caller's line; any other error as it is.
+local function blame(why, level)
+  local misuse = type(why) == "string" and why:match "^[^\n]-:%d+: smtp:send: (.*)$"
+  if misuse then error("smtp:send: " .. misuse, level + 1) end
+  error(why, 0)
+end
+
+-- Queues those that are strings: array of what `begin` gives, false for the others; and { what was raised } by
+-- misuse that no check of options sees.
+local function begin_list(pump, list, level)
+  local started = {}
   for i, options in ipairs(list) do
-    if type(options) == "table" and type(options.message) == "string" then
-      started[i] = begin(pump, options, level + 1, true)
-    else
-      check(options, level + 1)
-      started[i] = false
+    started[i] = false
+    if type(options.message) == "string" then
+      local ok, one = guarded(begin, pump, options, level + 2)
+      if not ok then return started, { one } end
+      started[i] = one
     end
   end
+  return started
+end
+
+-- Sends several: those that are strings are queued together, then their answers are gathered, so that on a
+-- pipelining server each costs one round trip. An array of receipts and errors. Misuse raises before anything is
+-- queued, or once those that were have their answers: none leaves that nobody waits for.
+local function send_list(pump, list, level)
+  for _, options in ipairs(list) do
+    if not is_usual(options) then check(options, level + 1) end
+  end
+  local started, raised = begin_list(pump, list, level + 1)
+  local results = {}
   for i, options in ipairs(list) do
     local one = started[i]
-    local receipt, err
-    if not one then
-      receipt, err = send_job(pump, options, level + 1)
-    elseif one.id then
+    local ok, receipt, err = true, nil, nil
+    if one and one.id then
       receipt, err = finish(pump, one, options, level + 1)
-    else
+    elseif one then
       err = one.err
+    elseif not raised then
+      ok, receipt, err = guarded(send_job, pump, options, level + 2)
     end
+    if not ok then raised = { receipt } end
     results[i] = receipt or err
   end
+  if raised then blame(raised[1], level + 1) end
   return results
 end
 

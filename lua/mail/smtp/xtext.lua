@@ -61,10 +61,16 @@ function xtext.original(text)
   return whole
 end
 
+-- What four digits can say of a year: from 1000 to 9999.
+local FIRST, LAST = -30610224000, 253402300799
+
 --- A time as RFC 3339 writes it: seconds since the epoch, or a text that is one already.
 -- @treturn string; or nil, reason
 function xtext.time(value)
-  if type(value) == "number" then return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(value)) end
+  if type(value) == "number" then
+    if not (value >= FIRST and value <= LAST) then return nil, "no time of this calendar" end
+    return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(value))
+  end
   local zone = value:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d([Zz+-][%d:]*)$")
     or value:match("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d+([Zz+-][%d:]*)$")
   if zone and (ascii.upper(zone) == "Z" or zone:find("^[+-]%d%d:%d%d$")) then return value end

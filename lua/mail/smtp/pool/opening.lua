@@ -9,6 +9,7 @@
 local adapter = require "mail.io.adapter"
 local connect = require "mail.connect"
 local connections = require "mail.smtp.pool.connections"
+local guarded = require "mail.guarded"
 local loop = require "mail.loop"
 local queue = require "mail.smtp.pool.queue"
 local smtp = require "mail.smtp"
@@ -67,7 +68,7 @@ local function try(self, deadline)
 end
 
 local function opened(self, record)
-  self.opening = self.opening - 1
+  queue.end_opening(self, queue.me())
   table.insert(self.records, record)
   connections.occupy(self, record, queue.me())
   queue.dispatch(self)
@@ -76,7 +77,7 @@ end
 
 -- The caller, whom `opening` counts, gives up.
 local function failed(self, err, for_all)
-  self.opening = self.opening - 1
+  queue.end_opening(self, queue.me())
   if for_all then queue.refuse_all(self, err) end
   queue.dispatch(self)
   return nil, err
@@ -86,15 +87,20 @@ end
 local function open(self, deadline)
   local tries = 0
   while true do
-    local record, err, own = try(self, deadline)
+    local fine, record, err, own = guarded(try, self, deadline)
+    if not fine then -- a function of the user's own raised
+      failed(self)
+      error(record, 0)
+    end
     if record then return opened(self, record) end
     if own then return failed(self, err) end
     tries = tries + 1
     if #self.records == 0 and self.opening == 1 then
       if not err.temporary then return failed(self, err, true) end
-      if tries > self.limits.retry then return failed(self, err) end
+      -- Before the next try may begin, this call's time is over.
+      if tries > self.limits.retry or self.retry_at > deadline then return failed(self, err) end
     else
-      self.opening = self.opening - 1
+      queue.end_opening(self, queue.me())
       local place, opens, why = queue.wait(self, deadline, true)
       if not opens then return place, why end
     end
@@ -136,7 +142,7 @@ function opening.acquire(self, now, deadline, again)
   local broken = self.broken
   if broken and not broken.temporary and #self.records == 0 and now < self.retry_at then return nil, broken end
   if opens then
-    self.opening = self.opening + 1
+    queue.begin_opening(self, queue.me())
   else
     record, opens, err = queue.wait(self, deadline, again)
   end

@@ -37,6 +37,20 @@ local function is_over(co)
   return state == "dead" or state == "zombie"
 end
 
+--- One more opens a connection: the coroutine `co`.
+function queue.begin_opening(self, co)
+  self.opening = self.opening + 1
+  if self.kills then self.openers[co] = true end
+end
+local begin_opening = queue.begin_opening
+
+--- It has done so, or given up.
+function queue.end_opening(self, co)
+  self.opening = self.opening - 1
+  if self.kills then self.openers[co] = nil end
+end
+local end_opening = queue.end_opening
+
 local function forget_first(self)
   self.queue[self.first] = nil
   self.first = self.first + 1
@@ -73,7 +87,7 @@ function queue.dispatch(self)
   while waiter do
     local record, opens = take(self, waiter.co, self.host.now())
     if not record and not opens then return end
-    if opens then self.opening = self.opening + 1 end
+    if opens then begin_opening(self, waiter.co) end
     serve(self, waiter, record, opens)
     waiter = head(self)
   end
@@ -81,9 +95,13 @@ function queue.dispatch(self)
 end
 local dispatch = queue.dispatch
 
---- Places whose coroutines were ended from outside are free again; what they were sending is not known.
+--- Places whose coroutines were ended from outside are free again; what they were sending is not known. The same
+-- for those who were opening a connection.
 function queue.reclaim(self)
   local records = self.records
+  for co in pairs(self.openers) do
+    if is_over(co) then end_opening(self, co) end
+  end
   for i = #records, 1, -1 do
     local record = records[i]
     for co in pairs(record.users) do
@@ -171,7 +189,7 @@ local function give_up(self, waiter)
   if waiter.record then
     queue.release(self, waiter.record)
   elseif waiter.opens then
-    self.opening = self.opening - 1
+    end_opening(self, waiter.co)
     dispatch(self)
   elseif not waiter.err then
     waiter.gone = true
@@ -248,7 +266,7 @@ end
 
 --- The queue of a pool that runs on that host.
 function queue.begin(self, host)
-  self.spare, self.kills = {}, LUA51 or host.stranger ~= nil
+  self.spare, self.openers, self.kills = {}, {}, LUA51 or host.stranger ~= nil
 end
 
 return queue
