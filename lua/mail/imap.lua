@@ -94,12 +94,13 @@ end
 -- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
 --   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
 --   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
---   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
---   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
---   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
---   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
---   `backoff` `{min=1, max=300}`
--- @return an iterator (see `mail.iterator`) with `it:state()`, and `it.session`, the session of the moment
+--   false: ends when everything has been told, or where the server refuses (that mailbox is gone, say) with its
+--   error, for which a watch that lives waits; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
+--   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected",
+--   err=, retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE; `backoff`
+--   `{min=1, max=300}`
+-- @return an iterator (mail.iterator) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)
   auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
@@ -253,9 +254,9 @@ end
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
 --   has no IDLE (30)
--- @return an iterator over events; or nil, err: `{type="exists", exists=}`, `{type="expunge", seq=}`,
---   `{type="vanished", uids=set}`, `{type="flags", uid=, seq=, flags=, modseq=}`, `{type="alert", text=}`,
---   `{type="bye", text=}` …
+-- @return an iterator (mail.iterator) over events; or nil, err: `{type="exists", exists=n}`, `{type="expunge", seq=n}`,
+--   `{type="vanished", uids=set}` (where that was enabled), `{type="flags", seq=, uid=, flags=, modseq=}`,
+--   `{type="recent", recent=n}`, `{type="alert", text=}`, `{type="bye", text=}`, and others by the names of `on`
 function Session:idle(options)
   run.options(options, "idle", idle.OPTIONS)
   local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})

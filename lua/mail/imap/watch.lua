@@ -34,13 +34,14 @@ local PROBE = 290
 -- Another try brings the same again.
 local ALWAYS_FATAL = { cancelled = true, invalid = true, unsupported = true, limit = true }
 
--- Before the mailbox was ever seen these mean a wrong option; later the server may get well again.
+-- Before the mailbox was ever seen these mean a wrong option; later the server may get well again, and whoever wants
+-- to know what is new by now does not wait for that.
 local FATAL_AT_FIRST = { tls = true, rejected = true, dns = true, uidvalidity = true }
 
 local function is_fatal(self, err)
   if ALWAYS_FATAL[err.kind] then return true end
   if err.temporary then return false end
-  return err.kind == "auth" or FATAL_AT_FIRST[err.kind] and not self.sync.uidvalidity
+  return err.kind == "auth" or FATAL_AT_FIRST[err.kind] and not (self.sync.uidvalidity and self.live)
 end
 
 -- Seconds to wait: doubled with each loss, and never the same for a thousand clients of one server.

@@ -165,7 +165,7 @@ end
 
 --- The first field of that name (in any case): UTF-8 on one line, encoded words decoded.
 -- @treturn string; nil where there is none
-function Part:header(name) return self._text:header(self._at, checkname(name, "header")) end
+function Part:header(name) return (self._text:header(self._at, checkname(name, "header"))) end
 
 --- All fields of that name: an array of strings, in order.
 function Part:header_all(name) return self._text:header_all(self._at, checkname(name, "header_all")) end
@@ -175,21 +175,24 @@ function Part:headers() return self._text:headers(self._at) end
 
 --- The first field of that name as it stands, folds and encoded words and all, without the white space
 -- around it.
-function Part:raw_header(name) return self._text:raw_header(self._at, checkname(name, "raw_header")) end
+function Part:raw_header(name) return (self._text:raw_header(self._at, checkname(name, "raw_header"))) end
 
 --- All fields as they stand: an array of `{name=, raw=}`, `raw` the whole field with its line ends.
 function Part:raw_headers() return self._text:raw_headers(self._at) end
 
 --- The addresses of any field: an array of `{name=, address=}` and `{group=, members=}`, or nil.
-function Part:addresses(name) return self._text:addresses(self._at, checkname(name, "addresses")) end
+function Part:addresses(name) return (self._text:addresses(self._at, checkname(name, "addresses"))) end
 
 --- The value and the parameters of any field of the form `value; name=value` (RFC 2045 §5.1, RFC 2231).
 -- @treturn string the value in lower case; nil where there is no such field
 -- @treturn table name → value
-function Part:params(name) return self._text:params(self._at, checkname(name, "params")) end
+function Part:params(name)
+  local value, parameters = self._text:params(self._at, checkname(name, "params"))
+  return value, parameters
+end
 
 --- The ids of any field: an array of `"<id>"`, or nil.
-function Part:ids(name) return self._text:ids(self._at, checkname(name, "ids")) end
+function Part:ids(name) return (self._text:ids(self._at, checkname(name, "ids"))) end
 
 -- --- content --------------------------------------------------------------------------------------
 
