@@ -92,8 +92,8 @@ local REMEDY = " (held in memory; take it by a sink, or raise limits.message of 
 function Pump:error(kind, message, fields)
   fields = fields or {}
   fields.kind = kind
-  message = message == TOO_LARGE and message .. REMEDY or message
-  fields.message = ascii.without_controls(self:masked(message), " ") -- one line, whatever the peer said
+  -- One line, whatever the peer said.
+  fields.message = ascii.without_controls(self:masked(message), " ") .. (message == TOO_LARGE and REMEDY or "")
   fields.text = fields.text and self:masked(fields.text)
   fields.protocol = self.protocol
   return Err.new(fields)
