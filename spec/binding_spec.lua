@@ -122,3 +122,14 @@ describe("a session in use", function()
     elsewhere(function() assert.equal("read", session:wants()) end)()
   end)
 end)
+
+describe("a session", function()
+  it("says nil where there is nothing to send, and nothing went wrong", function()
+    for _, new in ipairs { core.smtp_session, core.pop3_session, core.imap_session } do
+      local session = new()
+      repeat until not session:output()
+      assert.equal(1, select("#", session:output()))
+      assert.equal(1, select("#", session:failure()))
+    end
+  end)
+end)

@@ -133,7 +133,7 @@ describe("IMAP connect", function()
         allow_plaintext_login = false, mechanism = mechanism or nil,
         log = function(direction, line) if direction == "C" then lines[#lines + 1] = line end end }))
       assert.is_nil(session)
-      assert.equal("tls", err.kind)
+      assert.same({ "tls", "AUTHENTICATE" }, { err.kind, err.command })
       assert.is_nil(table.concat(lines, "\n"):find "LOGIN")
       assert.is_nil(table.concat(lines, "\n"):find "AUTHENTICATE")
     end

@@ -217,7 +217,10 @@ static int output(lua_State *L) {
   luaL_argcheck(L, max > 0, 2, "1 or more expected");
   lm_link_turn(&b->link);
   out = lm_wire_output(lm_link_outer(&b->link));
-  if (out.n == 0) return 0;
+  if (out.n == 0) {
+    lua_pushnil(L);
+    return 1;
+  }
   if (out.n > (size_t)max) out.n = (size_t)max;
   lm_box_hold(L, b, output);
   lm_pushstr(L, out);
@@ -262,7 +265,10 @@ static int wants(lua_State *L) {
 /* failure() -> kind, message | nil */
 static int failure(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
-  if (!lm_wire_failed(b->link.wire)) return 0;
+  if (!lm_wire_failed(b->link.wire)) {
+    lua_pushnil(L);
+    return 1;
+  }
   return lm_push_error(L, lm_wire_error(b->link.wire));
 }
 

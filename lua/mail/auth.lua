@@ -58,8 +58,15 @@ function auth.check(name, pseudo, what, level)
   error(("%s: unknown mechanism '%s'"):format(what, name), level)
 end
 
+-- What the command is called.
+local function verb(protocol)
+  return protocol == "imap" and "AUTHENTICATE" or "AUTH"
+end
+
 local function fail(extra, kind, message, ...)
-  return nil, Err.new { kind = kind, message = message:format(...), protocol = extra.protocol, command = "AUTH" }
+  return nil, Err.new {
+    kind = kind, message = message:format(...), protocol = extra.protocol, command = verb(extra.protocol),
+  }
 end
 
 local function in_clear(extra, name)
@@ -170,7 +177,7 @@ local function secret_of(pump, value, what, stale)
     if type(value) ~= "string" then
       local why = err ~= nil and tostring(err) or ("the function returned " .. type(value))
       return nil, pump:error("auth", ("no %s: %s"):format(what, why), {
-        command = "AUTH", temporary = Err.is(err) and err.temporary or nil,
+        command = verb(pump.protocol), temporary = Err.is(err) and err.temporary or nil,
       })
     end
   end
