@@ -271,6 +271,25 @@ local function known(uids, modseq)
   }
 end
 
+describe("IMAP watch on a server that cannot be reached", function()
+  it("ends after five tries in a row, where it is not to wait", function()
+    local words = {}
+    loop.run(function()
+      local server = scripted.serve(function() end, 1)
+      server:close()
+      local it = imap.watch { host = "127.0.0.1", port = server.port, tls = "none", connection = true, live = false,
+        backoff = { min = 0.001, max = 0.002 }, timeout = 5 }
+      while true do
+        local event, err = it:next()
+        words[#words + 1] = event and event.type or err and "error " .. err.kind
+        if not event then break end
+      end
+      assert.is_nil(it:next())
+    end)
+    assert.same({ "disconnected", "disconnected", "disconnected", "disconnected", "error connect" }, words)
+  end)
+end)
+
 describe("IMAP watch on servers that lie", function()
   it("believes no number, no UID 0, no UID that it does not know", function()
     local words = against("", { function(peer)

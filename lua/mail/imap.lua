@@ -91,15 +91,15 @@ end
 -- come as new. Each is told once, over restarts too, where `it:state()` is saved after each event and given as
 -- `since`. A lost connection is made again after 1 s, then 2 s, … 300 s; a login that is refused for good, and other
 -- errors that no new try can mend, end it.
--- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
---   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
---   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
---   false: ends when everything has been told, or where the server refuses (that mailbox is gone, say) with its
---   error, for which a watch that lives waits; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
---   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected",
---   err=, retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
---   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE; `backoff`
---   `{min=1, max=300}`
+-- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once;
+--   `items`: what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that
+--   are there when the mailbox is seen for the first time (or for the first time after a reset) are taken as known;
+--   `live` = false: ends when everything has been told; or with its error where the server refuses (that mailbox is
+--   gone, say) or five times in a row could not be reached, for which a watch that lives waits; `readonly` = false:
+--   SELECT in place of EXAMINE; `connection` = true: also `{type="connected", session=}` when everything has been
+--   told and it listens, and `{type="disconnected", err=, retry_in=}`; `probe`: seconds of silence after which the
+--   link is probed (290); `poll`: seconds between two questions to a server that cannot IDLE (30); `notify` = false:
+--   no NOTIFY where there is no IDLE; `backoff` `{min=1, max=300}`
 -- @return an iterator (mail.iterator) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)

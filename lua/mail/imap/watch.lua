@@ -38,8 +38,11 @@ local ALWAYS_FATAL = { cancelled = true, invalid = true, unsupported = true, lim
 -- to know what is new by now does not wait for that.
 local FATAL_AT_FIRST = { tls = true, rejected = true, dns = true, uidvalidity = true }
 
+-- Connections that cannot be made, one after the other, until whoever wants to know what is new by now is told so.
+local TRIES = 5
+
 local function is_fatal(self, err)
-  if ALWAYS_FATAL[err.kind] then return true end
+  if ALWAYS_FATAL[err.kind] or not self.live and self.missed >= TRIES then return true end
   if err.temporary then return false end
   return err.kind == "auth" or FATAL_AT_FIRST[err.kind] and not (self.sync.uidvalidity and self.live)
 end
@@ -92,6 +95,7 @@ local function connect(self)
   if not ok then return nil, err end
   local session
   session, err = self.connect()
+  self.missed = session and 0 or self.missed + 1
   if not session then return lost(self, err) end
   if self.ended then
     session:close()
@@ -169,7 +173,7 @@ function watch.start(o, open)
     mailbox = mailbox, sync = checked_state(o.since, mailbox), items = checked_items(o.items),
     existing = o.existing ~= false, live = o.live ~= false, readonly = o.readonly ~= false,
     without_notify = o.notify == false, connection = o.connection, probe = o.probe or PROBE, poll = o.poll,
-    backoff = { min = backoff.min or BACKOFF.min, max = backoff.max or BACKOFF.max }, losses = 0,
+    backoff = { min = backoff.min or BACKOFF.min, max = backoff.max or BACKOFF.max }, losses = 0, missed = 0,
     host = o.loop and loop.adapter(o.loop, 3) or loop.host(), connect = open,
   }
   return iterator.results(setmetatable(self, Watch))
