@@ -230,16 +230,21 @@ describe("IMAP select", function()
   end
 
   real("is left by unselect, which removes nothing, and by close_mailbox, which does", function()
-    local session = mailbox.with(dovecot, { "Subject: 1\n\none\n", "Subject: 2\n\ntwo\n" })
-    assert(session:store(1, { add = { "\\Deleted" } }))
-    assert.is_true(session:unselect())
-    assert.is_nil(session.mailbox)
-    assert.equal(2, assert(session:select "INBOX").exists)
-    assert.is_true(session:close_mailbox())
-    assert.is_nil(session.mailbox)
-    assert.equal(1, assert(session:select "INBOX").exists)
-    assert.is_true(session:check())
-    session:logout()
+    local lesser = assert(mailbox.server { extra = "imap_capability = IMAP4rev1\n" }) -- no UNSELECT
+    for _, server in ipairs { dovecot, lesser } do
+      local session = mailbox.with(server, { "Subject: 1\n\none\n", "Subject: 2\n\ntwo\n" })
+      assert(session:store(1, { add = { "\\Deleted" } }))
+      assert.is_true(session:unselect())
+      assert.is_nil(session.mailbox)
+      local found, err = session:search { all = true }
+      assert.same({ nil, "invalid" }, { found, err.kind }) -- no mailbox is selected
+      assert.equal(2, assert(session:select "INBOX").exists)
+      assert.is_true(session:close_mailbox())
+      assert.is_nil(session.mailbox)
+      assert.equal(1, assert(session:select "INBOX").exists)
+      assert.is_true(session:check())
+      session:logout()
+    end
   end)
 end)
 

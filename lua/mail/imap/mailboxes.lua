@@ -3,6 +3,7 @@
 -- @module mail.imap.mailboxes
 
 local run = require "mail.imap.run"
+local select_mailbox = require "mail.imap.select"
 local special_use = require "mail.imap.special_use"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
@@ -10,22 +11,26 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- Methods of the session.
 local mailboxes = {}
 
-local function leave(verb, what)
-  return function(self, options)
-    run.options(options, what)
-    local pump = run.pump(self, what)
-    local ok, err = run.call(pump, options, nil, verb)
-    if not ok then return nil, err end
-    pump.mailbox = nil
-    return true
-  end
+--- IMAP's CLOSE: removes what is marked \Deleted and leaves the mailbox.
+-- @tparam[opt] table options `timeout` (seconds)
+-- @return true; or nil, err
+function mailboxes:close_mailbox(options)
+  run.options(options, "close_mailbox")
+  local pump = run.pump(self, "close_mailbox")
+  local ok, err = run.call(pump, options, nil, "CLOSE")
+  if not ok then return nil, err end
+  pump.mailbox = nil
+  return true
 end
 
---- IMAP's CLOSE: removes what is marked \Deleted and leaves the mailbox. @return true; or nil, err
-mailboxes.close_mailbox = leave("CLOSE", "close_mailbox")
-
---- Leaves the mailbox and removes nothing (RFC 3691). @return true; or nil, err
-mailboxes.unselect = leave("UNSELECT", "unselect")
+--- Leaves the mailbox and removes nothing, on servers without UNSELECT (RFC 3691), too.
+-- @tparam[opt] table options `timeout` (seconds)
+-- @return true; or nil, err
+function mailboxes:unselect(options)
+  run.options(options, "unselect")
+  local ok, err = select_mailbox.leave(run.pump(self, "unselect"), options)
+  return ok, err
+end
 
 local function on_mailbox(verb, what)
   return function(self, name, options)

@@ -177,19 +177,31 @@ local function checked_saved(saved, level)
   return o
 end
 
+--- Leaves the mailbox and removes nothing (RFC 3691): true; or nil, err.
+function select.leave(pump, options)
+  local ok, err
+  if pump.session:has_capability("UNSELECT") or pump.session:has_capability("IMAP4REV2") then
+    ok, err = run.call(pump, options, nil, "UNSELECT")
+  else
+    -- Opening what cannot be there leaves what was open (RFC 3501 §6.3.1).
+    ok, err = run.call(pump, options, nil, "EXAMINE", "mailbox", "")
+    if ok then
+      ok, err = run.call(pump, options, nil, "CLOSE") -- it was there; opened read-only, CLOSE removes nothing
+    elseif err.kind == "rejected" then
+      ok, err = true, nil
+    end
+  end
+  if not ok then return nil, err end
+  pump.mailbox = nil
+  return true
+end
+
 -- UIDs of another life name other messages: leave the mailbox before anything is touched.
 local function other_life(pump, box, known)
   local err = pump:error("uidvalidity", ("the UID validity of '%s' is %s, not %s"):format(box.name,
     tostring(box.uidvalidity), tostring(known)), { command = "SELECT", uidvalidity = box.uidvalidity })
-  local ok, why
   pump.mailbox = nil
-  if pump.session:has_capability("UNSELECT") or pump.session:has_capability("IMAP4REV2") then
-    ok, why = run.call(pump, nil, nil, "UNSELECT")
-  else
-    -- Without UNSELECT: opening what cannot be there leaves what was open (RFC 3501 §6.3.1).
-    ok, why = run.call(pump, nil, nil, "EXAMINE", "mailbox", "")
-    if ok then ok, why = run.call(pump, nil, nil, "CLOSE") end -- it was there; opened read-only, CLOSE removes nothing
-  end
+  local ok, why = select.leave(pump)
   if not ok and why.kind ~= "rejected" then return nil, why end
   return nil, err
 end
