@@ -59,3 +59,66 @@ describe("a connection", function()
     assert.equal(state, core.session_state(session))
   end)
 end)
+
+-- A call is interrupted where it reads the options by a metamethod; a finalizer does it wherever Lua may collect
+-- (spec/c/finalizers.lua).
+describe("a session in use", function()
+  local session
+
+  before_each(function() session = core.smtp_session() end)
+
+  local function call(inside)
+    return session:transaction(setmetatable({}, {
+      __index = function()
+        inside()
+        return "a@example.com"
+      end,
+    }), "text")
+  end
+
+  local function elsewhere(fn) return coroutine.wrap(fn) end
+
+  local function here(fn) return fn end
+
+  it("says so to whoever interrupts that call", function()
+    for _, where in ipairs { here, elsewhere } do
+      local times = 0
+      call(where(function()
+        times = times + 1
+        for _, method in ipairs { "next", "feed", "output", "rset", "wants" } do
+          local ok, err = pcall(session[method], session, "250 ok\r\n")
+          assert.is_false(ok)
+          assert.matches("in use by the call that this one interrupts", err)
+        end
+        if where == elsewhere then coroutine.yield() end
+      end))
+      assert.equal("read", session:wants())
+      assert.is_true(times > 0)
+    end
+  end)
+
+  it("is freed when that call ends", function()
+    for _, where in ipairs { here, elsewhere } do
+      local freed
+      session = core.smtp_session()
+      call(function()
+        where(function() session:free() end)()
+        freed = session:is_freed()
+      end)
+      assert.is_true(freed)
+      assert.has_error(function() session:wants() end, "session is freed")
+    end
+  end)
+
+  it("is free again where that call raised, whoever asks", function()
+    local function raise() error "inside" end
+    local caught = coroutine.create(function() return pcall(call, raise) end)
+    assert.is_true(coroutine.resume(caught))
+    assert.equal("read", session:wants())
+    local dead = coroutine.create(call)
+    assert.is_false(coroutine.resume(dead, raise))
+    assert.equal("read", session:wants())
+    assert.is_false(pcall(call, raise))
+    elsewhere(function() assert.equal("read", session:wants()) end)()
+  end)
+end)

@@ -112,6 +112,33 @@ describe("mail.message.new", function()
     assert.equal("s@x.org", m:blind()[1].address)
   end)
 
+  it("writes Bcc where that is asked for: in a draft, and in one's own copy", function()
+    local m = new { to = "b@x.org", bcc = { "Secret <s@x.org>", "t@x.org" } }
+    local text = assert(m:tostring { bcc = true })
+    assert.equal("Secret <s@x.org>, t@x.org", message.parse(text):header "Bcc")
+    assert.truthy(text:find "\r\nTo: b@x.org\r\nBcc: Secret")
+    assert.equal(#text, m:octets { bcc = true })
+    local pieces = {}
+    for piece in m:source { bcc = true } do pieces[#pieces + 1] = piece end
+    assert.equal(text, table.concat(pieces))
+    assert.is_nil(m:tostring():find("s@x.org", 1, true))
+    assert.is_nil(new {}:tostring { bcc = true }:find "Bcc")
+    assert.is_nil(new { bcc = {} }:tostring { bcc = true }:find "Bcc")
+    local wide = new { bcc = "ü@x.org" }
+    assert.equal("7bit", wide:form())
+    assert.truthy(assert(wide:tostring { bcc = true }):find("Bcc: ü@x.org", 1, true))
+    local none, err = wide:tostring { bcc = true, form = "7bit" }
+    assert.is_nil(none)
+    assert.equal("unsupported", err.kind)
+  end)
+
+  it("writes a Date that others can read, whatever text told the time", function()
+    assert.equal("Mon, 23 Nov 2026 10:00:00 +0000", new { date = "2026-11-23T11:00:00+01:00" }:header "Date")
+    assert.equal("Mon, 23 Nov 2026 00:00:00 +0000", new { date = "2026-11-23" }:header "Date")
+    local own = "Mon, 23 Nov 2026 11:00:00 +0100 (CET)"
+    assert.equal(own, new { date = own }:header "Date")
+  end)
+
   it("names a sender where several are the authors", function()
     local m = new { from = { "a@x.org", "b@x.org" } }
     assert.equal("a@x.org", m.sender[1].address)
@@ -125,6 +152,16 @@ describe("mail.message.new", function()
     assert.equal("<https://x.org/u?a=1>, <mailto:leave@x.org>", m:header "List-Unsubscribe")
     assert.equal("List-Unsubscribe=One-Click", m:header "List-Unsubscribe-Post")
     assert.equal("NO", m:header "List-Post")
+  end)
+
+  it("writes the fields of a mailing list as a message that was read gives them", function()
+    local m = message.parse("List-Id: =?utf-8?q?L=C3=BCa?= <lua.example.com>\r\nList-Post: <mailto:lua@example.com>\r\n"
+      .. "List-Unsubscribe: <https://x.org/u>, <mailto:leave@x.org>\r\n"
+      .. "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n")
+    local list = m:list()
+    assert.equal("Lüa", list.name)
+    assert.same(list, new { list = list }:list())
+    assert.equal("<a.b>", new { list = { id = "a.b", name = "x <y>" } }:header "List-Id")
   end)
 
   it("takes fields in order from an array, and several of one name", function()
@@ -493,6 +530,26 @@ describe("message:reply", function()
     local m = assert(original:reply { html = "<p>Yes", text = "Yes" })
     assert.truthy(m:html():find('<blockquote type="cite"><pre>Hello\n&gt; older', 1, true))
     assert.truthy(m:text():find("> Hello", 1, true))
+  end)
+
+  it("takes the images along that the quoted HTML shows, and nothing else", function()
+    local page = message.parse(assert(message.new { from = "b@x.org", to = "a@x.org",
+      html = "<p><img src='cid:one'><img src='cid:two%40x'>", attachments = {
+        { cid = "one", data = "1", name = "1.png" }, { cid = "two@x", data = "2", name = "2.png" },
+        { cid = "three", data = "3" }, { name = "a.pdf", data = "4" },
+      } }):tostring())
+    local function cids(m)
+      local list = {}
+      for _, a in ipairs(m:attachments()) do list[#list + 1] = a.cid or a.filename end
+      return list
+    end
+    assert.same({ "one", "two@x", "own.txt" },
+      cids(assert(page:reply { html = "<p>Yes", attachments = { { name = "own.txt", data = "5" } } })))
+    local mine = assert(page:reply { html = "<p>Yes", attachments = { { cid = "one", data = "mine" } } })
+    assert.same({ "one", "two@x" }, cids(mine))
+    assert.equal("mine", mine:attachments()[1].data())
+    assert.same({}, cids(assert(page:reply { text = "Yes" })))
+    assert.same({}, cids(assert(page:reply { html = "Yes", quote = false })))
   end)
 
   it("stands hostile originals", function()

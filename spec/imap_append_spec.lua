@@ -2,10 +2,13 @@
 -- place of another. Against Dovecot where it can, else against a scripted server.
 
 local mailbox = require "spec.support.mailbox"
+local compose = require "mail.message".new
 
 local dovecot, missing = mailbox.server()
 local cyrus, no_cyrus = mailbox.cyrus()
+local courier, no_courier = require "spec.servers".courier()
 local real = mailbox.real(it, pending, dovecot, missing)
+local on_courier = mailbox.real(it, pending, courier, no_courier)
 local on_cyrus = mailbox.real(it, pending, cyrus, no_cyrus)
 
 -- The same against both servers.
@@ -41,6 +44,23 @@ local function bodies(session, set)
 end
 
 local admitted = mailbox.admitted
+
+describe("IMAP append where UTF8=ACCEPT is on", function()
+  on_courier("takes messages of any kind (Courier)", function()
+    local session = mailbox.open(courier)
+    assert.is_true(session.enabled["UTF8=ACCEPT"])
+    local composed = assert(compose { from = "a@x.org", to = "b@x.org", subject = "Grüße", text = "ü" })
+    local wide = assert(compose { from = "ü@x.org", to = "b@x.org", subject = "Grüße", text = "ü" })
+    local octets = { composed:tostring(), "Subject: ü\r\n\r\nü\r\n", "Subject: file\r\n\r\nx\r\n", wide:tostring() }
+    assert.equal(1, assert(session:append("INBOX", composed)).uid)
+    assert.equal(2, assert(session:append("INBOX", octets[2])).uid)
+    assert.equal(3, assert(session:append("INBOX", temporary(octets[3]))).uid)
+    assert.equal(4, assert(session:append("INBOX", wide, { flags = { "\\Seen" }, date = 86400 })).uid)
+    assert(session:select "INBOX")
+    assert.same(octets, bodies(session))
+    session:logout()
+  end)
+end)
 
 describe("IMAP append of many", function()
   local function many(session)

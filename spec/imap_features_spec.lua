@@ -78,13 +78,13 @@ describe("IMAP UTF8=ACCEPT", function()
         answer(peer, "^ENABLE UTF8=ACCEPT$", "* ENABLED UTF8=ACCEPT\r\n")
         answer(peer, '^CREATE "Gr\195\188\195\159e"$')
         answer(peer, "^LIST ", '* LIST () "/" "Gr\195\188\195\159e & co"\r\n')
-        local tag = mailbox.command(peer, '^APPEND "Gr\195\188\195\159e" UTF8 %(~{%d+%+}$')
+        local tag = mailbox.command(peer, '^APPEND "Gr\195\188\195\159e" %(%) UTF8 %(~{%d+%+}$')
         peer:through "body\r\n)\r\n"
         peer:send(tag .. " OK [APPENDUID 1 2] done\r\n")
         tag = mailbox.command(peer, "^APPEND INBOX {%d+%+}$")
         peer:through "\195\188ber\r\n\r\n\r\n"
         peer:send(tag .. " OK [APPENDUID 1 3] done\r\n")
-        tag = mailbox.command(peer, "^APPEND INBOX UTF8 %(~{%d+%+}$")
+        tag = mailbox.command(peer, "^APPEND INBOX %(%) UTF8 %(~{%d+%+}$")
         peer:through "body\r\n)\r\n"
         peer:send(tag .. " OK [APPENDUID 1 4] done\r\n")
         mailbox.answer(peer, "^SELECT ", "* 1 EXISTS\r\n")

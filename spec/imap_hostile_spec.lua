@@ -144,6 +144,7 @@ describe("IMAP servers that", function()
       local list, err = session:fetch_all(1, { "body" })
       assert.is_nil(list)
       assert.equal("limit", err.kind)
+      assert.matches("limit passed: message %(.* raise limits.message", tostring(err))
     end, { limits = { message = 100000 } })
   end)
 

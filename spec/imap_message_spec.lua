@@ -341,6 +341,14 @@ describe("IMAP append", function()
 end)
 
 describe("IMAP message calls", function()
+  real("say that the session is closed, behind a LOGOUT of the user's own", function()
+    local session = mailbox.with(dovecot, texts(1))
+    assert(session:command_line "LOGOUT")
+    local found, err = session:search {}
+    assert.is_nil(found)
+    assert.equal("closed", err.kind)
+  end)
+
   real("raise for wrong arguments at the caller's line", function()
     local session = mailbox.with(dovecot, texts(1))
     local function raises(fn, pattern) mailbox.raises("imap_message_spec.lua", fn, pattern) end
@@ -351,6 +359,7 @@ describe("IMAP message calls", function()
       raises(function() session:expunge(bad) end, "expunge: bad set")
       raises(function() session:fetch(bad, { "uid" }) end, "fetch: bad set")
     end
+    raises(function() session.fetch("1:*", { "uid" }) end, "imap:fetch: a session expected, got string: .* a colon")
     raises(function() session:store(nil, { add = {} }) end, "bad set")
     raises(function() session:store({ [5] = true }, { add = {} }) end, "bad set")
     raises(function() session:store({ nil, 5 }, { add = {} }) end, "bad set")

@@ -3,6 +3,7 @@
 
 local mail = require "mail"
 local signing = require "spec.support.signing"
+local smtp_peer = require "spec.support.smtp_peer"
 
 local NOW = 1800000000
 local KEYS = { ["ed._domainkey.example.org"] = signing.ED_RECORD }
@@ -41,6 +42,36 @@ describe("a composed message", function()
     assert.equal("pass", verified(mail.message.parse(text):source()))
     assert.equal("pass", verified(mail.message.parse(collect(assert(mail.dkim.signed(m, SIGNER))))))
     assert.equal("", verified(m))
+  end)
+
+  it("is sent signed to those of Bcc, too", function()
+    local m = composed()
+    local one = assert(mail.dkim.signed(m, SIGNER))
+    assert.same(m:envelope(), one:envelope())
+    local text = assert(one:tostring())
+    assert.equal("pass", verified(text))
+    assert.is_nil(text:find "secret")
+    assert.equal(#text, one:octets())
+    assert.equal(text, collect(one:source()))
+    assert.equal(text, collect(one), "it is a source itself")
+    assert.equal("pass", verified(assert(mail.message.parse_source(one))))
+    local peer = smtp_peer.new { "8BITMIME", "PIPELINING" }
+    local receipt = smtp_peer.run(peer, function(port)
+      local session = assert(mail.smtp.connect { host = "127.0.0.1", port = port, tls = "none" })
+      local sent = assert(session:send { message = one })
+      session:quit()
+      return sent
+    end)
+    assert.same({ "bob@example.net", "secret@example.net" }, receipt.accepted)
+    assert.equal("pass", verified(peer.messages[1]))
+  end)
+
+  it("is signed where an attachment comes from a source that is read but once", function()
+    local pieces = { "abc", "def" }
+    local m = composed { attachments = { { name = "a", source = function() return table.remove(pieces, 1) end } } }
+    local one = assert(mail.dkim.signed(m, SIGNER))
+    assert.equal("pass", verified(one:tostring()))
+    assert.equal("abcdef", mail.message.parse(one:tostring()):attachments()[1].data())
   end)
 
   it("is signed while its attachments are read from a source, once", function()

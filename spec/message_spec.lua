@@ -334,6 +334,18 @@ describe("a message", function()
     assert.equal("gr\195\188", (msg:preview(3)))
   end)
 
+  it("says nil, and not nothing, where there is none", function()
+    local bare = mail.message.parse "Content-Type: image/png\r\n\r\n"
+    for _, name in ipairs { "text", "html", "returned", "tnef", "list", "delivery_status" } do
+      assert.equal(1, select("#", bare[name](bare)), name)
+    end
+    for _, name in ipairs { "header", "raw_header", "addresses", "ids" } do
+      assert.equal(1, select("#", bare[name](bare, "X-None")), name)
+    end
+    assert.equal(2, select("#", bare:params "X-None"))
+    assert.equal("nil", tostring(bare:header "X-None"))
+  end)
+
   it("refuses wrong arguments", function()
     assert.has_error(function() mail.message.parse(1) end)
     assert.has_error(function() mail.message.parse("", { nothing = 1 }) end)

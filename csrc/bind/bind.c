@@ -83,6 +83,20 @@ void lm_open_buffer(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &buffer_key);
 }
 
+bool lm_is_finalizing(lua_State *L) {
+#if defined(LUA_GCISRUNNING)
+  int running = lua_gc(L, LUA_GCISRUNNING, 0);
+#if defined(LUA_VERSION_RELEASE_NUM)
+  return LUA_VERSION_RELEASE_NUM < 50404 ? running <= 0 : running < 0;
+#else
+  return running <= 0;
+#endif
+#else
+  (void)L;
+  return false;
+#endif
+}
+
 /* --- selves ---------------------------------------------------------------------------------- */
 
 static int wrong_self(lua_State *L) {
@@ -100,6 +114,34 @@ void *lm_checkself(lua_State *L) {
   }
   if (!same) wrong_self(L);
   return p;
+}
+
+/* --- scratch memory -------------------------------------------------------------------------- */
+
+void lm_share(lua_State *L, size_t size, int mt) {
+  lm_newobject(L, size, mt);
+  lua_rawseti(L, -2, 1);
+}
+
+/* One more like that on the top of the stack, in its place. */
+static struct lm_shared *take_another(lua_State *L) {
+  struct lm_shared *s;
+  lua_getmetatable(L, -1);
+  s = lm_newobject(L, lua_rawlen(L, -2), -1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, lua_upvalueindex(1), 1);
+  return s;
+}
+
+void *lm_take(lua_State *L) {
+  struct lm_shared *s;
+  lua_rawgeti(L, lua_upvalueindex(1), 1);
+  s = lua_touserdata(L, -1);
+  if (s->taken) s = take_another(L);
+  s->taken = true;
+  return s;
 }
 
 int lm_push_id(lua_State *L, uint32_t id, const char *why) {
@@ -210,7 +252,8 @@ static void add_seen(luaL_Buffer *b, const struct lm_error *e) {
   luaL_addchar(b, '"');
 }
 
-int lm_push_error(lua_State *L, const struct lm_error *e) {
+int lm_push_error(lua_State *L, const struct lm_error *error) {
+  struct lm_error copy = *error, *e = &copy; /* a finalizer may free the session that has it */
   luaL_Buffer b;
   lua_pushstring(L, kind_of(e->code));
   luaL_buffinit(L, &b);

@@ -34,8 +34,36 @@ struct lm_buf *lm_newbuffer(lua_State *L);
 /* Pushes what the buffer holds and gives its memory back; where `made` is false, raises: memory was short. */
 int lm_push_buffer(lua_State *L, struct lm_buf *b, bool made);
 
+/* True inside of finalizers. Later Luas know; some earlier ones cannot tell it from a collector that the host
+** stopped, and 5.1 knows nothing. */
+bool lm_is_finalizing(lua_State *L);
+
 /* Argument 1 as an object of the class in upvalue 1; an argument error otherwise. */
 void *lm_checkself(lua_State *L);
+
+/* --- scratch memory --------------------------------------------------------------------------
+** What functions work in, from call to call. Lua may collect in any call of ours that allocates, and the
+** host's finalizers may call us again: whoever comes while scratch memory is taken gets another, and that
+** is the one from then on. Thus one that was never given back, since Lua raised, costs a new one, once. */
+
+/* The head of each. */
+struct lm_shared {
+  bool taken;
+};
+
+/* The table on the top of the stack (a class) has scratch memory from now on: cleared, of the class at `mt`,
+** whose finalizer frees what is in it. */
+void lm_share(lua_State *L, size_t size, int mt);
+
+/* Scratch memory of the class in upvalue 1, on the top of the stack too, where it must stay; the arguments
+** were checked before. */
+void *lm_take(lua_State *L);
+
+/* Gives it back, behind the last use of what lies in it. Returns `results`. */
+static inline int lm_give(struct lm_shared *s, int results) {
+  s->taken = false;
+  return results;
+}
 
 /* --- boxes: the head of every session userdata ------------------------------------------------ */
 
@@ -57,9 +85,36 @@ struct lm_box {
   const struct lm_box_type *type;
   uint32_t anchored[LM_ANCHORS]; /* the ids of what is kept alive, by place */
   unsigned char places;          /* which of these are taken, bit by bit */
-  bool pushing; /* an event is; still so at the next call: Lua raised, it is lost */
-  int anchors;  /* where the registry holds them; 0: nowhere yet */
+  int anchors;                   /* where the registry holds them; 0: nowhere yet */
+  /* While a call uses memory of the session between calls of Lua's: where, and which function of ours. Still
+  ** so behind it: Lua raised. */
+  lua_State *holder;
+  lua_CFunction by;
+  bool kept;     /* the registry keeps that coroutine */
+  bool pushing;  /* it pushes an event, which is lost where Lua raises */
+  void *parting; /* the session, where it was freed meanwhile */
 };
+
+/* --- sessions in use -------------------------------------------------------------------------
+** Lua may collect in any call of ours that allocates, and the host's finalizers may call us again. A function
+** that uses memory of the session behind such a call holds the session: until it lets go, methods of that
+** session raise, and `free` is put off. What Lua raises through is found out at the next call. */
+
+/* `by`: the function that is called, with the session as its argument 1 or 2. */
+void lm_box_hold(lua_State *L, struct lm_box *b, lua_CFunction by);
+
+/* The same where that function reads tables by the host's metamethods, too. */
+void lm_box_hold_and_call(lua_State *L, struct lm_box *b, lua_CFunction by);
+
+/* Returns `results`. */
+int lm_box_let_go(lua_State *L, struct lm_box *b, int results);
+
+/* The string at `i`, an argument of a session's method: to make one of a number may collect, and a finalizer
+** free the session, which is an error then. */
+struct lm_str lm_boxstr(lua_State *L, int i);
+
+/* The same where there may be none: LM_NOSTR. */
+struct lm_str lm_optboxstr(lua_State *L, int i);
 
 /* Sets up the class of a session: common methods, then the protocol's own. */
 void lm_newboxclass(lua_State *L, const char *field, const char *name, const luaL_Reg *methods);
@@ -69,17 +124,21 @@ void lm_newboxclass(lua_State *L, const char *field, const char *name, const lua
 struct lm_box *lm_newbox(lua_State *L, const struct lm_box_type *type, int mt);
 
 /* The session's next event, moved through its filters: LM_EVENT pushed *n_out values. Where memory was short
-** for one, that is lost, and the session has failed at the next call. */
-enum lm_status lm_box_next(lua_State *L, struct lm_box *b, int *n_out);
+** for one, that is lost, and the session has failed at the next call. `by`: the function that is called. */
+enum lm_status lm_box_next(lua_State *L, struct lm_box *b, lua_CFunction by, int *n_out);
 
-/* Any session at `i`, of whatever class; an argument error otherwise. */
+/* Any session at `i`, of whatever class; an argument error otherwise. Raises where it is in use. */
 struct lm_box *lm_checkbox(lua_State *L, int i);
 
-/* Argument 1 as a live session of the class in upvalue 1: raises where it was closed. */
+/* Argument 1 as a live session of the class in upvalue 1: raises where it was closed, or is in use. */
 struct lm_box *lm_boxself(lua_State *L);
 
+/* The same; NULL where it is in use: for what is said in passing, so that a finalizer can close it. */
+struct lm_box *lm_box_unused(lua_State *L);
+
 /* Keeps the value at `i` alive under `id`, or lets it go, which never raises. Keeping may: what is lent to a
-** session is anchored before that has it. Under id 0 it does not, behind lm_box_may_anchor. */
+** session is anchored before that has it. Under id 0 it does not, behind lm_box_may_anchor;
+** behind that neither collects. */
 void lm_box_may_anchor(lua_State *L, struct lm_box *b);
 void lm_box_anchor(lua_State *L, struct lm_box *b, uint32_t id, int i);
 void lm_box_release(lua_State *L, struct lm_box *b, uint32_t id);

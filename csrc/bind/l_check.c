@@ -20,7 +20,8 @@
 
 struct check {
   lua_State *L; /* the list is on the top of its stack */
-  struct lm_message *m;
+  const struct lm_message *m;
+  struct lm_scratch *s;
   size_t count;
 };
 
@@ -78,19 +79,18 @@ static size_t find_known(struct lm_str name) {
 
 static void check_addresses(struct check *c, const struct lm_header_field *f, size_t at) {
   struct lm_addr_list list;
-  if (!lm_addr_list(&c->m->scratch->arena, f->value, &list)) lm_no_memory(c->L);
+  if (!lm_addr_list(&c->s->arena, f->value, &list)) lm_no_memory(c->L);
   if (list.defects) add(c, list.why, at + list.offset, f->name);
 }
 
 static void check_params(struct check *c, const struct lm_header_field *f, size_t at) {
   struct lm_params params;
-  if (!lm_params_read(&c->m->scratch->arena, f->value, c->m->limits.parameters, &params))
-    lm_no_memory(c->L);
+  if (!lm_params_read(&c->s->arena, f->value, c->m->limits.parameters, &params)) lm_no_memory(c->L);
   if (params.defects) add(c, params.why, at + params.offset, f->name);
 }
 
 static void check_id(struct check *c, const struct lm_header_field *f, size_t at) {
-  char *room = lm_arena_alloc(&c->m->scratch->arena, f->value.n + 1);
+  char *room = lm_arena_alloc(&c->s->arena, f->value.n + 1);
   struct lm_lex x = lm_lex(f->value);
   if (room == NULL) lm_no_memory(c->L);
   if (lm_msgid_next(&x, room) == 0) add(c, "no message id", at, f->name);
@@ -116,7 +116,7 @@ static void check_grammar(struct check *c, const struct lm_header_field *f, enum
   }
   if (grammar == OTHER || grammar == ADDRESSES || grammar == PARAMETERS)
     check_words(c, f, at, grammar != OTHER);
-  lm_arena_reset(&c->m->scratch->arena);
+  lm_arena_reset(&c->s->arena);
 }
 
 /* `seen`: a bit for each of `known` that the header had. */
@@ -138,7 +138,7 @@ static void check_field(struct check *c, const struct lm_header_field *f, uint32
 
 static void check_text(struct check *c, const struct lm_part *part, const struct lm_media *media,
                        struct lm_str bytes) {
-  struct lm_scratch *s = c->m->scratch;
+  struct lm_scratch *s = c->s;
   struct lm_params params;
   struct lm_text_kind kind;
   const char *why;
@@ -158,7 +158,7 @@ static bool is_shown(const struct lm_part *part, const struct lm_media *media) {
 }
 
 static void check_content(struct check *c, const struct lm_part *part) {
-  struct lm_scratch *s = c->m->scratch;
+  struct lm_scratch *s = c->s;
   struct lm_media media;
   struct lm_tnef tnef;
   struct lm_str out;
@@ -202,15 +202,15 @@ static void check_lines(struct check *c, struct lm_str text) {
 }
 
 int lm_message_check(lua_State *L) {
-  struct check c = {L, lm_checkmessage(L), 0};
+  struct check c = {L, lm_checkmessage(L), NULL, 0};
   const struct lm_tree *t = &c.m->tree;
   size_t i;
-  lua_settop(L, 1);
+  c.s = lm_take_scratch(L);
   lua_newtable(L);
   for (i = 0; i < t->defects_n; i++) add(&c, t->defects[i].why, t->defects[i].offset, LM_NOSTR);
   c.count += t->defects_all - t->defects_n;
   check_lines(&c, t->text);
   for (i = 0; i < t->count; i++) check_part(&c, &t->parts[i]);
   lm_push_u64(L, c.count);
-  return 2;
+  return lm_give(&c.s->shared, 2);
 }

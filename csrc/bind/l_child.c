@@ -20,19 +20,19 @@ static int push_errno(lua_State *L) {
   return 2;
 }
 
-/* The strings of the table at 1, which keeps them. */
+/* The strings of the table at 1. They stay on the stack: a finalizer may change the table. */
 static void check_arguments(lua_State *L, char **argv) {
   size_t n, i;
   luaL_checktype(L, 1, LUA_TTABLE);
   n = lua_rawlen(L, 1);
   luaL_argcheck(L, n > 0 && n < ARGUMENTS, 1, "1 to 255 words expected");
+  luaL_checkstack(L, (int)n + 8, "words");
   for (i = 0; i < n; i++) {
     size_t length;
     lua_rawgeti(L, 1, (int)i + 1);
     luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "an array of strings expected");
     argv[i] = (char *)(uintptr_t)lua_tolstring(L, -1, &length);
     luaL_argcheck(L, strlen(argv[i]) == length, 1, "a word with NUL");
-    lua_pop(L, 1);
   }
   argv[n] = NULL;
 }

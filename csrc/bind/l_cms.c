@@ -35,14 +35,16 @@ static struct holder *fresh(lua_State *L) {
   return lm_newobject(L, sizeof(struct holder), lua_upvalueindex(1));
 }
 
-/* What an earlier call could not push is dropped. */
 static struct holder *checkheld(lua_State *L) {
   struct holder *h = lm_checkself(L);
   if (h->held == NULL) luaL_error(L, "the object is gone");
-  lm_buf_clear(&h->why);
-  lm_buf_clear(&h->out);
-  lm_cert_facts_free(&h->facts);
   return h;
+}
+
+/* What a call works in, collected behind it: an object that holds nothing. Not in the object that is asked: a
+** finalizer may ask that, too, while an answer is pushed. The arguments were checked before. */
+static struct holder *room(lua_State *L) {
+  return fresh(L);
 }
 
 /* nil, words. Empty words: memory. */
@@ -50,7 +52,6 @@ static int refused(lua_State *L, struct holder *h) {
   if (lm_buf_len(&h->why) == 0) return lm_no_memory(L);
   lua_pushnil(L);
   lm_pushstr(L, lm_buf_str(&h->why));
-  lm_buf_clear(&h->why);
   return 2;
 }
 
@@ -87,7 +88,7 @@ static void raw_field(lua_State *L, int i, const char *name) {
   lua_rawget(L, i);
 }
 
-/* The table stays on the stack and keeps the string. */
+/* It stays on the stack: a finalizer may change the table. */
 static struct lm_str string_field(lua_State *L, int i, const char *name) {
   struct lm_str s = LM_NOSTR;
   raw_field(L, i, name);
@@ -96,7 +97,6 @@ static struct lm_str string_field(lua_State *L, int i, const char *name) {
   } else if (!lua_isnil(L, -1)) {
     luaL_error(L, "option '%s' must be a string", name);
   }
-  lua_pop(L, 1);
   return s;
 }
 
@@ -117,13 +117,10 @@ static int64_t time_field(lua_State *L, int i, const char *name) {
   return (int64_t)n;
 }
 
-/* An object of a marked class; the table keeps it. */
+/* An object of a marked class. It stays on the stack, too. */
 static void *object_field(lua_State *L, int i, const char *name, const void *key) {
-  void *held;
   raw_field(L, i, name);
-  held = optmarked(L, lua_gettop(L), key, name);
-  lua_pop(L, 1);
-  return held;
+  return optmarked(L, lua_gettop(L), key, name);
 }
 
 /* --- facts --------------------------------------------------------------------------------------- */
@@ -175,8 +172,10 @@ static int new_certs(lua_State *L) {
 
 /* certs:add(PEM or DER) -> true | nil, why */
 static int certs_add(lua_State *L) {
-  struct holder *h = checkheld(L);
-  if (!lm_certs_add(h->held, lm_checkstr(L, 2), &h->why)) return refused(L, h);
+  struct holder *h = checkheld(L), *r;
+  struct lm_str text = lm_checkstr(L, 2);
+  r = room(L);
+  if (!lm_certs_add(h->held, text, &r->why)) return refused(L, r);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -192,12 +191,13 @@ static int certs_count(lua_State *L) {
 /* certs:facts(i from 1 on) -> {subject=, issuer=, serial=, emails=, fingerprint=, certificate= (PEM),
 ** not_before=, not_after=} */
 static int certs_facts(lua_State *L) {
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *r;
   lua_Integer i = luaL_checkinteger(L, 2);
   luaL_argcheck(L, i >= 1 && (size_t)i <= lm_certs_count(h->held), 2, "no such certificate");
-  if (!lm_certs_facts(h->held, (size_t)i - 1, &h->facts)) return lm_no_memory(L);
+  r = room(L);
+  if (!lm_certs_facts(h->held, (size_t)i - 1, &r->facts)) return lm_no_memory(L);
   lua_createtable(L, 0, 8);
-  set_facts(L, h);
+  set_facts(L, r);
   return 1;
 }
 
@@ -227,10 +227,10 @@ static int new_identity(lua_State *L) {
 
 /* identity:facts() -> as of certs:facts; nil where there is no certificate */
 static int identity_facts(lua_State *L) {
-  struct holder *h = checkheld(L);
-  if (!lm_cms_id_facts(h->held, &h->facts)) return h->facts.missing ? 0 : lm_no_memory(L);
+  struct holder *h = checkheld(L), *r = room(L);
+  if (!lm_cms_id_facts(h->held, &r->facts)) return r->facts.missing ? 0 : lm_no_memory(L);
   lua_createtable(L, 0, 8);
-  set_facts(L, h);
+  set_facts(L, r);
   return 1;
 }
 
@@ -286,27 +286,29 @@ static int done(lua_State *L, struct holder *h, bool well) {
 
 /* maker:signer(identity, {digest=, pss=, time=}) -> true | nil, why */
 static int maker_signer(lua_State *L) {
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *r;
   const struct lm_cms_id *id = checkmarked(L, 2, &identity_key, "an identity");
   struct lm_cms_manner how;
   luaL_checktype(L, 3, LUA_TTABLE);
   how.digest = string_field(L, 3, "digest");
   how.pss = flag_field(L, 3, "pss");
   how.time = time_field(L, 3, "time");
-  return done(L, h, lm_cms_maker_sign(h->held, id, &how, &h->why));
+  r = room(L);
+  return done(L, r, lm_cms_maker_sign(h->held, id, &how, &r->why));
 }
 
 /* maker:chain(certs) -> true | nil, why */
 static int maker_chain(lua_State *L) {
   struct holder *h = checkheld(L);
   const struct lm_certs *c = checkmarked(L, 2, &certs_key, "certificates");
-  return done(L, h, lm_cms_maker_chain(h->held, c, &h->why));
+  struct holder *why = room(L);
+  return done(L, why, lm_cms_maker_chain(h->held, c, &why->why));
 }
 
 /* maker:recipient(certs, i, "pkcs1" | "oaep", time) -> true | nil, why */
 static int maker_recipient(lua_State *L) {
   static const char *const paddings[] = {"pkcs1", "oaep", NULL};
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *why;
   struct lm_cms_recipient r;
   lua_Integer i = luaL_checkinteger(L, 3);
   r.certs = checkmarked(L, 2, &certs_key, "certificates");
@@ -314,13 +316,19 @@ static int maker_recipient(lua_State *L) {
   r.i = (size_t)i - 1;
   r.padding = (enum lm_cms_padding)luaL_checkoption(L, 4, NULL, paddings);
   r.time = (int64_t)luaL_checknumber(L, 5);
-  return done(L, h, lm_cms_maker_seal(h->held, &r, &h->why));
+  why = room(L);
+  return done(L, why, lm_cms_maker_seal(h->held, &r, &why->why));
 }
 
 /* A maker of which nothing was lost: what it was given before, it would not make again. */
 static struct holder *checkmaker(lua_State *L) {
   struct holder *h = checkheld(L);
-  if (h->halfway) luaL_error(L, "an earlier part of the object was not made, or was lost");
+  if (h->halfway) {
+    luaL_error(L,
+               "the maker is in use, or an earlier part of the object was not made, or was lost");
+  }
+  lm_buf_clear(&h->why);
+  lm_buf_clear(&h->out);
   return h;
 }
 
@@ -336,6 +344,7 @@ static int push_made(lua_State *L, struct holder *h, bool well) {
 static int maker_put(lua_State *L) {
   struct holder *h = checkmaker(L);
   struct lm_str piece = lm_checkstr(L, 2);
+  checkmaker(L); /* to make a string may collect, and a finalizer put something, too */
   return push_made(L, h, lm_cms_maker_put(h->held, piece, &h->out, &h->why));
 }
 
@@ -383,11 +392,10 @@ static int object_content(lua_State *L) {
 
 /* object:inflate() -> what was compressed | nil, why */
 static int object_inflate(lua_State *L) {
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *r = room(L);
   struct lm_str text = lm_cms_content(h->held);
-  enum lm_inflate got = text.p ? lm_inflate(text, &h->out) : LM_INFLATE_BAD;
-  if (got == LM_INFLATE_OK) return push_out(L, h);
-  lm_buf_free(&h->out);
+  enum lm_inflate got = text.p ? lm_inflate(text, &r->out) : LM_INFLATE_BAD;
+  if (got == LM_INFLATE_OK) return push_out(L, r);
   if (got == LM_INFLATE_MEMORY) return lm_no_memory(L);
   lua_pushnil(L);
   lua_pushstring(L, got == LM_INFLATE_BAD ? "it was not compressed by zlib, or is not whole"
@@ -405,8 +413,8 @@ static int object_certs(lua_State *L) {
 
 /* object:digest_begin() -> true | nil, why */
 static int object_digest_begin(lua_State *L) {
-  struct holder *h = checkheld(L);
-  return done(L, h, lm_cms_digest_begin(h->held, &h->why));
+  struct holder *h = checkheld(L), *r = room(L);
+  return done(L, r, lm_cms_digest_begin(h->held, &r->why));
 }
 
 /* object:digest(piece): of content that is not in it */
@@ -429,15 +437,15 @@ static void set_signer(lua_State *L, const struct lm_cms_signer *s) {
   if (s->timed) set_time(L, "signing_time", s->time);
 }
 
-static int push_signers(lua_State *L, struct holder *h) {
+static int push_signers(lua_State *L, const struct holder *h, struct holder *r) {
   size_t i, n = lm_cms_signers(h->held);
   lua_createtable(L, (int)n, 0);
   for (i = 0; i < n; i++) {
     lua_createtable(L, 0, 12);
     set_signer(L, lm_cms_signer(h->held, i));
-    if (lm_cms_signer_facts(h->held, i, &h->facts)) {
-      set_facts(L, h);
-    } else if (!h->facts.missing) {
+    if (lm_cms_signer_facts(h->held, i, &r->facts)) {
+      set_facts(L, r);
+    } else if (!r->facts.missing) {
       return lm_no_memory(L);
     }
     lua_rawseti(L, -2, (int)i + 1);
@@ -448,7 +456,7 @@ static int push_signers(lua_State *L, struct holder *h) {
 /* object:judge{trust=, known=, lists=, time=, when_signed=, any_purpose=, allow_weak=} -> array of
 ** {fault=, why=, digest=, signing_time=, and the certificate's facts} | nil, why */
 static int object_judge(lua_State *L) {
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *r;
   struct lm_cms_policy p;
   luaL_checktype(L, 2, LUA_TTABLE);
   p.trust = object_field(L, 2, "trust", &trust_key);
@@ -459,17 +467,19 @@ static int object_judge(lua_State *L) {
   p.any_purpose = flag_field(L, 2, "any_purpose");
   p.allow_weak = flag_field(L, 2, "allow_weak");
   luaL_argcheck(L, p.trust != NULL, 2, "whom to trust is missing");
-  return lm_cms_judge(h->held, &p, &h->why) ? push_signers(L, h) : refused(L, h);
+  r = room(L);
+  return lm_cms_judge(h->held, &p, &r->why) ? push_signers(L, h, r) : refused(L, r);
 }
 
 /* object:decrypt(identity) -> octets, cipher | nil, why */
 static int object_decrypt(lua_State *L) {
-  struct holder *h = checkheld(L);
+  struct holder *h = checkheld(L), *r;
   const struct lm_cms_id *id = checkmarked(L, 2, &identity_key, "an identity");
   const char *cipher = NULL;
-  if (!lm_cms_decrypt(h->held, id, &h->out, &cipher, &h->why)) return refused(L, h);
-  lm_pushstr(L, lm_buf_str(&h->out));
-  lm_buf_wipe(&h->out);
+  r = room(L);
+  if (!lm_cms_decrypt(h->held, id, &r->out, &cipher, &r->why)) return refused(L, r);
+  lm_pushstr(L, lm_buf_str(&r->out));
+  lm_buf_wipe(&r->out);
   lua_pushstring(L, cipher);
   return 2;
 }

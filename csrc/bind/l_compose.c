@@ -3,7 +3,7 @@
 ** transfer encodings.
 **
 ** No field leaves here with CR, LF or NUL in its value: all are written by the functions of this file.
-** The buffer that they share lives in a userdata (upvalue 1), so an error raised halfway leaks nothing.
+** The buffer that they share is scratch memory of their class (upvalue 1): an error raised halfway leaks nothing.
 */
 #include <string.h>
 
@@ -25,15 +25,21 @@ enum { ROOM_KEPT = 1048576 };
 
 /* --- header fields --------------------------------------------------------------------------- */
 
-static struct lm_buf *scratch(lua_State *L) {
-  struct lm_buf *b = lua_touserdata(L, lua_upvalueindex(1));
-  lm_buf_clear(b);
-  return b;
-}
+struct scratch {
+  struct lm_shared shared;
+  struct lm_buf buf;
+};
 
 static int scratch_gc(lua_State *L) {
-  lm_buf_free(lm_checkself(L));
+  struct scratch *s = lm_checkself(L);
+  lm_buf_free(&s->buf);
   return 0;
+}
+
+static int done(struct scratch *s, int results) {
+  lm_buf_clear(&s->buf);
+  if (s->buf.cap > ROOM_KEPT) lm_buf_free(&s->buf);
+  return lm_give(&s->shared, results);
 }
 
 static int refused(lua_State *L, const char *why) {
@@ -53,20 +59,22 @@ static bool has_long_line(struct lm_str s) {
 }
 
 /* Ends the field and pushes it; or nil, why. */
-static int push_field(lua_State *L, struct lm_fold *f, bool ok) {
+static int push_field(lua_State *L, struct scratch *s, struct lm_fold *f, bool ok) {
   if (!ok || !lm_fold_end(f)) return luaL_error(L, "out of memory");
-  if (has_long_line(lm_buf_str(f->out))) return refused(L, "a word too long for a line");
+  if (has_long_line(lm_buf_str(f->out))) return done(s, refused(L, "a word too long for a line"));
   lm_pushstr(L, lm_buf_str(f->out));
-  return 1;
+  return done(s, 1);
 }
 
 static int write_field(lua_State *L, bool (*write)(struct lm_fold *, struct lm_str)) {
   struct lm_str name = lm_checkstr(L, 1), value = lm_checkstr(L, 2);
   const char *why = lm_fold_refusal(name, value);
+  bool utf8 = lua_toboolean(L, 3);
+  struct scratch *s;
   struct lm_fold f;
   if (why) return refused(L, why);
-  return push_field(L, &f,
-                    lm_fold_begin(&f, scratch(L), name, lua_toboolean(L, 3)) && write(&f, value));
+  s = lm_take(L);
+  return push_field(L, s, &f, lm_fold_begin(&f, &s->buf, name, utf8) && write(&f, value));
 }
 
 /* header_text(name, value, utf8) -> the folded field with its line end; or nil, why */
@@ -93,20 +101,22 @@ static bool parameter(lua_State *L, int k, struct lm_str *name, struct lm_str *v
 static int header_params(lua_State *L) {
   struct lm_str field = lm_checkstr(L, 1), main = lm_checkstr(L, 2), name, value;
   const char *why = lm_fold_refusal(field, main);
+  struct scratch *s;
   struct lm_fold f;
   bool ok;
   int k;
   luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checkstack(L, 2 * PARAMETERS_MAX + 8, "parameters");
   if (why) return refused(L, why);
-  ok = lm_fold_begin(&f, scratch(L), field, false) && lm_fold_tokens(&f, main);
+  s = lm_take(L);
+  ok = lm_fold_begin(&f, &s->buf, field, false) && lm_fold_tokens(&f, main);
   for (k = 0; ok && k < PARAMETERS_MAX && parameter(L, k, &name, &value); k++) {
     why = lm_fold_refusal(name, value);
     if (why == NULL && (name.n > 40 || memchr(name.p, '*', name.n))) why = "no parameter name";
-    if (why) return refused(L, why);
+    if (why) return done(s, refused(L, why));
     ok = lm_fold_param(&f, name, value);
   }
-  return push_field(L, &f, ok);
+  return push_field(L, s, &f, ok);
 }
 
 /* --- content --------------------------------------------------------------------------------- */
@@ -173,7 +183,8 @@ static int encoder_gc(lua_State *L) {
 
 static struct encoder *checkencoder(lua_State *L) {
   struct encoder *x = lm_checkself(L);
-  if (x->halfway) luaL_error(L, "a part of the text was lost: memory was short");
+  if (x->halfway)
+    luaL_error(L, "the encoder is in use, or a part of the text was lost: memory was short");
   return x;
 }
 
@@ -213,15 +224,15 @@ static int encoder_new(lua_State *L) {
 
 /* transfer_decode(encoding, text) -> octets; nil where the encoding is unknown */
 static int transfer_decode(lua_State *L) {
-  struct lm_buf *room = scratch(L);
+  struct lm_str name = lm_checkstr(L, 1), text = lm_checkstr(L, 2), out;
+  struct scratch *s;
   enum lm_transfer how;
-  struct lm_str out;
   size_t defects;
-  if (!lm_transfer_find(lm_checkstr(L, 1), &how)) return 0;
-  if (!lm_content_decode(how, lm_checkstr(L, 2), room, &out, &defects)) return lm_no_memory(L);
+  if (!lm_transfer_find(name, &how)) return 0;
+  s = lm_take(L);
+  if (!lm_content_decode(how, text, &s->buf, &out, &defects)) return lm_no_memory(L);
   lm_pushstr(L, out);
-  if (room->cap > ROOM_KEPT) lm_buf_free(room);
-  return 1;
+  return done(s, 1);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -246,8 +257,7 @@ void lm_open_compose(lua_State *L) {
   lm_newclass(L, "field_class", "mail.field", no_methods, scratch_meta);
   lm_newclass(L, "encoder_class", "mail.encoder", encoder_methods, encoder_meta);
   lua_getfield(L, -1, "field_class");
-  lm_newobject(L, sizeof(struct lm_buf), -1);
-  lua_remove(L, -2);
+  lm_share(L, sizeof(struct scratch), -1);
   lua_getfield(L, -2, "encoder_class");
   luaL_setfuncs(L, functions, 2);
 }

@@ -22,27 +22,26 @@ static bool next_named(struct lm_header_walk *w, struct lm_str name, struct lm_h
   return false;
 }
 
-static bool find(lua_State *L, struct lm_message **m, struct lm_header_field *f) {
-  struct lm_header_walk w;
-  *m = lm_checkmessage(L);
-  w = walk(*m, lm_checkpart(L, *m));
+static bool find(lua_State *L, struct lm_header_field *f) {
+  const struct lm_message *m = lm_checkmessage(L);
+  struct lm_header_walk w = walk(m, lm_checkpart(L, m));
   return next_named(&w, lm_checkstr(L, 3), f);
 }
 
 /* header(i, name) -> UTF-8 on one line; nil where there is no such field */
 static int header(lua_State *L) {
-  struct lm_message *m;
   struct lm_header_field f;
-  if (!find(L, &m, &f)) return 0;
-  lm_push_decoded(L, &m->scratch->arena, f.value);
-  return 1;
+  struct lm_scratch *s;
+  if (!find(L, &f)) return 0;
+  s = lm_take_scratch(L);
+  lm_push_decoded(L, &s->arena, f.value);
+  return lm_give(&s->shared, 1);
 }
 
 /* raw_header(i, name) -> the value as it stands, folds and all, without white space around it; nil */
 static int raw_header(lua_State *L) {
-  struct lm_message *m;
   struct lm_header_field f;
-  if (!find(L, &m, &f)) return 0;
+  if (!find(L, &f)) return 0;
   lm_pushstr(L, lm_trimmed(f.value));
   return 1;
 }
@@ -52,25 +51,25 @@ static int header_all(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   struct lm_header_walk w = walk(m, lm_checkpart(L, m));
   struct lm_str name = lm_checkstr(L, 3);
+  struct lm_scratch *s = lm_take_scratch(L);
   struct lm_header_field f;
   int n = 0;
   lua_newtable(L);
   while (next_named(&w, name, &f)) {
-    lm_push_decoded(L, &m->scratch->arena, f.value);
+    lm_push_decoded(L, &s->arena, f.value);
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
+  return lm_give(&s->shared, 1);
 }
 
 enum { FIELDS_AHEAD = 1000 }; /* that an array is made for at once */
 
 /* Where the keys of the tables of an array stand in the stack: two strings that are not looked up again for
 ** each field. */
-enum { FIRST_KEY = 3, SECOND_KEY };
+enum { FIRST_KEY = 4, SECOND_KEY };
 
 /* The keys, and on top of them the array, with room for all fields of the part. */
 static void push_list(lua_State *L, const struct lm_part *part, const char *second) {
-  lua_settop(L, FIRST_KEY - 1);
   lua_pushliteral(L, "name");
   lua_pushstring(L, second);
   lua_createtable(L, part->fields < FIELDS_AHEAD ? (int)part->fields : FIELDS_AHEAD, 0);
@@ -85,17 +84,18 @@ static void push_name(lua_State *L, struct lm_str name) {
 }
 
 /* Pushes what a field's table holds besides its name. */
-typedef void push_fn(lua_State *L, const struct lm_message *m, const struct lm_part *part,
-                     const struct lm_header_field *f);
+typedef void push_fn(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                     const struct lm_part *part, const struct lm_header_field *f);
 
-static void push_value(lua_State *L, const struct lm_message *m, const struct lm_part *part,
-                       const struct lm_header_field *f) {
-  (void)part;
-  lm_push_decoded(L, &m->scratch->arena, f->value);
+static void push_value(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                       const struct lm_part *part, const struct lm_header_field *f) {
+  (void)m, (void)part;
+  lm_push_decoded(L, &s->arena, f->value);
 }
 
-static void push_whole(lua_State *L, const struct lm_message *m, const struct lm_part *part,
-                       const struct lm_header_field *f) {
+static void push_whole(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                       const struct lm_part *part, const struct lm_header_field *f) {
+  (void)s;
   lm_pushstr(L, lm_message_sub(m, part->start + f->start, part->start + f->end));
 }
 
@@ -105,17 +105,20 @@ static int list_fields(lua_State *L, const char *key, push_fn *push) {
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_header_walk w = walk(m, part);
   struct lm_header_field f;
+  struct lm_scratch *s;
   int n = 0;
+  lua_settop(L, FIRST_KEY - 2); /* the scratch memory is on top of the arguments */
+  s = lm_take_scratch(L);
   push_list(L, part, key);
   while (lm_header_next(&w, &f)) {
     if (f.name.n == 0) continue;
     push_name(L, f.name);
     lua_pushvalue(L, SECOND_KEY);
-    push(L, m, part, &f);
+    push(L, s, m, part, &f);
     lua_rawset(L, -3);
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
+  return lm_give(&s->shared, 1);
 }
 
 /* headers(i) -> array of {name=, value=} in order; stray lines are left out */
@@ -137,49 +140,48 @@ static int addresses(lua_State *L) {
   struct lm_header_field f;
   struct lm_addr_list all = {NULL, 0, 0, NULL, 0};
   struct lm_addr **tail = &all.first;
+  struct lm_scratch *s = lm_take_scratch(L);
   bool found = false;
   while (all.count < LM_ADDRESSES && next_named(&w, name, &f)) {
     struct lm_addr_list list;
-    if (!lm_addr_list(&m->scratch->arena, f.value, &list)) return lm_no_memory(L);
+    if (!lm_addr_list(&s->arena, f.value, &list)) return lm_no_memory(L);
     *tail = list.first;
     while (*tail) tail = &(*tail)->next;
     all.count += list.count;
     found = true;
   }
-  if (!found) return 0;
-  lm_push_addresses(L, &m->scratch->arena, &all);
-  return 1;
+  if (found) lm_push_addresses(L, &s->arena, &all);
+  return lm_give(&s->shared, found);
 }
 
 /* date(i, name) -> seconds since 1970, zone in minutes; nil where the field is missing or no date */
 static int date(lua_State *L) {
-  struct lm_message *m;
   struct lm_header_field f;
   int64_t epoch;
   int zone;
-  if (!find(L, &m, &f) || !lm_date_parse(f.value, &epoch, &zone)) return 0;
+  if (!find(L, &f) || !lm_date_parse(f.value, &epoch, &zone)) return 0;
   lm_push_epoch(L, epoch);
   lua_pushinteger(L, zone);
   return 2;
 }
 
-static char *room(lua_State *L, struct lm_message *m, size_t n) {
-  char *p = lm_arena_alloc(&m->scratch->arena, n ? n : 1);
+static char *room(lua_State *L, struct lm_scratch *s, size_t n) {
+  char *p = lm_arena_alloc(&s->arena, n ? n : 1);
   if (p == NULL) lm_no_memory(L);
   return p;
 }
 
 /* id(i, name) -> "<id>" of a field that holds one; nil */
 static int id(lua_State *L) {
-  struct lm_message *m;
   struct lm_header_field f;
+  struct lm_scratch *s;
   size_t n;
   char *p;
-  if (!find(L, &m, &f)) return 0;
-  p = room(L, m, f.value.n);
-  if ((n = lm_msgid_only(f.value, p)) == 0) return 0;
-  lua_pushlstring(L, p, n);
-  return 1;
+  if (!find(L, &f)) return 0;
+  s = lm_take_scratch(L);
+  p = room(L, s, f.value.n);
+  if ((n = lm_msgid_only(f.value, p)) != 0) lua_pushlstring(L, p, n);
+  return lm_give(&s->shared, n != 0);
 }
 
 /* ids(i, name) -> array of "<id>", those of repeated fields one after another; nil where there is no
@@ -189,32 +191,33 @@ static int ids(lua_State *L) {
   struct lm_header_walk w = walk(m, lm_checkpart(L, m));
   struct lm_str name = lm_checkstr(L, 3);
   struct lm_header_field f;
-  int count = 0;
-  lua_settop(L, 3);
+  struct lm_scratch *s = lm_take_scratch(L);
+  int count = 0, top = lua_gettop(L);
   while (next_named(&w, name, &f)) {
     struct lm_lex x = lm_lex(f.value);
-    char *p = room(L, m, f.value.n);
+    char *p = room(L, s, f.value.n);
     size_t n;
-    if (lua_gettop(L) == 3) lua_newtable(L);
+    if (lua_gettop(L) == top) lua_newtable(L);
     while ((n = lm_msgid_next(&x, p)) != 0) {
       lua_pushlstring(L, p, n);
       lua_rawseti(L, -2, ++count);
     }
   }
-  return lua_gettop(L) > 3;
+  return lm_give(&s->shared, lua_gettop(L) > top);
 }
 
 /* params(i, name) -> main value in lower case, {name = value}; nil where there is no such field */
 static int params(lua_State *L) {
-  struct lm_message *m;
+  const struct lm_message *m = lm_checkmessage(L);
   struct lm_header_field f;
+  struct lm_scratch *s;
   struct lm_params p;
-  if (!find(L, &m, &f)) return 0;
-  if (!lm_params_read(&m->scratch->arena, f.value, m->limits.parameters, &p))
-    return lm_no_memory(L);
+  if (!find(L, &f)) return 0;
+  s = lm_take_scratch(L);
+  if (!lm_params_read(&s->arena, f.value, m->limits.parameters, &p)) return lm_no_memory(L);
   lm_push_lower(L, p.main);
   lm_push_params(L, &p);
-  return 2;
+  return lm_give(&s->shared, 2);
 }
 
 const luaL_Reg lm_field_methods[] = {{"header", header},

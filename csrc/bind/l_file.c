@@ -165,7 +165,8 @@ static int file_close(lua_State *L) {
 
 struct folder {
   struct lm_folder *d;
-  bool halfway; /* a name is being pushed, or was lost when memory was short for it */
+  struct lm_folder *parting; /* the same, where it was closed halfway */
+  bool halfway;              /* a name is being pushed, or was lost when memory was short for it */
 };
 
 /* core.folder(path) -> folder | nil, message, word */
@@ -180,19 +181,35 @@ static int folder_next(lua_State *L) {
   struct folder *f = lm_checkself(L);
   bool bad = false;
   const char *name;
-  if (f->halfway) return luaL_error(L, "a name was lost: memory was short");
+  if (f->halfway)
+    return luaL_error(L, "the folder is in use, or a name was lost: memory was short");
   name = f->d ? lm_folder_next(f->d, &bad) : NULL;
   if (name == NULL) return bad ? failed(L, errno) : 0;
   f->halfway = true;
   lua_pushstring(L, name);
   f->halfway = false;
+  lm_folder_close(f->parting); /* a finalizer closed it meanwhile */
+  f->parting = NULL;
   return 1;
 }
 
+/* Whoever pushes a name closes it behind that. */
 static int folder_close(lua_State *L) {
   struct folder *f = lm_checkself(L);
-  lm_folder_close(f->d);
+  if (f->halfway && f->d) {
+    f->parting = f->d;
+  } else {
+    lm_folder_close(f->d);
+  }
   f->d = NULL;
+  return 0;
+}
+
+static int folder_gc(lua_State *L) {
+  struct folder *f = lm_checkself(L);
+  lm_folder_close(f->d);
+  lm_folder_close(f->parting);
+  f->d = f->parting = NULL;
   return 0;
 }
 
@@ -250,7 +267,7 @@ static const luaL_Reg file_methods[] = {
 static const luaL_Reg file_meta[] = {{"__gc", file_close}, {NULL, NULL}};
 static const luaL_Reg folder_methods[] = {
     {"next", folder_next}, {"close", folder_close}, {NULL, NULL}};
-static const luaL_Reg folder_meta[] = {{"__gc", folder_close}, {NULL, NULL}};
+static const luaL_Reg folder_meta[] = {{"__gc", folder_gc}, {NULL, NULL}};
 static const luaL_Reg file_makers[] = {{"file", file_open}, {NULL, NULL}};
 static const luaL_Reg folder_makers[] = {{"folder", folder_open}, {NULL, NULL}};
 static const luaL_Reg functions[] = {

@@ -193,16 +193,15 @@ static void add_argument(lua_State *L, struct lm_imapc *s, int i) {
   }
 }
 
-/* Keeps all arguments from `from` on alive until the command is done. */
-static void anchor_arguments(lua_State *L, struct lm_box *b, uint32_t id, int from) {
+/* What keeps all arguments from `from` on alive until the command is done. To anchor it allocates no more. */
+static void push_anchor(lua_State *L, struct lm_box *b, int from) {
   int i, top = lua_gettop(L), n = 0;
+  lm_box_may_anchor(L, b);
   lua_createtable(L, top - from + 1, 0);
   for (i = from; i <= top; i++) {
     lua_pushvalue(L, i);
     lua_rawseti(L, -2, ++n);
   }
-  lm_box_anchor(L, b, id, -1);
-  lua_pop(L, 1);
 }
 
 /* submit(verb, stream, type, value, ...) -> id | nil, reason
@@ -213,11 +212,14 @@ static int submit(lua_State *L) {
   enum { FIRST = 4 };
   struct lm_box *b = lm_boxself(L);
   struct lm_imapc *s = b->session;
-  struct lm_str verb = lm_checkstr(L, 2);
-  uint32_t next = lm_imapc_next_id(s), id;
+  struct lm_str verb = lm_boxstr(L, 2);
+  uint32_t next, id;
   int i, top = lua_gettop(L);
   bool lent = check_arguments(L, FIRST);
-  if (lent) anchor_arguments(L, b, next, FIRST);
+  if (lent) push_anchor(L, b, FIRST);
+  lm_boxself(L); /* what was made of the arguments may have collected, and a finalizer freed it */
+  next = lm_imapc_next_id(s);
+  if (lent) lm_box_anchor(L, b, next, -1);
   lm_imapc_begin(s, verb, lua_toboolean(L, 3) ? LM_IMAPC_STREAM : 0);
   for (i = FIRST; i <= top; i += 2) add_argument(L, s, i);
   id = lm_imapc_end(s);
@@ -230,14 +232,14 @@ static int submit(lua_State *L) {
 /* begin_login(user, password) -> id | nil, reason */
 static int login(lua_State *L) {
   struct lm_imapc *s = self(L);
-  struct lm_str user = lm_checkstr(L, 2), password = lm_checkstr(L, 3);
+  struct lm_str user = lm_boxstr(L, 2), password = lm_boxstr(L, 3);
   return pushed(L, s, lm_imapc_login(s, user, password));
 }
 
 /* begin_authenticate(mechanism [, initial]) -> id | nil, reason */
 static int authenticate(lua_State *L) {
   struct lm_imapc *s = self(L);
-  struct lm_str mechanism = lm_checkstr(L, 2), initial = lm_optstr(L, 3);
+  struct lm_str mechanism = lm_boxstr(L, 2), initial = lm_optboxstr(L, 3);
   return pushed(L, s, lm_imapc_authenticate(s, mechanism, initial));
 }
 
@@ -249,7 +251,7 @@ static uint32_t checkid(lua_State *L, int i) {
 static int answer(lua_State *L) {
   struct lm_imapc *s = self(L);
   uint32_t id = checkid(L, 2);
-  struct lm_str bytes = lm_optstr(L, 3);
+  struct lm_str bytes = lm_optboxstr(L, 3);
   return pushed_ok(L, s, bytes.p ? lm_imapc_answer(s, id, bytes) : lm_imapc_cancel(s, id));
 }
 
@@ -260,6 +262,7 @@ static int content(lua_State *L) {
   uint32_t id = checkid(L, 2);
   struct lm_str bytes = lm_checkstr(L, 3);
   bool ok;
+  lm_boxself(L); /* a finalizer may have freed it */
   lm_box_may_anchor(L, b);
   ok = lm_imapc_content(s, id, bytes);
   if (ok) lm_box_anchor(L, b, 0, 3);
@@ -322,7 +325,9 @@ static int unnumbered(lua_State *L) {
 
 /* capability_set() -> {NAME = true}; empty where they are not known */
 static int capability_set(lua_State *L) {
-  struct lm_cursor c = lm_cursor(lm_imapc_capabilities(self(L)));
+  struct lm_box *b = lm_boxself(L);
+  struct lm_cursor c = lm_cursor(lm_imapc_capabilities(b->session));
+  lm_box_hold(L, b, capability_set);
   lua_newtable(L);
   while (!lm_at_end(&c)) {
     lm_pushstr(L, lm_until(&c, ' '));
@@ -330,7 +335,7 @@ static int capability_set(lua_State *L) {
     lua_rawset(L, -3);
     lm_accept(&c, ' ');
   }
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 /* capabilities_known() -> boolean */
@@ -342,7 +347,7 @@ static int capabilities_known(lua_State *L) {
 /* has_capability(name) -> boolean */
 static int has_capability(lua_State *L) {
   struct lm_imapc *s = self(L);
-  lua_pushboolean(L, lm_imapc_has(s, lm_checkstr(L, 2)));
+  lua_pushboolean(L, lm_imapc_has(s, lm_boxstr(L, 2)));
   return 1;
 }
 

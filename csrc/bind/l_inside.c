@@ -22,12 +22,13 @@ static int tnef(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
   const struct lm_tnef_file *f;
+  struct lm_scratch *s = lm_take_scratch(L);
   struct lm_tnef t;
   size_t defects;
-  struct lm_str bytes = lm_message_decoded(L, m, part, &defects);
+  struct lm_str bytes = lm_message_decoded(L, s, m, part, &defects);
   int n = 0;
-  if (!lm_tnef_is(bytes)) return 0;
-  if (!lm_tnef_read(&m->scratch->arena, bytes, &t)) return lm_no_memory(L);
+  if (!lm_tnef_is(bytes)) return lm_give(&s->shared, 0);
+  if (!lm_tnef_read(&s->arena, bytes, &t)) return lm_no_memory(L);
   lua_newtable(L);
   set_text(L, "subject", t.subject);
   set_text(L, "body", t.body);
@@ -44,7 +45,7 @@ static int tnef(lua_State *L) {
     lua_setfield(L, -2, "data");
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
+  return lm_give(&s->shared, 1);
 }
 
 /* --- uuencode --------------------------------------------------------------------------------------- */
@@ -65,16 +66,16 @@ static int uuencoded(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_uu_file file;
+  struct lm_scratch *s = lm_take_scratch(L);
   size_t defects, at = 0;
-  struct lm_str text = lm_message_decoded(L, m, part, &defects);
+  struct lm_str text = lm_message_decoded(L, s, m, part, &defects);
   int n = 0;
-  lua_settop(L, 2);
   while (n < LM_UU_FILES && lm_uu_next(text, &at, &file)) {
     if (n == 0) lua_newtable(L);
-    push_file(L, m->scratch, &file);
-    lua_rawseti(L, 3, ++n);
+    push_file(L, s, &file);
+    lua_rawseti(L, -2, ++n);
   }
-  return n > 0;
+  return lm_give(&s->shared, n > 0);
 }
 
 const luaL_Reg lm_inside_methods[] = {{"tnef", tnef}, {"uuencoded", uuencoded}, {NULL, NULL}};

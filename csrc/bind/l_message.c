@@ -52,8 +52,14 @@ struct lm_message *lm_checkmessage(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   if (!m->ready) luaL_error(L, "the message is not there yet");
   if (m->own && m->own->gone) luaL_error(L, "the message is gone");
-  tidy(m->scratch);
   return m;
+}
+
+struct lm_scratch *lm_take_scratch(lua_State *L) {
+  struct lm_scratch *s = lm_take(L);
+  s->converters.lasting = true;
+  tidy(s);
+  return s;
 }
 
 const struct lm_part *lm_checkpart(lua_State *L, const struct lm_message *m) {
@@ -98,12 +104,11 @@ void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out) {
   }
 }
 
-/* A message that is to hold its own text, empty, on the top of the stack. Upvalue 1 is its class, 2 the scratch
-** memory, 3 the class of what it holds. */
+/* A message that is to hold its own text, empty, on the top of the stack. Upvalue 1 is its class, which has the
+** scratch memory, 2 the class of what it holds. */
 static struct lm_message *fresh(lua_State *L) {
-  struct lm_holding *own = lm_newobject(L, sizeof *own, lua_upvalueindex(3));
+  struct lm_holding *own = lm_newobject(L, sizeof *own, lua_upvalueindex(2));
   struct lm_message *m = lm_newobject(L, sizeof *m, lua_upvalueindex(1));
-  m->scratch = lua_touserdata(L, lua_upvalueindex(2));
   m->own = own;
   lm_keepvalue(L, lua_gettop(L) - 1);
   return m;
@@ -116,11 +121,10 @@ static void read_tree(lua_State *L, struct lm_scratch *s, const struct lm_mime_l
   if (!lm_tree_read_by(s->parser, out, text)) lm_no_memory(L);
 }
 
-static int read_own(lua_State *L, struct lm_message *m, struct lm_str text) {
-  read_tree(L, m->scratch, &m->limits, text, &m->own->tree);
+static void read_own(lua_State *L, struct lm_scratch *s, struct lm_message *m, struct lm_str text) {
+  read_tree(L, s, &m->limits, text, &m->own->tree);
   m->tree = m->own->tree;
   m->ready = true;
-  return 1;
 }
 
 /* A message with a copy of the tree behind it. */
@@ -128,7 +132,6 @@ static struct lm_message *with_tree(lua_State *L, struct lm_scratch *s) {
   size_t parts = s->tree.count * sizeof *s->tree.parts;
   size_t defects = s->tree.defects_n * sizeof *s->tree.defects;
   struct lm_message *m = lm_newobject(L, sizeof *m + parts + defects, lua_upvalueindex(1));
-  m->scratch = s;
   m->tree = s->tree;
   m->tree.parts = (struct lm_part *)(void *)(m + 1);
   m->tree.defects = (struct lm_mime_defect *)(void *)(m->tree.parts + s->tree.count);
@@ -141,16 +144,17 @@ static struct lm_message *with_tree(lua_State *L, struct lm_scratch *s) {
 /* message_parse(text, limits or nil) -> message */
 static int message_parse(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
-  struct lm_scratch *s = lua_touserdata(L, lua_upvalueindex(2));
+  struct lm_scratch *s;
   struct lm_mime_limits limits;
   struct lm_message *m;
   lm_checkmimelimits(L, 2, &limits);
+  s = lm_take_scratch(L);
   read_tree(L, s, &limits, text, &s->tree);
   m = with_tree(L, s);
   m->limits = limits;
   m->ready = true;
   lm_keepvalue(L, 1);
-  return 1;
+  return lm_give(&s->shared, 1);
 }
 
 /* A path with NUL in it is refused: the system would see another one. */
@@ -164,11 +168,17 @@ static const char *checkpath(lua_State *L, int i) {
 static int message_file(lua_State *L) {
   const char *path = checkpath(L, 1);
   struct lm_mime_limits limits;
+  struct lm_scratch *s;
   struct lm_message *m;
   lm_checkmimelimits(L, 2, &limits);
+  s = lm_take_scratch(L);
   m = fresh(L);
   m->limits = limits;
-  if (lm_whole_read(&m->own->file, path)) return read_own(L, m, m->own->file.text);
+  if (lm_whole_read(&m->own->file, path)) {
+    read_own(L, s, m, m->own->file.text);
+    return lm_give(&s->shared, 1);
+  }
+  lm_give(&s->shared, 0);
   lua_pushnil(L);
   lua_pushstring(L, strerror(m->own->file.error));
   return 2;
@@ -195,7 +205,14 @@ static int put(lua_State *L) {
 static int finish(lua_State *L) {
   struct lm_message *m = lm_checkself(L);
   lua_settop(L, 1);
-  return m->ready ? 1 : read_own(L, m, lm_buf_str(&m->own->pieces));
+  if (!m->ready) {
+    struct lm_scratch *s = lm_take_scratch(L);
+    /* That may have collected, and a finalizer added to it, or called this. */
+    if (!m->ready) read_own(L, s, m, lm_buf_str(&m->own->pieces));
+    lm_give(&s->shared, 0);
+  }
+  lua_settop(L, 1);
+  return 1;
 }
 
 /* limits() -> the table of limits that it was read with: for what lies in it encoded */
@@ -294,31 +311,38 @@ static int transfer(lua_State *L) {
 /* type(i) -> "text/plain": always a type, the default of its place where none is given */
 static int type(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = NULL;
   struct lm_media media;
-  char *p;
+  char usual[64], *p = usual;
   size_t i, n;
-  lm_tree_media(lm_checkpart(L, m), &media);
+  lm_tree_media(part, &media);
   n = media.type.n + 1 + media.subtype.n;
-  if ((p = lm_arena_alloc(&m->scratch->arena, n)) == NULL) return lm_no_memory(L);
+  if (n > sizeof usual) {
+    s = lm_take_scratch(L);
+    if ((p = lm_arena_alloc(&s->arena, n)) == NULL) return lm_no_memory(L);
+  }
   for (i = 0; i < media.type.n; i++) p[i] = lm_lower(media.type.p[i]);
   p[i++] = '/';
   for (; i < n; i++) p[i] = lm_lower(media.subtype.p[i - media.type.n - 1]);
   lua_pushlstring(L, p, n);
-  return 1;
+  return s ? lm_give(&s->shared, 1) : 1;
 }
 
-static void read_params(lua_State *L, struct lm_message *m, struct lm_str raw,
-                        struct lm_params *out) {
-  if (!lm_params_read(&m->scratch->arena, raw, m->limits.parameters, out)) lm_no_memory(L);
+static void read_params(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                        struct lm_str raw, struct lm_params *out) {
+  if (!lm_params_read(&s->arena, raw, m->limits.parameters, out)) lm_no_memory(L);
 }
 
 /* parameters(i) -> {charset=, ...}, empty where there are none */
 static int parameters(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = lm_take_scratch(L);
   struct lm_params params;
-  read_params(L, m, lm_checkpart(L, m)->type, &params);
+  read_params(L, s, m, part->type, &params);
   lm_push_params(L, &params);
-  return 1;
+  return lm_give(&s->shared, 1);
 }
 
 /* token of a Content-Disposition: what follows it besides parameters is a comment or rubbish. */
@@ -332,35 +356,37 @@ static struct lm_str first_token(struct lm_str s) {
 static int disposition(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s;
   struct lm_params params;
   struct lm_str word;
   if (part->disposition.p == NULL) return 0;
-  read_params(L, m, part->disposition, &params);
+  s = lm_take_scratch(L);
+  read_params(L, s, m, part->disposition, &params);
   word = first_token(params.main);
   lm_push_lower(L, word.n ? word : LM_STR("attachment"));
   lm_push_params(L, &params);
-  return 2;
+  return lm_give(&s->shared, 2);
 }
 
 /* filename(i) -> what the part is called, as the sender wrote it: no safe name for a file; nil */
 static int filename(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = lm_take_scratch(L);
   struct lm_params params;
   struct lm_str name = LM_NOSTR;
   if (part->disposition.p) {
-    read_params(L, m, part->disposition, &params);
+    read_params(L, s, m, part->disposition, &params);
     name = lm_params_get(&params, LM_STR("filename"));
     if (name.n == 0) name = lm_params_get(&params, LM_STR("name"));
   }
   if (name.n == 0 && part->type.p) {
-    read_params(L, m, part->type, &params);
+    read_params(L, s, m, part->type, &params);
     name = lm_params_get(&params, LM_STR("name"));
     if (name.n == 0) name = lm_params_get(&params, LM_STR("filename"));
   }
-  if (name.n == 0) return 0;
-  lm_pushstr(L, name);
-  return 1;
+  if (name.n) lm_pushstr(L, name);
+  return lm_give(&s->shared, name.n > 0);
 }
 
 /* --- content ---------------------------------------------------------------------------------------- */
@@ -370,36 +396,40 @@ static struct lm_str content_of(const struct lm_message *m, const struct lm_part
 }
 
 /* The octets of a part without transfer encoding; what holds other parts is as it stands. */
-struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
-                                 size_t *defects_out) {
+struct lm_str lm_message_decoded(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                                 const struct lm_part *part, size_t *defects_out) {
   struct lm_str out;
   struct lm_str raw = content_of(m, part);
   *defects_out = 0;
   if (part->first != LM_NO_PART) return raw;
-  if (!lm_content_decode(part->transfer, raw, &m->scratch->buf, &out, defects_out)) lm_no_memory(L);
+  if (!lm_content_decode(part->transfer, raw, &s->buf, &out, defects_out)) lm_no_memory(L);
   return out;
 }
 
 /* body(i) -> octets */
 static int body(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = lm_take_scratch(L);
   size_t defects;
-  lm_pushstr(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects));
-  return 1;
+  lm_pushstr(L, lm_message_decoded(L, s, m, part, &defects));
+  return lm_give(&s->shared, 1);
 }
 
 /* size(i) -> how many octets body(i) gives */
 static int size(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = lm_take_scratch(L);
   size_t defects;
-  lm_push_u64(L, lm_message_decoded(L, m, lm_checkpart(L, m), &defects).n);
-  return 1;
+  lm_push_u64(L, lm_message_decoded(L, s, m, part, &defects).n);
+  return lm_give(&s->shared, 1);
 }
 
 /* Puts flowed lines together (RFC 3676 §4); the result ends lines in LF. */
-static struct lm_str unflowed(lua_State *L, struct lm_message *m, const struct lm_params *params,
+static struct lm_str unflowed(lua_State *L, struct lm_scratch *s, const struct lm_params *params,
                               struct lm_str utf8) {
-  struct lm_buf *b = &m->scratch->flowed;
+  struct lm_buf *b = &s->flowed;
   if (!lm_str_ieq(lm_params_get(params, LM_STR("format")), LM_STR("flowed"))) return utf8;
   lm_buf_clear(b);
   if (!lm_flowed_read(utf8, LM_IS(lm_params_get(params, LM_STR("delsp")), "yes"), b))
@@ -408,36 +438,36 @@ static struct lm_str unflowed(lua_State *L, struct lm_message *m, const struct l
 }
 
 /* On the top of the stack, with lines that end in LF. */
-static int push_lines(lua_State *L, struct lm_message *m, struct lm_str utf8) {
+static void push_lines(lua_State *L, struct lm_scratch *s, struct lm_str utf8) {
   char *p;
   if (utf8.n == 0 || memchr(utf8.p, '\r', utf8.n) == NULL) {
     lm_pushstr(L, utf8);
-    return 1;
+    return;
   }
-  if ((p = lm_arena_alloc(&m->scratch->arena, utf8.n + LM_LINES_SLACK)) == NULL)
-    return lm_no_memory(L);
+  if ((p = lm_arena_alloc(&s->arena, utf8.n + LM_LINES_SLACK)) == NULL) lm_no_memory(L);
   lua_pushlstring(L, p, lm_content_lines(utf8, p));
-  return 1;
 }
 
 /* text(i) -> the content as UTF-8 text, lines end in LF */
 static int text(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
+  struct lm_scratch *s = lm_take_scratch(L);
   struct lm_params params;
   struct lm_media media;
   struct lm_text_kind kind;
   struct lm_str utf8;
   size_t defects;
-  read_params(L, m, part->type, &params);
+  read_params(L, s, m, part->type, &params);
   lm_tree_media(part, &media);
   kind.charset = lm_params_get(&params, LM_STR("charset"));
   kind.html = lm_media_is(&media, "text", "html");
-  kind.kept = &m->scratch->converters;
-  if (!lm_content_text(&m->scratch->arena, &kind, lm_message_decoded(L, m, part, &defects), &utf8))
+  kind.kept = &s->converters;
+  if (!lm_content_text(&s->arena, &kind, lm_message_decoded(L, s, m, part, &defects), &utf8))
     return lm_no_memory(L);
-  if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, m, &params, utf8);
-  return push_lines(L, m, utf8);
+  if (lm_media_is(&media, "text", "plain")) utf8 = unflowed(L, s, &params, utf8);
+  push_lines(L, s, utf8);
+  return lm_give(&s->shared, 1);
 }
 
 /* raw(i) -> header and content as they stand; raw_body(i) -> the content; raw_head(i) -> the header, with
@@ -578,18 +608,16 @@ static const luaL_Reg functions[] = {
     {"is_folder", is_folder}, {"write_file", write_file}, {NULL, NULL}};
 
 void lm_open_message(lua_State *L) {
-  struct lm_scratch *scratch;
   lm_newclass(L, "message_scratch_class", "mail.scratch", no_methods, scratch_meta);
   lm_newclass(L, "message_holding_class", "mail.holding", no_methods, holding_meta);
   lm_newclass(L, "message_class", "mail.message.text", message_methods, message_meta);
   lm_addmethods(L, "message_class", lm_field_methods);
   lm_addmethods(L, "message_class", lm_inside_methods);
   luaL_setfuncs(L, functions, 0);
-  lua_getfield(L, -1, "message_class");
-  lua_getfield(L, -2, "message_scratch_class");
-  scratch = lm_newobject(L, sizeof *scratch, -1);
-  scratch->converters.lasting = true;
+  lua_getfield(L, -1, "message_scratch_class");
+  lua_getfield(L, -2, "message_class");
+  lm_share(L, sizeof(struct lm_scratch), -2);
   lua_remove(L, -2);
-  lua_getfield(L, -3, "message_holding_class");
-  luaL_setfuncs(L, makers, 3);
+  lua_getfield(L, -2, "message_holding_class");
+  luaL_setfuncs(L, makers, 2);
 }

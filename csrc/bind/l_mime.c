@@ -1,9 +1,8 @@
 /*
 ** l_mime.c: addresses, encoded words, charsets, dates and domain names for Lua, as plain functions.
 **
-** All share one arena, which lives in a userdata (upvalue 1): an error raised halfway leaks nothing.
-** It is emptied at the end of a call, or else at the beginning of the next. No function here calls
-** back into Lua, so none runs inside another.
+** All share one arena, which is scratch memory of their class (upvalue 1): an error raised halfway leaks
+** nothing. It is emptied at the end of a call.
 */
 #include "base/chars.h"
 #include "bind/bind.h"
@@ -19,20 +18,20 @@
 
 /* --- scratch memory -------------------------------------------------------------------------- */
 
+struct scratch {
+  struct lm_shared shared;
+  struct lm_arena arena;
+};
+
 static int scratch_gc(lua_State *L) {
-  lm_arena_free(lm_checkself(L));
+  struct scratch *s = lm_checkself(L);
+  lm_arena_free(&s->arena);
   return 0;
 }
 
-static struct lm_arena *scratch(lua_State *L) {
-  struct lm_arena *a = lua_touserdata(L, lua_upvalueindex(1));
-  lm_arena_free(a);
-  return a;
-}
-
-static int done(struct lm_arena *a, int results) {
-  lm_arena_free(a);
-  return results;
+static int done(struct scratch *s, int results) {
+  lm_arena_free(&s->arena);
+  return lm_give(&s->shared, results);
 }
 
 /* nil and words, or a raise where there are none: memory was short. */
@@ -50,71 +49,72 @@ static void set_text(lua_State *L, const char *field, struct lm_str s) {
   lua_setfield(L, -2, field);
 }
 
-static void checklist(lua_State *L, struct lm_arena *a, struct lm_addr_list *list) {
-  if (!lm_addr_list(a, lm_checkstr(L, 1), list)) lm_no_memory(L);
+/* The list that the text at 1 is, in scratch memory. */
+static struct scratch *take_list(lua_State *L, struct lm_addr_list *list) {
+  struct lm_str text = lm_checkstr(L, 1);
+  struct scratch *s = lm_take(L);
+  if (!lm_addr_list(&s->arena, text, list)) lm_no_memory(L);
+  return s;
 }
 
 /* address_parse(text) -> array; or nil, why, offset where anything had to be guessed */
 static int address_parse(lua_State *L) {
-  struct lm_arena *a = scratch(L);
   struct lm_addr_list list;
-  checklist(L, a, &list);
+  struct scratch *s = take_list(L, &list);
   if (list.defects) {
     refused(L, list.why);
     lm_push_u64(L, list.offset + 1);
-    return done(a, 3);
+    return done(s, 3);
   }
-  lm_push_addresses(L, a, &list);
-  return done(a, 1);
+  lm_push_addresses(L, &s->arena, &list);
+  return done(s, 1);
 }
 
 /* address_list(text) -> array, number of defects, the first of them: what could be read */
 static int address_list(lua_State *L) {
-  struct lm_arena *a = scratch(L);
   struct lm_addr_list list;
-  checklist(L, a, &list);
-  lm_push_addresses(L, a, &list);
+  struct scratch *s = take_list(L, &list);
+  lm_push_addresses(L, &s->arena, &list);
   lm_push_u64(L, list.defects);
   lua_pushstring(L, list.why);
-  return done(a, 3);
+  return done(s, 3);
 }
 
 /* address_envelope(text, is_from) -> "local@domain", needs SMTPUTF8; or nil, why */
 static int address_envelope(lua_State *L) {
-  struct lm_arena *a = scratch(L);
+  struct lm_str text = lm_checkstr(L, 1), spec;
   enum lm_addr_null null = lua_toboolean(L, 2) ? LM_ADDR_NULL_TAKEN : LM_ADDR_NULL_REFUSED;
+  struct scratch *s = lm_take(L);
   struct lm_addr addr;
-  struct lm_str spec;
   const char *why;
-  if (!lm_addr_envelope(a, lm_checkstr(L, 1), null, &addr, &why)) return refused(L, why);
-  if (!lm_addr_spec(a, &addr, &spec)) return lm_no_memory(L);
+  if (!lm_addr_envelope(&s->arena, text, null, &addr, &why)) return done(s, refused(L, why));
+  if (!lm_addr_spec(&s->arena, &addr, &spec)) return lm_no_memory(L);
   lm_pushstr(L, spec);
   lua_pushboolean(L, addr.utf8);
-  return done(a, 2);
+  return done(s, 2);
 }
 
 /* address_format(name or nil, address) -> text; or nil, why */
 static int address_format(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str name = lm_optstr(L, 1);
+  struct lm_str name = lm_optstr(L, 1), address = lm_checkstr(L, 2), text;
+  struct scratch *s = lm_take(L);
   struct lm_addr addr;
-  struct lm_str text;
   const char *why;
-  if (!lm_addr_strict(a, lm_checkstr(L, 2), &addr, &why)) return refused(L, why);
+  if (!lm_addr_strict(&s->arena, address, &addr, &why)) return done(s, refused(L, why));
   addr.name = name;
-  if (!lm_addr_format(a, &addr, &text, &why)) return refused(L, why);
+  if (!lm_addr_format(&s->arena, &addr, &text, &why)) return done(s, refused(L, why));
   lm_pushstr(L, text);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* address_phrase(name) -> text of a display name or a group's name; or nil, why */
 static int address_phrase(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str text;
+  struct lm_str name = lm_checkstr(L, 1), text;
+  struct scratch *s = lm_take(L);
   const char *why;
-  if (!lm_addr_phrase(a, lm_checkstr(L, 1), &text, &why)) return refused(L, why);
+  if (!lm_addr_phrase(&s->arena, name, &text, &why)) return done(s, refused(L, why));
   lm_pushstr(L, text);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* --- the envelope of a message --------------------------------------------------------------- */
@@ -176,13 +176,13 @@ static int bad_field(lua_State *L, const struct lm_recipients *r) {
 /* envelope_of(message) -> {from= or nil, to={...}, message= without Bcc, body= offset of the body,
 ** utf8= SMTPUTF8 is needed}; or nil, why. The header alone will do for a message. */
 static int envelope_of(lua_State *L) {
-  struct lm_arena *a = scratch(L);
   struct lm_str text = lm_checkstr(L, 1);
+  struct scratch *s = lm_take(L);
   struct lm_recipients r;
-  if (!lm_recipients(a, text, &r)) return bad_field(L, &r);
+  if (!lm_recipients(&s->arena, text, &r)) return done(s, bad_field(L, &r));
   lua_createtable(L, 0, 5);
   if (r.from.p) set_text(L, "from", r.from);
-  push_recipients(L, a, &r);
+  push_recipients(L, &s->arena, &r);
   lua_setfield(L, -2, "to");
   push_without(L, text, r.cut);
   lua_setfield(L, -2, "message");
@@ -190,18 +190,18 @@ static int envelope_of(lua_State *L) {
   lua_setfield(L, -2, "body");
   lua_pushboolean(L, r.utf8);
   lua_setfield(L, -2, "utf8");
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* --- text ------------------------------------------------------------------------------------ */
 
 /* decode_words(text) -> UTF-8, on one line */
 static int decode_words(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str out;
-  if (!lm_word2047_decode(a, lm_checkstr(L, 1), &out)) return lm_no_memory(L);
+  struct lm_str text = lm_checkstr(L, 1), out;
+  struct scratch *s = lm_take(L);
+  if (!lm_word2047_decode(&s->arena, text, &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* A field by its name in any other case (RFC 5322 §1.2.2: names are case-insensitive). */
@@ -223,8 +223,8 @@ static void find_in_any_case(lua_State *L) {
 /* header_fields(text) -> {{name=, value= (UTF-8, on one line)}..., [name in lower case; found by any] =
 ** value of the first field of that name} */
 static int header_fields(lua_State *L) {
-  struct lm_arena *a = scratch(L);
   struct lm_header_walk w = lm_header_walk(lm_checkstr(L, 1));
+  struct scratch *s = lm_take(L);
   struct lm_header_field field;
   int n = 0;
   lua_newtable(L);
@@ -232,7 +232,7 @@ static int header_fields(lua_State *L) {
     lua_createtable(L, 0, 2);
     lm_pushstr(L, field.name);
     lua_setfield(L, -2, "name");
-    lm_push_decoded(L, a, field.value);
+    lm_push_decoded(L, &s->arena, field.value);
     lua_setfield(L, -2, "value");
     lm_push_lower(L, field.name);
     lua_pushvalue(L, -1);
@@ -247,42 +247,41 @@ static int header_fields(lua_State *L) {
     lua_rawseti(L, -2, ++n);
   }
   find_in_any_case(L);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* encode_words(text) -> encoded words */
 static int encode_words(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str text = lm_checkstr(L, 1);
-  struct lm_str out;
+  struct lm_str text = lm_checkstr(L, 1), out;
+  struct scratch *s;
   luaL_argcheck(L, lm_utf8_valid(text), 1, "UTF-8 expected");
-  if (!lm_word2047_encode(a, text, &out)) return lm_no_memory(L);
+  s = lm_take(L);
+  if (!lm_word2047_encode(&s->arena, text, &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* to_utf8(bytes, charset or nil) -> UTF-8 */
 static int to_utf8(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str charset = lm_optstr(L, 2);
-  struct lm_str out;
-  if (!lm_charset_to_utf8(a, charset, lm_checkstr(L, 1), &out)) return lm_no_memory(L);
+  struct lm_str charset = lm_optstr(L, 2), bytes = lm_checkstr(L, 1), out;
+  struct scratch *s = lm_take(L);
+  if (!lm_charset_to_utf8(&s->arena, charset, bytes, &out)) return lm_no_memory(L);
   lm_pushstr(L, out);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* from_utf8(text, charset) -> bytes; nil where the text does not fit or the charset is not known */
 static int from_utf8(lua_State *L) {
-  struct lm_arena *a = scratch(L);
   struct lm_str text = lm_checkstr(L, 1), charset = lm_checkstr(L, 2), kept = LM_NOSTR;
+  struct scratch *s = lm_take(L);
   struct lm_buf out = {NULL, 0, 0, 0};
   enum lm_charset_fit fit = lm_charset_from_utf8(text, charset, &out);
-  if (fit == LM_CHARSET_FITS) kept = lm_arena_copy(a, lm_buf_str(&out));
+  if (fit == LM_CHARSET_FITS) kept = lm_arena_copy(&s->arena, lm_buf_str(&out));
   lm_buf_free(&out); /* before Lua is asked for memory, which may raise */
-  if (fit == LM_CHARSET_UNFIT) return 0;
+  if (fit == LM_CHARSET_UNFIT) return done(s, 0);
   if (kept.p == NULL) return lm_no_memory(L);
   lm_pushstr(L, kept);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 static int is_utf8(lua_State *L) {
@@ -292,13 +291,13 @@ static int is_utf8(lua_State *L) {
 
 /* idn(domain) -> the name in A-labels; or nil, why */
 static int idn(lua_State *L) {
-  struct lm_arena *a = scratch(L);
-  struct lm_str out;
-  if (!lm_idn_to_ascii(a, lm_checkstr(L, 1), &out)) {
-    return refused(L, out.p ? "not a domain name" : NULL);
+  struct lm_str name = lm_checkstr(L, 1), out;
+  struct scratch *s = lm_take(L);
+  if (!lm_idn_to_ascii(&s->arena, name, &out)) {
+    return done(s, refused(L, out.p ? "not a domain name" : NULL));
   }
   lm_pushstr(L, out);
-  return done(a, 1);
+  return done(s, 1);
 }
 
 /* --- dates ----------------------------------------------------------------------------------- */
@@ -384,7 +383,6 @@ static const luaL_Reg functions[] = {{"address_parse", address_parse},
 void lm_open_mime(lua_State *L) {
   lm_newclass(L, "scratch_class", "mail.scratch", no_methods, scratch_meta);
   lua_getfield(L, -1, "scratch_class");
-  lm_newobject(L, sizeof(struct lm_arena), -1);
-  lua_remove(L, -2);
+  lm_share(L, sizeof(struct scratch), -1);
   luaL_setfuncs(L, functions, 1);
 }

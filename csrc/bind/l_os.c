@@ -160,7 +160,7 @@ static struct lm_box *checksession(lua_State *L, struct lm_net *n) {
   if (b && lua_getmetatable(L, 2)) {
     const void *class = lua_topointer(L, -1);
     lua_pop(L, 1);
-    if (class == c->sessions && b->session) return b;
+    if (class == c->sessions && b->session && !b->holder) return b;
   }
   b = lm_checkbox(L, 2);
   lua_getmetatable(L, 2);
@@ -204,7 +204,7 @@ static int conn_next(lua_State *L) {
   if (must_rest(n, until)) what = PAUSE;
   while (what == NO_WORD) {
     int values = 0;
-    enum lm_status status = lm_box_next(L, b, &values);
+    enum lm_status status = lm_box_next(L, b, conn_next, &values);
     if (status == LM_EVENT) return values;
     if (status == LM_FAIL) {
       lua_pushliteral(L, "fail");

@@ -229,32 +229,32 @@ static int stls(lua_State *L) {
 /* user(name) */
 static int user(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_user(s, lm_checkstr(L, 2)));
+  return pushed(L, s, lm_pop3c_user(s, lm_boxstr(L, 2)));
 }
 
 /* pass(password) */
 static int pass(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_pass(s, lm_checkstr(L, 2)));
+  return pushed(L, s, lm_pop3c_pass(s, lm_boxstr(L, 2)));
 }
 
 /* apop(user, secret) */
 static int apop(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_apop(s, lm_checkstr(L, 2), lm_checkstr(L, 3)));
+  return pushed(L, s, lm_pop3c_apop(s, lm_boxstr(L, 2), lm_boxstr(L, 3)));
 }
 
 /* auth(mechanism [, initial response]) */
 static int auth(lua_State *L) {
   struct lm_pop3c *s = self(L);
-  return pushed(L, s, lm_pop3c_auth(s, lm_checkstr(L, 2), lm_optstr(L, 3)));
+  return pushed(L, s, lm_pop3c_auth(s, lm_boxstr(L, 2), lm_optboxstr(L, 3)));
 }
 
 /* answer(id, response | nil, secret) -> true | nil, reason: nil cancels; secret masks the trace */
 static int answer(lua_State *L) {
   struct lm_pop3c *s = self(L);
   enum lm_pop3_secrecy secrecy = lua_toboolean(L, 4) ? LM_POP3_SECRET : LM_POP3_OPEN;
-  if (lm_pop3c_answer(s, (uint32_t)luaL_checkinteger(L, 2), lm_optstr(L, 3), secrecy)) {
+  if (lm_pop3c_answer(s, (uint32_t)luaL_checkinteger(L, 2), lm_optboxstr(L, 3), secrecy)) {
     lua_pushboolean(L, 1);
     return 1;
   }
@@ -322,7 +322,7 @@ static int utf8(lua_State *L) {
 static int lang(lua_State *L) {
   struct lm_pop3c *s = self(L);
   if (lua_isnoneornil(L, 2)) return verb_alone(L, LM_POP3_LANG);
-  return pushed(L, s, lm_pop3c_lang(s, lm_checkstr(L, 2)));
+  return pushed(L, s, lm_pop3c_lang(s, lm_boxstr(L, 2)));
 }
 
 static int quit(lua_State *L) {
@@ -333,7 +333,7 @@ static int quit(lua_State *L) {
 static int command(lua_State *L) {
   struct lm_pop3c *s = self(L);
   enum lm_pop3_body body = lua_toboolean(L, 3) ? LM_POP3_WHOLE : LM_POP3_NONE;
-  return pushed(L, s, lm_pop3c_command(s, lm_checkstr(L, 2), body));
+  return pushed(L, s, lm_pop3c_command(s, lm_boxstr(L, 2), body));
 }
 
 /* phase() -> "greeting" | "authorization" | "tls" | "transaction" | "closed" */

@@ -197,7 +197,9 @@ static int push_event(lua_State *L, struct reader *r) {
 static int next(lua_State *L) {
   struct reader *r = self(L);
   int n = 0;
-  if (r->halfway) return luaL_error(L, "a part of the message was lost: memory was short");
+  if (r->halfway)
+    return luaL_error(L,
+                      "the reader is in use, or has lost a part of the message: memory was short");
   lm_arena_reset(&r->arena);
   r->halfway = true;
   while (n == 0 && next_event(L, r)) n = push_event(L, r);

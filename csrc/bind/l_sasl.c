@@ -12,7 +12,8 @@
 
 struct exchange {
   struct lm_sasl *sasl;
-  bool halfway; /* a move is being made, or was lost when memory was short for it */
+  struct lm_sasl *parting; /* the same, where it was freed halfway */
+  bool halfway;            /* a move is being made, or was lost when memory was short for it */
 };
 
 static struct lm_sasl *self(lua_State *L) {
@@ -25,7 +26,8 @@ static struct lm_sasl *self(lua_State *L) {
 static struct lm_sasl *move(lua_State *L) {
   struct lm_sasl *s = self(L);
   struct exchange *x = lua_touserdata(L, 1);
-  if (x->halfway) luaL_error(L, "a part of the exchange was lost: memory was short");
+  if (x->halfway)
+    luaL_error(L, "the exchange is in use, or a part of it was lost: memory was short");
   x->halfway = true;
   return s;
 }
@@ -34,6 +36,8 @@ static struct lm_sasl *move(lua_State *L) {
 static int moved(lua_State *L, int values) {
   struct exchange *x = lua_touserdata(L, 1);
   x->halfway = false;
+  lm_sasl_free(x->parting); /* a finalizer freed it while it was told */
+  x->parting = NULL;
   return values;
 }
 
@@ -100,16 +104,16 @@ static int sasl(lua_State *L) {
 
 /* prepare() -> true | nil, reason, whether that may pass: what fails before anything is said */
 static int prepare(lua_State *L) {
-  struct lm_sasl *s = self(L);
+  struct lm_sasl *s = move(L);
   bool passes, good = lm_sasl_prepare(s, &passes);
   if (good) {
     lua_pushboolean(L, 1);
-    return 1;
+    return moved(L, 1);
   }
   lua_pushnil(L);
   lua_pushstring(L, lm_sasl_why(s));
   lua_pushboolean(L, passes);
-  return 3;
+  return moved(L, 3);
 }
 
 /* initial() -> response | nil where the server speaks first */
@@ -164,16 +168,31 @@ static int done(lua_State *L) {
 
 /* reason() -> text | nil: what the server said of its refusal within the exchange */
 static int reason(lua_State *L) {
+  struct lm_buf *copy;
   struct lm_str text = lm_sasl_reason(self(L));
   if (text.n == 0) return 0;
-  lm_pushstr(L, text);
-  return 1;
+  copy = lm_newbuffer(L);
+  text = lm_sasl_reason(self(L)); /* that may have collected, and a finalizer freed it */
+  return lm_push_buffer(L, copy, lm_buf_put(copy, text.p, text.n));
 }
 
+/* Whoever is in the midst of a move frees it at its end. */
 static int release(lua_State *L) {
   struct exchange *x = lm_checkself(L);
-  lm_sasl_free(x->sasl);
+  if (x->halfway && x->sasl) {
+    x->parting = x->sasl;
+  } else {
+    lm_sasl_free(x->sasl);
+  }
   x->sasl = NULL;
+  return 0;
+}
+
+static int exchange_gc(lua_State *L) {
+  struct exchange *x = lm_checkself(L);
+  lm_sasl_free(x->sasl);
+  lm_sasl_free(x->parting);
+  x->sasl = x->parting = NULL;
   return 0;
 }
 
@@ -313,7 +332,7 @@ static const luaL_Reg server_methods[] = {
     {"more", more},       {"free", release},  {NULL, NULL},
 };
 
-static const luaL_Reg meta[] = {{"__gc", release}, {NULL, NULL}};
+static const luaL_Reg meta[] = {{"__gc", exchange_gc}, {NULL, NULL}};
 
 static void open_class(lua_State *L, const char *field, const char *name, const luaL_Reg *methods,
                        const char *function, lua_CFunction make) {

@@ -130,8 +130,11 @@ static const struct lm_head *checkwhole(lua_State *L) {
 /* head:add(piece) -> whole, octets taken | nil, why */
 static int head_add(lua_State *L) {
   struct head *h = checkopen(L);
+  struct lm_str piece = lm_checkstr(L, 2);
   size_t used;
-  enum lm_head_state state = lm_head_add(h->head, lm_checkstr(L, 2), &used);
+  enum lm_head_state state;
+  checkopen(L); /* to make a string may collect, and a finalizer add to it */
+  state = lm_head_add(h->head, piece, &used);
   return push_state(L, h, state, used);
 }
 
@@ -246,6 +249,7 @@ static int body_add(lua_State *L) {
   struct lm_str piece = lm_checkstr(L, 2);
   lua_Integer from = luaL_optinteger(L, 3, 1);
   size_t skip = from < 1 ? 0 : (size_t)from - 1;
+  checkbody(L); /* to make a string may collect, and a finalizer end it */
   if (skip > piece.n) skip = piece.n;
   piece = (struct lm_str){piece.p + skip, piece.n - skip};
   return lm_canon_body_add(&b->canon, piece) ? 0 : luaL_error(L, "no digest");
@@ -275,7 +279,6 @@ static int body_free(lua_State *L) {
 
 struct key {
   struct lm_key *key;
-  unsigned char *octets; /* while they are being pushed */
 };
 
 static const char *const kinds[] = {"rsa", "ed25519", NULL};
@@ -332,23 +335,19 @@ static int key_verify(lua_State *L) {
 
 /* key:publish() -> the octets of p= in a key record */
 static int key_publish(lua_State *L) {
-  const struct lm_key *key = checkkey(L);
-  struct key *k = lua_touserdata(L, 1);
+  const struct lm_key *k = checkkey(L);
+  struct lm_buf *out = lm_newbuffer(L);
   size_t n;
-  free(k->octets);
-  if ((k->octets = lm_key_publish(key, &n)) == NULL) return no_memory(L);
-  lua_pushlstring(L, (const char *)k->octets, n);
-  free(k->octets);
-  k->octets = NULL;
-  return 1;
+  unsigned char *octets = lm_key_publish(k, &n);
+  bool made = octets && lm_buf_put(out, (const char *)octets, n);
+  free(octets);
+  return lm_push_buffer(L, out, made);
 }
 
 static int key_free(lua_State *L) {
   struct key *k = lm_checkself(L);
   lm_key_free(k->key);
   k->key = NULL;
-  free(k->octets);
-  k->octets = NULL;
   return 0;
 }
 

@@ -61,27 +61,23 @@ static bool add_rcpt(struct draft *d, const struct named *r) {
          lm_smtp_txn_rcpt(d->txn, path, r->params.p ? r->params : d->rcpt_params, &d->why);
 }
 
-/* The string on the top of the stack, which is popped and stays anchored elsewhere. */
-static struct lm_str pop_string(lua_State *L) {
+/* The string on the top of the stack, where it must stay. */
+static struct lm_str top_string(lua_State *L) {
   struct lm_str s = LM_NOSTR;
   if (lua_type(L, -1) == LUA_TSTRING) s.p = lua_tolstring(L, -1, &s.n);
-  lua_pop(L, 1);
   return s;
 }
 
 /* The recipient on the top of the stack: a string, or a table with `address` and, where it has some of
-** its own, `params`. It is popped; its text stays anchored in the options while the draft is made. */
-static bool pop_rcpt(lua_State *L, struct named *out) {
+** its own, `params`. Its texts stay on the stack: a finalizer may change the options at any time. */
+static bool top_rcpt(lua_State *L, struct named *out) {
   out->params = LM_NOSTR;
-  if (!lua_istable(L, -1)) {
-    out->text = pop_string(L);
-    return out->text.p != NULL;
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "params");
+    out->params = top_string(L);
+    lua_getfield(L, -2, "address");
   }
-  lua_getfield(L, -1, "params");
-  out->params = pop_string(L);
-  lua_getfield(L, -1, "address");
-  out->text = pop_string(L);
-  lua_pop(L, 1);
+  out->text = top_string(L);
   return out->text.p != NULL;
 }
 
@@ -96,15 +92,17 @@ static bool each_rcpt(lua_State *L, int i, struct draft *d,
                       bool (*use)(struct draft *d, const struct named *r)) {
   struct named r;
   size_t n, k;
+  int top = lua_gettop(L);
   lua_pushvalue(L, i);
-  if (pop_rcpt(L, &r)) return use(d, &r);
+  if (top_rcpt(L, &r)) return use(d, &r);
   if (!lua_istable(L, i))
     return complain(d, "misuse", "option 'to' must be an address or an array");
   n = lua_rawlen(L, i);
   if (n == 0) return complain(d, "invalid", "no recipient");
   for (k = 1; k <= n; k++) {
+    lua_settop(L, top);
     lua_rawgeti(L, i, (int)k);
-    if (!pop_rcpt(L, &r)) return complain(d, "misuse", "option 'to' must hold addresses");
+    if (!top_rcpt(L, &r)) return complain(d, "misuse", "option 'to' must hold addresses");
     if (!use(d, &r)) return false;
   }
   return true;
@@ -211,12 +209,14 @@ static bool end_envelope(struct draft *d) {
 /* Reads the envelope at `i` = {from=, to=} into the draft's transaction. */
 static bool read_envelope(lua_State *L, int i, struct draft *d, struct lm_str head, uint64_t size) {
   struct named from;
+  int to;
   lua_getfield(L, i, "from");
-  if (!pop_rcpt(L, &from)) return complain(d, "misuse", "option 'from' must be an address");
+  if (!top_rcpt(L, &from)) return complain(d, "misuse", "option 'from' must be an address");
   if (!read_address(d, from.text, LM_ADDR_NULL_TAKEN, &d->from)) return false;
   lua_getfield(L, i, "to");
-  if (!each_rcpt(L, lua_gettop(L), d, scan_rcpt)) return false;
-  return begin_mail(d, head, size) && each_rcpt(L, lua_gettop(L), d, add_rcpt) && end_envelope(d);
+  to = lua_gettop(L);
+  if (!each_rcpt(L, to, d, scan_rcpt)) return false;
+  return begin_mail(d, head, size) && each_rcpt(L, to, d, add_rcpt) && end_envelope(d);
 }
 
 static bool has_chunking(struct lm_smtpc *s) {
@@ -225,12 +225,17 @@ static bool has_chunking(struct lm_smtpc *s) {
 
 /* How the content is to travel: "refuse" bare line endings, "keep" all octets, or "url": parts of it
 ** are fetched by the server. */
-static void set_manner(lua_State *L, int i, struct draft *d) {
+enum manner { USUAL, REFUSE, KEEP, URL };
+
+static enum manner checkmanner(lua_State *L, int i) {
   static const char *const manners[] = {"usual", "refuse", "keep", "url", NULL};
-  int manner = luaL_checkoption(L, i, "usual", manners);
-  d->txn->chunked = manner == 3 || has_chunking(d->session);
-  d->txn->strict = manner == 1;
-  d->txn->binary = manner == 2;
+  return (enum manner)luaL_checkoption(L, i, "usual", manners);
+}
+
+static void set_manner(struct draft *d, enum manner manner) {
+  d->txn->chunked = manner == URL || has_chunking(d->session);
+  d->txn->strict = manner == REFUSE;
+  d->txn->binary = manner == KEEP;
 }
 
 /* A size in octets that a number can tell exactly; false for any other. */
@@ -279,24 +284,27 @@ static int push_refusal(lua_State *L, const struct draft *d) {
 ** piece, by which 8-bit text is told. Kind "misuse" means a bug of the caller. */
 int lm_smtp_transaction(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
-  struct lm_str message = lm_optstr(L, 3), head = lm_optstr(L, 5);
+  struct lm_str message = lm_optboxstr(L, 3), head = lm_optboxstr(L, 5);
+  struct lm_str mail_params = lm_optboxstr(L, 6), rcpt_params = lm_optboxstr(L, 7);
   lua_Number size = luaL_optnumber(L, 4, (lua_Number)message.n);
+  enum manner manner = checkmanner(L, 8);
   struct draft d;
   uint64_t octets = 0;
   uint32_t id = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
+  lm_box_hold_and_call(L, b, lm_smtp_transaction);
   if (!new_draft(&d, b)) return luaL_error(L, "out of memory");
-  d.mail_params = lm_optstr(L, 6);
-  d.rcpt_params = lm_optstr(L, 7);
+  d.mail_params = mail_params;
+  d.rcpt_params = rcpt_params;
   d.txn->streamed = message.p == NULL;
-  set_manner(L, 8, &d);
+  set_manner(&d, manner);
   d.txn->text = message;
   if (!read_size(size, &octets)) {
     complain(&d, "misuse", "option 'size' must be a number of octets");
   } else if (read_envelope(L, 2, &d, message.p ? message : head, octets)) {
     id = queue(L, b, &d, message.p ? 3 : 0);
   }
-  return id ? lm_push_id(L, id, NULL) : push_refusal(L, &d);
+  return lm_box_let_go(L, b, id ? lm_push_id(L, id, NULL) : push_refusal(L, &d));
 }
 
 /* --- the usual message ------------------------------------------------------------------------- */
@@ -377,8 +385,7 @@ static bool add_all(lua_State *L, int i, struct draft *d) {
     if (!added) return false;
     lua_pop(L, 1);
   }
-  lua_pushliteral(L, "address"); /* it would be one recipient, not an array */
-  lua_rawget(L, i);
+  lua_getfield(L, i, "address"); /* it would be one recipient, not an array */
   return lua_isnil(L, -1);
 }
 
@@ -401,7 +408,10 @@ int lm_smtp_usual(lua_State *L) {
   struct draft d;
   uint32_t id = 0;
   lua_settop(L, 2);
-  if (!read_usual(L, &u) || !new_draft(&d, b)) return 0;
+  if (!read_usual(L, &u)) return 0;
+  if (b->session == NULL) return luaL_error(L, "session is freed"); /* by a finalizer */
+  lm_box_may_anchor(L, b);
+  if (!new_draft(&d, b)) return 0; /* from here on nothing collects */
   d.txn->text = u.message;
   d.txn->chunked = has_chunking(d.session);
   if (read_address(&d, u.from, LM_ADDR_NULL_TAKEN, &d.from) && begin_mail(&d, u.message, u.size) &&

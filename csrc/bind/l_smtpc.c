@@ -197,17 +197,17 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
 /* command(line) -> id | nil, reason: any command of one line and one reply */
 static int command(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_LINE, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_LINE, lm_boxstr(L, 2)));
 }
 
 static int ehlo(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_EHLO, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_EHLO, lm_boxstr(L, 2)));
 }
 
 static int helo(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_HELO, lm_checkstr(L, 2)));
+  return push_id(L, s, lm_smtpc_command(s, LM_SMTP_HELO, lm_boxstr(L, 2)));
 }
 
 static int rset(lua_State *L) {
@@ -228,14 +228,14 @@ static int quit(lua_State *L) {
 /* auth(mechanism [, initial response]) -> id | nil, reason; events "ask" (challenge), "done" */
 static int auth(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  struct lm_str mechanism = lm_checkstr(L, 2), initial = lm_optstr(L, 3);
+  struct lm_str mechanism = lm_boxstr(L, 2), initial = lm_optboxstr(L, 3);
   return push_id(L, s, lm_smtpc_auth(s, mechanism, lua_isnoneornil(L, 3) ? NULL : &initial));
 }
 
 /* answer(id, response | nil): nil cancels */
 static int answer(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  struct lm_str response = lm_optstr(L, 3);
+  struct lm_str response = lm_optboxstr(L, 3);
   bool ok = lm_smtpc_answer(s, (uint32_t)luaL_checkinteger(L, 2),
                             lua_isnoneornil(L, 3) ? NULL : &response);
   lua_pushboolean(L, ok);
@@ -273,7 +273,7 @@ static int push_given(lua_State *L, enum lm_smtpc_content taken) {
 /* give(id, piece) -> true | nil, kind, reason */
 static int give(lua_State *L) {
   struct lm_smtpc *s = self(L);
-  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_checkstr(L, 3)));
+  return push_given(L, lm_smtpc_give(s, (uint32_t)luaL_checkinteger(L, 2), lm_boxstr(L, 3)));
 }
 
 /* give_end(id) -> true | nil, kind, reason: the content is whole */
@@ -283,8 +283,9 @@ static int give_end(lua_State *L) {
 
 /* give_url(id, url, last): the server fetches this piece (BURL) */
 static int give_url(lua_State *L) {
+  struct lm_smtpc *s = self(L);
   uint32_t id = (uint32_t)luaL_checkinteger(L, 2);
-  if (!lm_smtpc_give_url(self(L), id, lm_checkstr(L, 3), lua_toboolean(L, 4))) {
+  if (!lm_smtpc_give_url(s, id, lm_boxstr(L, 3), lua_toboolean(L, 4))) {
     return luaL_error(L, "give_url: no content is asked for, or no URL");
   }
   return 0;
@@ -311,10 +312,12 @@ static int is_accepted(lua_State *L) {
 /* finals(id) -> {accepted =, rejected =, pending = {address...}} | nil: LMTP, where some recipients have their
 ** final reply, and those pending have none */
 static int finals(lua_State *L) {
-  const struct lm_smtp_txn *t = lm_smtpc_finals(self(L), (uint32_t)luaL_checkinteger(L, 2));
+  struct lm_box *b = lm_boxself(L);
+  const struct lm_smtp_txn *t = lm_smtpc_finals(b->session, (uint32_t)luaL_checkinteger(L, 2));
   int pending = 0;
   uint32_t i;
   if (t == NULL) return 0;
+  lm_box_hold(L, b, finals);
   lua_createtable(L, 0, 3);
   set_recipients(L, t, t->final);
   lua_newtable(L);
@@ -325,7 +328,7 @@ static int finals(lua_State *L) {
     lua_rawseti(L, -2, ++pending);
   }
   lua_setfield(L, -2, "pending");
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 static void push_upper(lua_State *L, struct lm_str s) {
@@ -339,7 +342,9 @@ static void push_upper(lua_State *L, struct lm_str s) {
 /* ehlo_table() -> {KEYWORD = parameters} of the last EHLO. A keyword that comes twice ("AUTH PLAIN",
 ** "AUTH=LOGIN") has the parameters of both. */
 static int ehlo_table(lua_State *L) {
-  struct lm_str text = lm_buf_str(&lm_smtpc_ehlo(self(L))->text), keyword, params;
+  struct lm_box *b = lm_boxself(L);
+  struct lm_str text = lm_buf_str(&lm_smtpc_ehlo(b->session)->text), keyword, params;
+  lm_box_hold(L, b, ehlo_table);
   lua_newtable(L);
   while (lm_smtp_ehlo_next(&text, &keyword, &params)) {
     push_upper(L, keyword);
@@ -355,7 +360,7 @@ static int ehlo_table(lua_State *L) {
     }
     lua_rawset(L, -3);
   }
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 /* --- parsing without a session ---------------------------------------------------------------- */

@@ -38,7 +38,7 @@ static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
 /* write(octets) -> true | nil, reason */
 static int put(lua_State *L) {
   struct stream *s = lm_boxself(L)->session;
-  struct lm_str octets = lm_checkstr(L, 2);
+  struct lm_str octets = lm_boxstr(L, 2);
   if (lm_wire_put(&s->wire, octets)) {
     lua_pushboolean(L, 1);
     return 1;

@@ -2,8 +2,8 @@
 ** l_text.c: texts for people: HTML as text, format=flowed, the beginning of a text on one line; and
 ** the letters of ASCII in one case, which no locale of the host has a say in.
 **
-** Plain functions over whole strings. The buffer that they share lives in a userdata (upvalue 1): an
-** error raised halfway leaks nothing.
+** Plain functions over whole strings. The buffer that they share is scratch memory of their class
+** (upvalue 1): an error raised halfway leaks nothing.
 */
 #include "bind/bind.h"
 #include "bind/open.h"
@@ -12,23 +12,26 @@
 
 #include <string.h>
 
+struct scratch {
+  struct lm_shared shared;
+  struct lm_buf buf;
+};
+
 static int scratch_gc(lua_State *L) {
-  lm_buf_free(lm_checkself(L));
+  struct scratch *s = lm_checkself(L);
+  lm_buf_free(&s->buf);
   return 0;
 }
 
-static struct lm_buf *scratch(lua_State *L) {
-  struct lm_buf *b = lua_touserdata(L, lua_upvalueindex(1));
-  lm_buf_clear(b);
-  return b;
+static int done(struct scratch *s) {
+  lm_buf_free(&s->buf); /* texts may be large, and are rare */
+  return lm_give(&s->shared, 1);
 }
 
-/* Pushes what was made, and gives the memory back: texts may be large, and are rare. */
-static int push_made(lua_State *L, struct lm_buf *b, bool ok) {
+static int push_made(lua_State *L, struct scratch *s, bool ok) {
   if (!ok) return luaL_error(L, "out of memory");
-  lm_pushstr(L, lm_buf_str(b));
-  lm_buf_free(b);
-  return 1;
+  lm_pushstr(L, lm_buf_str(&s->buf));
+  return done(s);
 }
 
 static size_t optlimit(lua_State *L, int i) {
@@ -40,31 +43,34 @@ static size_t optlimit(lua_State *L, int i) {
 /* html_text(html in UTF-8, show links, limit in octets or nil) -> text in LF lines */
 static int html_text(lua_State *L) {
   struct lm_str html = lm_checkstr(L, 1);
-  struct lm_buf *b = scratch(L);
+  struct scratch *s;
   struct lm_html h;
   lm_html_init(&h, lua_toboolean(L, 2), optlimit(L, 3));
-  return push_made(L, b, lm_html_put(&h, b, html) && lm_html_end(&h, b));
+  s = lm_take(L);
+  return push_made(L, s, lm_html_put(&h, &s->buf, html) && lm_html_end(&h, &s->buf));
 }
 
 /* flow(text) -> format=flowed in CRLF lines */
 static int flow(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
-  struct lm_buf *b = scratch(L);
-  return push_made(L, b, lm_flowed_write(text, b));
+  struct scratch *s = lm_take(L);
+  return push_made(L, s, lm_flowed_write(text, &s->buf));
 }
 
 /* unflow(flowed text, delsp) -> text in LF lines, one a paragraph */
 static int unflow(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
-  struct lm_buf *b = scratch(L);
-  return push_made(L, b, lm_flowed_read(text, lua_toboolean(L, 2), b));
+  bool delsp = lua_toboolean(L, 2);
+  struct scratch *s = lm_take(L);
+  return push_made(L, s, lm_flowed_read(text, delsp, &s->buf));
 }
 
 /* preview(text, characters) -> its beginning on one line */
 static int preview(lua_State *L) {
   struct lm_str text = lm_checkstr(L, 1);
-  struct lm_buf *b = scratch(L);
-  return push_made(L, b, lm_preview(text, optlimit(L, 2), b));
+  size_t limit = optlimit(L, 2);
+  struct scratch *s = lm_take(L);
+  return push_made(L, s, lm_preview(text, limit, &s->buf));
 }
 
 /* --- letters ---------------------------------------------------------------------------------- */
@@ -79,13 +85,13 @@ static inline bool among(char c, char first) {
 static int in_case(lua_State *L, char first) {
   struct lm_str text = lm_checkstr(L, 1);
   char name[128], *made = name;
-  struct lm_buf *b = NULL;
+  struct scratch *s = NULL;
   size_t i = 0;
   while (i < text.n && !among(text.p[i], first)) i++;
   if (i == text.n) return lua_settop(L, 1), 1;
   if (text.n > sizeof name) {
-    b = scratch(L);
-    made = lm_buf_room(b, text.n);
+    s = lm_take(L);
+    made = lm_buf_room(&s->buf, text.n);
     if (made == NULL) return luaL_error(L, "out of memory");
   }
   memcpy(made, text.p, i);
@@ -93,8 +99,7 @@ static int in_case(lua_State *L, char first) {
     made[i] = among(text.p[i], first) ? (char)(text.p[i] ^ 32) : text.p[i];
   }
   lua_pushlstring(L, made, text.n);
-  if (b) lm_buf_free(b);
-  return 1;
+  return s ? done(s) : 1;
 }
 
 /* lower(text) -> with A to Z as a to z; upper(text) -> the other way. All other octets stay. */
@@ -114,7 +119,6 @@ static const luaL_Reg functions[] = {
 void lm_open_text(lua_State *L) {
   lm_newclass(L, "text_class", "mail.text", no_methods, scratch_meta);
   lua_getfield(L, -1, "text_class");
-  lm_newobject(L, sizeof(struct lm_buf), -1);
-  lua_remove(L, -2);
+  lm_share(L, sizeof(struct scratch), -1);
   luaL_setfuncs(L, functions, 1);
 }

@@ -31,6 +31,7 @@ static void *checkmarked(lua_State *L, int i, const void *key, const char *what)
 
 /* --- contexts -------------------------------------------------------------------------------- */
 
+/* It stays on the stack: a finalizer may change the table. */
 static struct lm_str string_field(lua_State *L, const char *name) {
   struct lm_str s = LM_NOSTR;
   lua_getfield(L, 1, name);
@@ -39,7 +40,6 @@ static struct lm_str string_field(lua_State *L, const char *name) {
   } else if (!lua_isnil(L, -1)) {
     luaL_error(L, "tls_context: option '%s' must be a string", name);
   }
-  lua_pop(L, 1); /* the table keeps it */
   return s;
 }
 
@@ -55,9 +55,10 @@ static bool flag_field(lua_State *L, const char *name, bool otherwise) {
   return set;
 }
 
-/* pin_sha256: a string, or an array of them. */
+/* pin_sha256: a string, or an array of them. They stay on the stack, too. */
 static size_t pins_field(lua_State *L, struct lm_str *pins) {
   size_t n = 0, i;
+  int at = lua_gettop(L) + 1;
   lua_getfield(L, 1, "pin_sha256");
   if (lua_type(L, -1) == LUA_TSTRING) {
     pins[0].p = lua_tolstring(L, -1, &pins[0].n);
@@ -66,15 +67,13 @@ static size_t pins_field(lua_State *L, struct lm_str *pins) {
     n = lua_rawlen(L, -1);
     if (n > LM_TLS_PINS) luaL_error(L, "tls_context: at most %d pins", (int)LM_TLS_PINS);
     for (i = 0; i < n; i++) {
-      lua_rawgeti(L, -1, (int)i + 1);
+      lua_rawgeti(L, at, (int)i + 1);
       if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "tls_context: a pin is a string");
       pins[i].p = lua_tolstring(L, -1, &pins[i].n);
-      lua_pop(L, 1);
     }
   } else if (!lua_isnil(L, -1)) {
     luaL_error(L, "tls_context: option 'pin_sha256' must be a string or a table");
   }
-  lua_pop(L, 1);
   return n;
 }
 
@@ -96,6 +95,7 @@ static void check_names(lua_State *L) {
 
 static void check_options(lua_State *L, struct lm_tls_options *o, struct lm_str *pins) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, LM_TLS_PINS + 20, "options");
   check_names(L);
   memset(o, 0, sizeof *o);
   o->server = flag_field(L, "server", false);
@@ -165,7 +165,7 @@ static int session_gc(lua_State *L) {
 int lm_box_start_tls(lua_State *L) {
   struct lm_box *b = lm_boxself(L);
   struct lm_tls_context *c = checkmarked(L, 2, &context_key, "TLS context");
-  struct lm_str name = lm_optstr(L, 3);
+  struct lm_str name = lm_optboxstr(L, 3);
   struct lm_tls_session *resume = NULL;
   const char *refusal;
   struct lm_filter *f;
@@ -193,10 +193,12 @@ static void set_field(lua_State *L, const char *name, struct lm_str value) {
 }
 
 int lm_box_tls_info(lua_State *L) {
-  const struct lm_filter *f = tls_of(L);
+  struct lm_box *b = lm_boxself(L);
+  const struct lm_filter *f = lm_tls_find(&b->link);
   struct lm_tls_info info;
   struct lm_buf *pem;
   if (f == NULL || !lm_tls_info(f, &info)) return 0;
+  lm_box_hold(L, b, lm_box_tls_info);
   pem = lm_newbuffer(L);
   if (!lm_tls_peer_pem(f, pem)) return luaL_error(L, "out of memory");
   lua_newtable(L);
@@ -209,44 +211,33 @@ int lm_box_tls_info(lua_State *L) {
   set_field(L, "alpn", info.alpn);
   set_field(L, "peer_certificate", lm_buf_str(pem));
   lm_buf_free(pem);
-  return 1;
-}
-
-/* True inside of finalizers: a state that is being closed runs them, but never collects what they make.
-** Later Luas answer -1 there; some earlier ones cannot tell it from a collector that the host stopped. */
-static bool is_finalizing(lua_State *L) {
-#if defined(LUA_GCISRUNNING)
-  int running = lua_gc(L, LUA_GCISRUNNING, 0);
-#if defined(LUA_VERSION_RELEASE_NUM)
-  return LUA_VERSION_RELEASE_NUM < 50404 ? running <= 0 : running < 0;
-#else
-  return running <= 0;
-#endif
-#else
-  (void)L;
-  return false;
-#endif
+  return lm_box_let_go(L, b, 1);
 }
 
 int lm_box_tls_session(lua_State *L) {
-  const struct lm_filter *f = tls_of(L);
+  const struct lm_filter *f;
   struct lm_tls_session **u;
-  if (f == NULL || is_finalizing(L)) return 0;
+  /* A state that is being closed runs finalizers, but never collects what they make. */
+  if (lm_is_finalizing(L) || lm_box_unused(L) == NULL) return 0;
+  if ((f = tls_of(L)) == NULL) return 0;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &session_key);
   u = lm_newobject(L, sizeof *u, -1);
-  return (*u = lm_tls_session(f)) != NULL ? 1 : 0;
+  f = tls_of(L); /* that may have collected, and a finalizer freed the session */
+  return f && (*u = lm_tls_session(f)) != NULL;
 }
 
 int lm_box_tls_why(lua_State *L) {
-  const struct lm_filter *f = tls_of(L);
+  struct lm_box *b = lm_boxself(L);
+  const struct lm_filter *f = lm_tls_find(&b->link);
   if (f == NULL || lm_tls_why(f).n == 0) return 0;
+  lm_box_hold(L, b, lm_box_tls_why);
   lm_pushstr(L, lm_tls_why(f));
-  return 1;
+  return lm_box_let_go(L, b, 1);
 }
 
 int lm_box_tls_close(lua_State *L) {
-  struct lm_box *b = lm_boxself(L);
-  struct lm_filter *f = lm_tls_find(&b->link);
+  struct lm_box *b = lm_box_unused(L);
+  struct lm_filter *f = b ? lm_tls_find(&b->link) : NULL;
   bool idle;
   if (f == NULL || !lm_tls_is_open(f)) return 0;
   idle = lm_wire_output(b->link.wire).n == 0 && lm_wire_output(lm_link_outer(&b->link)).n == 0;
@@ -258,8 +249,8 @@ int lm_box_tls_close(lua_State *L) {
 
 int lm_box_tls_binding(lua_State *L) {
   static const char *const names[] = {"tls-exporter", "tls-server-end-point", NULL};
-  const struct lm_filter *f = tls_of(L);
   int which = luaL_checkoption(L, 2, NULL, names);
+  const struct lm_filter *f = tls_of(L);
   unsigned char bytes[LM_TLS_BINDING_MAX];
   size_t n = 0;
   if (f) n = which == 0 ? lm_tls_exporter(f, bytes) : lm_tls_server_end_point(f, bytes);

@@ -202,6 +202,7 @@ static int list(lua_State *L) {
   int n = 0;
   luaL_argcheck(L, total <= 100000000, 1, "too many numbers for an array");
   lua_createtable(L, (int)total, 0);
+  tidy(u); /* that may have collected, and a finalizer added to it */
   for (i = 0; i < u->set.n; i++) {
     uint64_t number = u->set.p[i].lo;
     for (; number <= u->set.p[i].hi; number++) {
@@ -214,22 +215,23 @@ static int list(lua_State *L) {
 
 /* --- text ------------------------------------------------------------------------------------------- */
 
-static int push_text(lua_State *L, const struct lm_seqset *set) {
+static int push_text(lua_State *L, struct uidset *u) {
   enum { FEW = 20, LONGEST = sizeof "4294967295:4294967295," - 1 };
   char room[FEW * LONGEST];
   struct lm_buf few = {room, 0, 0, sizeof room}, *many; /* few: never grows */
-  if (set->n <= FEW) {
-    lm_seqset_format(set, &few);
+  if (u->set.n <= FEW) {
+    lm_seqset_format(&u->set, &few);
     lm_pushstr(L, lm_buf_str(&few));
     return 1;
   }
   many = lm_newbuffer(L);
-  return lm_push_buffer(L, many, lm_seqset_format(set, many));
+  tidy(u); /* that may have collected, and a finalizer added to it */
+  return lm_push_buffer(L, many, lm_seqset_format(&u->set, many));
 }
 
 /* set:text() -> "1:3,7", "" where it is empty */
 static int text(lua_State *L) {
-  return push_text(L, &self(L)->set);
+  return push_text(L, self(L));
 }
 
 static uint64_t digits(uint32_t n) {
@@ -265,11 +267,12 @@ static int part(lua_State *L) {
   uint64_t messages = (uint64_t)luaL_checknumber(L, 4);
   if (!(after >= 0 && after < 4294967295.0)) return 0;
   out = fresh(L);
+  tidy(u); /* that may have collected, and a finalizer added to it */
   if (!take_part(u, (uint32_t)after + 1, octets, messages ? messages : 1, &out->set)) {
     return no_memory(L);
   }
   if (out->set.n == 0) return 0;
-  push_text(L, &out->set);
+  push_text(L, out);
   lm_push_u64(L, out->set.p[out->set.n - 1].hi);
   return 2;
 }
@@ -279,6 +282,7 @@ static int part(lua_State *L) {
 static int combine(lua_State *L, bool (*fn)(const struct lm_seqset *, const struct lm_seqset *,
                                             struct lm_seqset *)) {
   struct uidset *a = self(L), *b = other(L, 2), *out = fresh(L);
+  tidy(a), tidy(b); /* that may have collected, and a finalizer added to them */
   return fn(&a->set, &b->set, &out->set) ? 1 : no_memory(L);
 }
 

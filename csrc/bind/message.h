@@ -14,6 +14,7 @@
 
 /* Memory that all messages of one Lua state use in turn: what a call leaves in it is gone at the next. */
 struct lm_scratch {
+  struct lm_shared shared;
   struct lm_parser *parser;
   struct lm_tree tree; /* before it is copied behind its message */
   struct lm_arena arena;
@@ -35,12 +36,14 @@ struct lm_message {
   struct lm_tree tree; /* its arrays lie behind this, or in `own` */
   struct lm_mime_limits limits;
   struct lm_holding *own; /* NULL: the text is a string */
-  struct lm_scratch *scratch;
-  bool ready; /* the tree was read */
+  bool ready;             /* the tree was read */
 };
 
-/* Argument 1 as a message that was read; its scratch memory is empty. */
+/* Argument 1 as a message that was read. */
 struct lm_message *lm_checkmessage(lua_State *L);
+
+/* Scratch memory that is empty, as of lm_take: for methods of messages, and those who make them. */
+struct lm_scratch *lm_take_scratch(lua_State *L);
 
 /* Argument 2, an index from 1 on, as a part of it. */
 const struct lm_part *lm_checkpart(lua_State *L, const struct lm_message *m);
@@ -54,8 +57,8 @@ void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out);
 
 /* The octets of a part without transfer encoding, in the scratch memory or where they stand; what holds other
 ** parts is as it stands. */
-struct lm_str lm_message_decoded(lua_State *L, struct lm_message *m, const struct lm_part *part,
-                                 size_t *defects_out);
+struct lm_str lm_message_decoded(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                                 const struct lm_part *part, size_t *defects_out);
 
 /* Methods over header fields; over files that lie in contents. */
 extern const luaL_Reg lm_field_methods[];

@@ -1,5 +1,5 @@
 /*
-** push_imap.h: parsed IMAP data as Lua tables, in the shapes of the public API §5.
+** push_imap.h: parsed IMAP data as Lua tables, in the shapes that mail.imap gives them.
 **
 ** Keys come from one array of ready-made strings, so that a table of ten fields costs ten array
 ** reads and no hashing of names. Recursion follows the depth that the parser has limited.

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "imap/scan.h"
+#include "mime/params.h"
+#include "mime/word2047.h"
 
 /* One part under way: the fields not yet taken, and the end of the queue. */
 struct reader {
@@ -34,15 +36,52 @@ static const struct lm_imap_value *list(struct reader *r) {
   return here && here->kind == LM_VALUE_LIST ? here : NULL;
 }
 
+/* True where the name or the value of a parameter is coded: by RFC 2231, in encoded words, or in a
+** charset that nobody names. */
+static bool is_coded(struct lm_str name, struct lm_str value) {
+  size_t i;
+  if (name.n && memchr(name.p, '*', name.n)) return true;
+  for (i = 0; i + 1 < value.n; i++) {
+    if (value.p[i] == '=' && value.p[i + 1] == '?') return true;
+  }
+  return !lm_str_is_ascii(value);
+}
+
+/* The `count` words of a list of parameters, each in UTF-8 under its plain name: servers hand them on as
+** they stand in the message. A list that holds other things than words is left alone. */
+static bool decode_parameters(struct lm_cursor *c, const struct lm_imap_value **all) {
+  struct lm_str *words = lm_arena_alloc(c->arena, (*all)->count * sizeof *words);
+  struct lm_imap_value *plain = lm_arena_zero(c->arena, sizeof *plain);
+  const struct lm_imap_value *v = (*all)->u.list.first;
+  const struct lm_param *param;
+  struct lm_params params;
+  size_t n;
+  if (words == NULL || plain == NULL) return no_room(c);
+  for (n = 0; v; v = v->next) {
+    words[n++] = lm_imap_text(v);
+    if (v->kind != LM_VALUE_ATOM && v->kind != LM_VALUE_STRING) return true;
+  }
+  if (!lm_params_join(c->arena, words, n, &params)) return no_room(c);
+  plain->kind = LM_VALUE_LIST;
+  for (param = params.first; param; param = param->next) {
+    if (!lm_imap_add_text(c, plain, LM_NOSTR, param->name)) return false;
+    if (!lm_imap_add_text(c, plain, LM_NOSTR, param->value)) return false;
+  }
+  *all = plain;
+  return true;
+}
+
 /* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil; names in lower case */
 static bool parameters(struct reader *r, const struct lm_imap_value **out) {
   const struct lm_imap_value *all = list(r);
   struct lm_imap_value *name = all ? all->u.list.first : NULL;
+  bool coded = false;
   *out = all;
   for (; name; name = name->next ? name->next->next : NULL) {
     if (lm_imap_text(name).n && !lm_imap_lower(r->c, name->u.text, &name->u.text)) return false;
+    coded = coded || is_coded(lm_imap_text(name), lm_imap_text(name->next));
   }
-  return true;
+  return !coded || decode_parameters(r->c, out);
 }
 
 static bool lower_text(struct reader *r, struct lm_str *out) {
@@ -251,6 +290,9 @@ static bool single(struct reader *r, struct lm_imap_part *part) {
   if (!parameters(r, &part->parameters)) return false;
   part->id = text(r);
   part->description = text(r);
+  if (part->description.n &&
+      !lm_word2047_decode(r->c->arena, part->description, &part->description))
+    return no_room(r->c);
   if (!lower_text(r, &part->encoding)) return false;
   part->has_size = number(r, &part->size);
   if (LM_IS(type, "message") && at_message(r)) {

@@ -449,6 +449,20 @@ bool lm_params_read(struct lm_arena *a, struct lm_str raw, size_t max, struct lm
   return all_parameters(&r, max) && settle_all(&r);
 }
 
+bool lm_params_join(struct lm_arena *a, const struct lm_str *words, size_t n,
+                    struct lm_params *out) {
+  struct reader r = {a, "", "", "", out, NULL, NULL, 0};
+  size_t i;
+  *out = (struct lm_params){LM_NOSTR, NULL, 0, 0, NULL, 0};
+  for (i = 0; i + 1 < n; i += 2) {
+    struct piece *piece = lm_arena_zero(a, sizeof *piece);
+    if (piece == NULL || !take_name(&r, words[i], piece)) return false;
+    piece->value = words[i + 1];
+    append(&r, piece);
+  }
+  return settle_all(&r);
+}
+
 struct lm_str lm_params_get(const struct lm_params *params, struct lm_str name) {
   const struct lm_param *param;
   for (param = params->first; param; param = param->next) {

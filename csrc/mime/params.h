@@ -30,6 +30,10 @@ struct lm_params {
 /* Reads a raw value, folds and all; `max` parameters at most. False only when memory is short. */
 bool lm_params_read(struct lm_arena *a, struct lm_str raw, size_t max, struct lm_params *out);
 
+/* The same of parameters that somebody has cut already: `n` names and values by turns, without quotes. */
+bool lm_params_join(struct lm_arena *a, const struct lm_str *words, size_t n,
+                    struct lm_params *out);
+
 /* The value of a parameter, by its name in lower case; p is NULL where it is missing. */
 struct lm_str lm_params_get(const struct lm_params *params, struct lm_str name);
 

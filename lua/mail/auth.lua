@@ -109,7 +109,7 @@ end
 
 --- The mechanism to use.
 -- @tparam table offered set of the SASL names that the server offers, in upper case
--- @tparam table options mechanism, mechanism_floor, password, token, allow_plaintext_login (API §2)
+-- @tparam table options mechanism, mechanism_floor, password, token, allow_plaintext_login, as of `mail.connect`
 -- @tparam table extra `protocol`; `secure`: true under TLS; `binding`: the channel's octets;
 --   `pseudo`: array of the protocol's own, strongest first, tried after SASL:
 --   {name=, plaintext=, offered=, on_demand= (never by default)}

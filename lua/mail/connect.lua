@@ -1,5 +1,5 @@
 --- Opening a session: options and URLs, the loop, names, the socket, and the first layer of TLS. The
--- same for all three protocols (API §2).
+-- same for all three protocols; `connect.OPTIONS` lists what every `connect` takes.
 --
 -- What is particular to a protocol (greeting, capabilities, STARTTLS, login) is its `greet` function;
 -- it runs under the same deadline.
@@ -30,6 +30,45 @@ local OPTIONS = {
   tls_by = "string?", resolver = "string?", loop = "any", log = "function|userdata|table?", limits = "table?",
 }
 for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
+
+--- What `connect` of every protocol takes, in a table; or a URL in its place, such as
+-- `"imaps://ann:secret@imap.example.com/"`. A name that is not here, nor among those of the protocol, raises.
+-- @table OPTIONS
+-- @field host name or address of the server, or a URL
+-- @field port by default that of the protocol and of `tls`: 993 or 143 (IMAP), 995 or 110 (POP3), 465, 587 or, where
+--   TLS is opportunistic, 25 (SMTP), 24 (LMTP)
+-- @field tls "implicit": from the first octet; "starttls": a demand; "opportunistic": STARTTLS where it is offered,
+--   unverified, for relaying alone; "none". By default "starttls" on ports 143, 110, 587 and 25, else "implicit"
+-- @field ssl a table: `verify` (true) the chain and the host's name; `ca_file`, `ca_path` (the system's); `server_name`
+--   (the host); `cert` and `key` of one's own, PEM or files; `min_version` ("1.2"); `ciphers`; `pin_sha256`, the
+--   base64 SHA-256 of a public key, or an array of several; `session_cache` (true); `alpn` (the protocol's name)
+-- @field user who logs in
+-- @field password a string, or a function that gives it
+-- @field token for OAUTHBEARER and XOAUTH2: a string, a function(stale), or an object of `mail.oauth2`
+-- @field mechanism that one or an error: a SASL name, "USER" or "APOP" (POP3), "LOGIN-COMMAND" (IMAP), or a mechanism
+--   of one's own, `{name=, step=}`; by default the strongest that both sides have
+-- @field mechanism_floor none that is weaker than this one
+-- @field channel_binding "tls-exporter" or "tls-server-end-point" alone; false: none
+-- @field authzid as whom the user acts
+-- @field service, ccache of GSSAPI: the service's name, and the file of the tickets
+-- @field allow_plaintext_login false: without TLS no secret is sent, on the loopback neither
+-- @field login false: stops before it; `session:login` and `session:authenticate` are there
+-- @field timeout 30 seconds for connect, TLS, greeting and login together, and afterwards for each whole answer; or
+--   `{connect=, answer=, data=}`, where `data` bounds the gaps in a long transfer
+-- @field proxy "socks5://user:password@host:1080" (socks4, socks4a, socks5, http), or an array of several in a row
+-- @field proxy_header sent before all else: see `mail.proxy_header`
+-- @field local_address where the connection starts from
+-- @field dns_servers "192.0.2.1,192.0.2.2:53", in place of the system's
+-- @field resolver "host": names are looked up by the loop's own resolver; or "own"
+-- @field path a Unix socket, in place of a host
+-- @field command a program and its arguments, whose standard input and output are the connection
+-- @field transport an object with `read`, `write` and `close`: see `mail.io.stream`
+-- @field tls_by "host": the handshake is the loop's own (OpenResty); or "own"
+-- @field loop the name of a loop or an adapter; by default the one that is running
+-- @field log a function(direction, line), "C" or "S", or an open file; secrets are `***`
+-- @field limits `line` 8192, `response` and `literal` 2^20, `message` 2^26 octets, `depth` 100, `reply_lines`,
+--   `listing`, `untagged`, `queue`, `backlog`, `piece`, `stream`, `challenge`, `sasl_steps`; to pass one is kind
+--   "limit"
 connect.OPTIONS = OPTIONS
 
 -- Tables of plain values: what becomes of the user's later is not what was asked for, or checked.
@@ -143,7 +182,7 @@ local function settle_proxy(o, protocol)
   o.proxy = text
 end
 
--- The mode and the port follow from each other (API §2).
+-- The mode and the port follow from each other.
 local function settle_tls(o, protocol)
   if o.port and (o.port % 1 ~= 0 or o.port < 1 or o.port > 65535) then
     error(protocol .. ".connect: option 'port' must be a whole number from 1 to 65535", 4)
@@ -161,7 +200,7 @@ end
 -- What the host's TLS is told; all else is decided where the host is configured (nginx: lua_ssl_*).
 local HOST_TLS = { verify = true, server_name = true, session_cache = true }
 
--- TLS by the host (API §2, `tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
+-- TLS by the host (`tls_by`): never for STARTTLS, where OpenResty hands out plaintext that came
 -- before the handshake as if it had come after it.
 local function settle_host(o, protocol)
   if o.resolver and o.resolver ~= "host" and o.resolver ~= "own" then

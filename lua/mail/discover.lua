@@ -159,6 +159,7 @@ end
 --   "oauth2") where it is known; `target_outside`: true, here and in the server's table, where the DNS
 --   alone says that a host outside of the domain is its server; `others`: further SRV targets by protocol.
 --   Or nil, err: kind "dns" (temporary where the DNS did not answer), "invalid" where that is no address
+-- @function discover
 local function discover(address, options)
   if type(address) ~= "string" then error("mail.discover: an address expected, got " .. type(address), 2) end
   options = want(options or {}, OPTIONS, "mail.discover")

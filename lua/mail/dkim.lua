@@ -266,23 +266,66 @@ local function replay(message)
   end
 end
 
---- Signs a message and gives it whole, ready for `smtp:send`. A string, a file that can seek, or a message
--- object is read twice; a source function is kept in a temporary file meanwhile.
--- @param message
--- @tparam table options as for `sign`
--- @treturn function source of the signed message; or nil, err
-function dkim.signed(message, options)
-  local jobs = plan(options, "mail.dkim.signed", 2)
-  local again, tap = replay(message)
-  if not again then return nil, tap end
-  local field, err = sign(message, jobs, "mail.dkim.signed", 2, tap)
-  if not field then return nil, err end
+-- The signature, and the message behind it.
+local function behind(field, again)
   local rest
   return function()
     if rest then return rest() end
     rest = again()
     return field
   end
+end
+
+-- A composed message that was signed: its envelope, which names those of Bcc too, is that of the message. Called, it is
+-- a source.
+local Signed = { is_composed = true }
+Signed.__index = Signed
+
+function Signed:source() return behind(self.field, self.again) end
+
+function Signed:__call()
+  self.pieces = self.pieces or self:source()
+  return self.pieces()
+end
+
+function Signed:envelope() return self.message:envelope() end
+function Signed:blind() return self.message:blind() end
+function Signed:form() return self.message:form() end
+
+function Signed:octets()
+  local size = self.message:octets()
+  return size and size + #self.field
+end
+
+function Signed:tostring()
+  local source, out = self:source(), {}
+  while true do
+    local piece, err = source()
+    if piece == nil and err ~= nil then return nil, err end
+    if piece == nil then return table.concat(out) end
+    out[#out + 1] = piece
+  end
+end
+
+--- Signs a message and gives it whole, ready for `smtp:send`. A string, a file that can seek, or a message
+-- object is read twice; a source function is kept in a temporary file meanwhile, and so are attachments that come from
+-- one.
+-- @param message
+-- @tparam table options as for `sign`
+-- @return a source (ltn12) of the signed message; or nil, err. Of a composed message it is an object that can be called
+--   as one, with `source`, `tostring`, `octets` and `envelope`: sent without `from` and `to` it goes to those of
+--   Bcc, too
+function dkim.signed(message, options)
+  local jobs = plan(options, "mail.dkim.signed", 2)
+  local is_composed = type(message) == "table" and message.is_composed
+  local content = message
+  if is_composed and message.is_fleeting and message:is_fleeting() then content = message:source() end
+  local again, tap = replay(content)
+  if not again then return nil, tap end
+  local field, err = sign(content, jobs, "mail.dkim.signed", 2, tap)
+  if not field then return nil, err end
+  if not is_composed then return behind(field, again) end
+  return setmetatable({ message = message, field = field, again = again }, Signed)
 end
 
 --- Loads a private key once for many messages.

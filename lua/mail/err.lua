@@ -3,6 +3,15 @@
 -- A table with the fields of the public contract (kind, message, temporary, protocol, command, code,
 -- enhanced, response_code, text, rejected …) and `__tostring`. Made here and nowhere else, so that no
 -- secret can slip into one: `err.mask` is applied by the pump, which knows the session's secrets.
+--
+-- - `kind`: "dns", "connect", "timeout", "closed", "tls", "auth", "rejected" (the peer said no), "protocol" (it
+--   broke the grammar), "limit" (of ours), "unsupported" (the peer cannot), "cancelled", "io" (a file, a source, a
+--   sink), "invalid" (cannot be sent), "unknown" (a message left whole and was not answered: it may or may not have
+--   been taken), "uidvalidity"; of S/MIME "verify" and "decrypt"
+-- - `message`: one line for humans, which `tostring(err)` puts the protocol and the command before; no secret is in it
+-- - `temporary`: true where trying again later may help
+-- - `protocol`, `command`; `code` (550) and `enhanced` ("5.1.1") of SMTP, `response_code` ("TRYCREATE", "IN-USE") of
+--   IMAP and POP3; `text`: the peer's own words; `rejected`: recipient → error, where nobody got the message
 -- @module mail.err
 
 local Err = {}

@@ -1,4 +1,4 @@
---- IMAP: mailboxes on the server (API §5).
+--- IMAP: mailboxes on the server.
 --
 -- The session, its grammar and its pipelining are the core's (csrc/imap). Its methods are in
 -- mail/imap/: mailboxes, list, status, namespace, quota, acl, metadata, messages, features (ENABLE, ID, COMPRESS …),
@@ -73,7 +73,7 @@ function imap.new_session(o)
 end
 
 --- Opens a session and logs in.
--- @tparam table|string options of API §2, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
+-- @tparam table|string options of `mail.connect`, or a URL: `"imaps://ann:secret@imap.example.com/"`. Beside those:
 --   `compress` (DEFLATE both ways, where the server offers it), `enable` (array of capabilities to enable, where
 --   offered), `id` (table of fields for ID, or true)
 -- @treturn userdata the session; or nil, err
@@ -94,12 +94,13 @@ end
 -- @tparam table|string options of connect, and `mailbox` ("INBOX"); `since`: what `it:state()` returned once; `items`:
 --   what of new messages is wanted besides uid and flags, as for `fetch`; `existing` = false: messages that are there
 --   when the mailbox is seen for the first time (or for the first time after a reset) are taken as known; `live` =
---   false: ends when everything has been told; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
---   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected", err=,
---   retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
---   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE;
---   `backoff` `{min=1, max=300}`
--- @return an iterator (API §1) with `it:state()`, and `it.session`, the session of the moment
+--   false: ends when everything has been told, or where the server refuses (that mailbox is gone, say) with its
+--   error, for which a watch that lives waits; `readonly` = false: SELECT in place of EXAMINE; `connection` = true:
+--   also `{type="connected", session=}` when everything has been told and it listens, and `{type="disconnected",
+--   err=, retry_in=}`; `probe`: seconds of silence after which the link is probed (290); `poll`: seconds between two
+--   questions to a server that cannot IDLE (30); `notify` = false: no NOTIFY where there is no IDLE; `backoff`
+--   `{min=1, max=300}`
+-- @return an iterator (mail.iterator) with `it:state()`, and `it.session`, the session of the moment
 function imap.watch(options)
   local o = connect.options(options, "imap", watch.OPTIONS)
   auth.check(o.mechanism, open.PSEUDO, "imap.watch", 2)
@@ -253,7 +254,9 @@ end
 --   after which IDLE is sent anew (1680); `probe`: seconds of silence after which the server must show that it is
 --   there (290; a dead link ends the loop with kind "timeout"); `poll`: seconds between two NOOPs where the server
 --   has no IDLE (30)
--- @return an iterator over events (API §5); or nil, err
+-- @return an iterator (mail.iterator) over events; or nil, err: `{type="exists", exists=n}`, `{type="expunge", seq=n}`,
+--   `{type="vanished", uids=set}` (where that was enabled), `{type="flags", seq=, uid=, flags=, modseq=}`,
+--   `{type="recent", recent=n}`, `{type="alert", text=}`, `{type="bye", text=}`, and others by the names of `on`
 function Session:idle(options)
   run.options(options, "idle", idle.OPTIONS)
   local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
@@ -289,7 +292,7 @@ function mt.__tostring(session)
   return connect.describe(session, pump and pump.mailbox and "selected " .. pump.mailbox.name)
 end
 
---- Responses in `bytes`, as a session would see them; without a connection (API §7).
+--- Responses in `bytes`, as a session would see them; without a connection.
 -- @tparam string bytes
 -- @tparam[opt] number chunk octets fed at a time
 -- @treturn table array of `{kind="continue", text=}`, `{kind="untagged", name=, number=, value=, code=,

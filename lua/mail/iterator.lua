@@ -1,7 +1,8 @@
---- Iterators as the API wants them (§1): callable objects.
+--- Iterators of messages and events: callable objects.
 --
--- In a `for` they raise the error object where the network fails halfway, as `io.lines` does;
--- `it:next()` returns `nil, err` instead; `it:close()` stops early.
+-- In a `for` they raise the error object where the network fails halfway, as `io.lines` does, so that a loop which
+-- ends early never looks like a whole one. `it:next()` returns an item, nil at the end, or `nil, err`; `it:close()`
+-- stops early and leaves the session usable.
 -- @module mail.iterator
 
 local iterator = {}

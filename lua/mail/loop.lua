@@ -3,8 +3,7 @@
 -- A task is a coroutine. It waits by yielding to `loop.step`, which asks the poller (C) what is ready
 -- and resumes whoever waited for it. A plain script needs none of this: outside a task every wait is
 -- a poll(2) of its own, or, where tasks are alive, turns of this loop.
--- Invariant: a parked task is in exactly one place (a descriptor, an event, or only a timer), and in
--- the timer heap at most once.
+-- Invariant: a parked task is in exactly one place: a descriptor, an event, or only a timer.
 --
 -- Threads: a Lua state is one thread's at a time, and shares nothing with other states of the process.
 -- Forks: sessions and the poller stay the parent's. In the child a session's calls, and waits that were
@@ -15,12 +14,14 @@
 local core = require "mail.core"
 local adapter = require "mail.io.adapter"
 local Err = require "mail.err"
+local timers = require "mail.loop.timers"
 
 local loop = {}
 
 local now = core.now
 local resume, status, create, yield = coroutine.resume, coroutine.status, coroutine.create, coroutine.yield
 local running_coroutine = coroutine.running
+local times, set_timer, drop_stale_timers, fire_timers = timers.times, timers.set, timers.drop_stale, timers.fire
 local unpack = table.unpack or unpack -- luacheck: ignore
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -43,38 +44,6 @@ local ready_fds = {}
 local running -- the task being resumed
 local outermost -- whether `loop.run` resumes it: nobody outside of tasks waits then
 
--- Timers: a binary heap of {time, task} pairs kept in two arrays. An entry stays where it is when its
--- task stops waiting; when it comes up, the task's present deadline decides. So a task that waits
--- again and again with the same time-out touches the heap once in a while only.
-local times, owners, timers = {}, {}, 0
-
-local function sift_up(i, at, task)
-  while i > 1 do
-    local parent = math.floor(i / 2)
-    if times[parent] <= at then break end
-    times[i], owners[i] = times[parent], owners[parent]
-    i = parent
-  end
-  times[i], owners[i] = at, task
-end
-
-local function pop_timer()
-  local at, task = times[timers], owners[timers]
-  times[timers], owners[timers] = nil, nil
-  timers = timers - 1
-  if timers == 0 then return end
-  local i = 1
-  while true do
-    local child = i * 2
-    if child > timers then break end
-    if child < timers and times[child + 1] < times[child] then child = child + 1 end
-    if times[child] >= at then break end
-    times[i], owners[i] = times[child], owners[child]
-    i = child
-  end
-  times[i], owners[i] = at, task
-end
-
 -- A task, or what stands for one outside of tasks. What each turn asks for is there, and no more: a field that is
 -- missing is looked for in the class, too, and a ninth would double the table.
 local function new_task(co, start)
@@ -82,14 +51,6 @@ local function new_task(co, start)
     co = co or false, start = start or false, parked = false, reason = false, fd = false, deadline = false,
     timer = false, cancelled = false,
   }, Task)
-end
-
-local function set_timer(task, at)
-  task.deadline = at
-  if task.timer and task.timer <= at then return end
-  task.timer = at
-  timers = timers + 1
-  sift_up(timers, at, task)
 end
 
 local function push(task)
@@ -113,35 +74,6 @@ local function wake(task, reason)
   local fd = task.fd
   if fd then leave_fd(task, fd) end
   if task.co then push(task) end
-end
-
--- Drops entries at the top whose tasks no longer wait for any time, so that nobody waits for them.
-local function drop_stale_timers()
-  while timers > 0 do
-    local task = owners[1]
-    if task.timer == times[1] then
-      if task.parked and task.deadline then return end
-      task.timer = false
-    end
-    pop_timer()
-  end
-end
-
-local function fire_timers(at)
-  while timers > 0 and times[1] <= at do
-    local task = owners[1]
-    local stale = task.timer ~= times[1]
-    pop_timer()
-    if not stale then
-      task.timer = false
-      local deadline = task.parked and task.deadline
-      if deadline and deadline <= at then
-        wake(task, "timeout")
-      elseif deadline then
-        set_timer(task, deadline)
-      end
-    end
-  end
 end
 
 -- A task may die in its wait: Lua 5.1 refuses to yield across a C call. Nothing may wake it then.
@@ -255,7 +187,8 @@ local function poll(back)
       if task.co then push(task) end
     end
   end
-  if timers > 0 and times[1] <= at then fire_timers(at) end
+  local first = times[1]
+  if first and first <= at then fire_timers(at, wake) end
   return at
 end
 
@@ -264,9 +197,10 @@ local function turn(seconds, budget, alone)
   if yielded[1] then admit() end
   local back = 0 -- when the poller has to be: at once, at a time, or never (nil)
   if head > tail then
-    if timers > 0 then drop_stale_timers() end
+    if times[1] then drop_stale_timers() end
     back = seconds and (seconds > 0 and now() + seconds or 0)
-    if timers > 0 and (not back or times[1] < back) then back = times[1] end
+    local first = times[1]
+    if first and (not back or first < back) then back = first end
     if not back and not next(waiting) then
       if live_count > 0 then error("mail.loop: every task waits for another one", 0) end
       return
@@ -330,8 +264,8 @@ local function park_fd(task, deadline)
   end
   task.parked = true
   if deadline then set_timer(task, deadline) end
-  if timers > 0 then drop_stale_timers() end
-  poll(timers > 0 and times[1] or nil)
+  if times[1] then drop_stale_timers() end
+  poll(times[1])
   if head ~= tail or queue[head] ~= task then return yield(PARKED) end
   queue[head], head, tail = nil, 1, 0
   local reason = task.reason

@@ -243,7 +243,7 @@ local MESSAGES = { new = "boolean?", cur = "boolean?" }
 -- What other programs deliver, rename or remove meanwhile may be seen or not; one that moves from `new`
 -- to `cur` can be seen twice, never missed.
 -- @tparam[opt] table options `new = false`, `cur = false`: without the messages there
--- @return an iterator (API §1) of messages: `key`, `path`, `flags` (a set: `m.flags["\\Seen"]`; letters of
+-- @return an iterator (see `mail.iterator`) of messages: `key`, `path`, `flags` (a set: `m.flags["\\Seen"]`; letters of
 --   other programs stand for themselves), `size` (octets of the file; nil where it is gone), `new` (nobody
 --   has seen it yet), `open()`, `source()`, `string()`, `message()`, `set_flags(…)`, `move(target)`,
 --   `copy(target)`, `remove()`
@@ -310,8 +310,9 @@ local ADD = { flags = "table|string?" }
 --- Delivers a message: once this returns its key, it is on the disk.
 -- @param content a string, an open file, a source function, or an object with `source()`; its bytes are
 --   kept as they are
--- @tparam[opt] table options `flags`: an array or a set of names, or letters ("FS"); with flags (even none:
---   `{}`) it goes to `cur`, as a message that somebody has seen, else to `new`
+-- @tparam[opt] table options `flags`: an array or a set of names, one name, or letters ("FS"); names are \\Seen,
+--   \\Answered, \\Flagged, \\Deleted, \\Draft and $Forwarded, \\Recent is passed over, any other is kind "invalid";
+--   with flags (even none: `{}`) it goes to `cur`, as a message that somebody has seen, else to `new`
 -- @treturn string its key; or nil, err (kind "io": nothing was delivered, unless `err.reason` is
 --   "unflushed": then it is there, but a crash may still lose it); what a source raises is raised
 function Maildir:add(content, options)
@@ -346,8 +347,8 @@ local CHANGE = { add = "table|string?", remove = "table|string?", flags = "table
 
 --- Changes the flags of a message; one in `new` moves to `cur`.
 -- @param key its key, or the message
--- @tparam table|string change `{add=}`, `{remove=}`, `{flags=}` (in place of all that were there), each an
---   array or a set of names, or letters
+-- @tparam table|string change `{add=}`, `{remove=}`, `{flags=}` (in place of all that were there), each as the
+--   flags of `add`
 -- @treturn table the flags it has now, a set; or nil, err
 function Maildir:set_flags(key, change)
   if type(change) == "string" then change = { flags = change } end

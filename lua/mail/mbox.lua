@@ -262,8 +262,8 @@ local Messages = iterator.class(advance, function(state) state.file:close() end)
 
 --- Iterates over the messages, in order, in memory that does not grow with the file. What is appended
 -- meanwhile is not seen.
--- @return an iterator (API §1) of `from` (the sender of the "From " line), `date` (seconds since 1970, nil where
---   it cannot be read), `date_text`, `offset` (of the "From " line), `size` (octets as they stand in the file),
+-- @return an iterator (see `mail.iterator`) of `from` (the sender of the "From " line), `date` (seconds since 1970, nil
+--   where it cannot be read), `date_text`, `offset` (of the "From " line), `size` (octets as they stand in the file),
 --   `source()`, `string()`, `message()`; or nil, err: kind "io", or "invalid" where the file is no mbox
 function Mbox:messages()
   local file, why, word = core.file(self.path, "read")

@@ -66,10 +66,12 @@ function message.parse_file(path, options)
 end
 
 --- Reads a message from a source.
--- @tparam function source (ltn12) gives piece after piece, nil at the end, or nil, err
+-- @tparam function|table source (ltn12) gives piece after piece, nil at the end, or nil, err; or an object with
+--   `source()`
 -- @tparam[opt] table options as of `parse`
 -- @treturn table the message; or nil, err (the source's own, or kind "io")
 function message.parse_source(source, options)
+  if type(source) == "table" and type(source.source) == "function" then source = source:source() end
   if type(source) ~= "function" then
     error("mail.message.parse_source: a function expected, got " .. type(source), 2)
   end
@@ -118,7 +120,7 @@ end
 -- @tparam string|function|file|table from the message: text, a source (ltn12), an open file (left open), or a
 --   message
 -- @tparam[opt] table options as of `reader`
--- @return an iterator (API §1): where the source fails it raises the error in a `for`, and `it:next()` is
+-- @return an iterator (see `mail.iterator`): where the source fails it raises the error in a `for`, and `it:next()` is
 --   nil, err
 function message.events(from, options)
   options = want(options or {}, READER, "mail.message.events", 1)
@@ -156,7 +158,7 @@ function message.join(pieces)
   return joined, err
 end
 
---- Composes an answer, or a message that passes this one on; see mail.message.reply.
+--- Composes an answer; `forward` a message that passes this one on: see mail.message.reply.
 function part.methods:reply(options)
   local made, err = require "mail.message.reply".reply(self, options)
   return made, err
@@ -167,8 +169,22 @@ function part.methods:forward(options)
   return made, err
 end
 
--- What composes is loaded when it is first asked for: `new` (mail.message.compose), `delivery_status` and
--- `disposition` (mail.message.notify).
+--- Composes a message: see mail.message.compose.
+-- @function new
+-- @tparam table options `from`, `to`, `subject`, `text`, `html`, `attachments` …
+-- @treturn table message; or nil, err
+
+--- Composes a delivery status notification (a bounce): see mail.message.notify.
+-- @function delivery_status
+-- @tparam table options
+-- @treturn table message; or nil, err
+
+--- Composes a disposition notification (a read receipt): see mail.message.notify.
+-- @function disposition
+-- @tparam table options
+-- @treturn table message; or nil, err
+
+-- What composes is loaded when it is first asked for.
 local COMPOSING = { new = "compose", delivery_status = "notify", disposition = "notify" }
 
 return setmetatable(message, { __index = function(self, name)

@@ -1,4 +1,4 @@
---- POP3 sessions (RFC 1939, 2449, 2595, 5034, 6856): what a user calls (API §4).
+--- POP3 sessions (RFC 1939, 2449, 2595, 5034, 6856): what a user calls.
 --
 -- The session is a userdata of the core; the methods share its metatable and wait through its pump. They
 -- stand by subject under mail/pop3/: `open` (greeting, TLS, log-in), `commands`, `retr`, `messages`,
@@ -23,9 +23,9 @@ function pop3.new_session(o)
   return core.pop3_session(o.limits)
 end
 
---- Opens a session (API §2).
--- @tparam table|string options or a URL: "pop3s://ann:secret@pop.example.com/"; beside what all protocols
---   take, `utf8 = true` demands UTF-8 mode (RFC 6856)
+--- Opens a session.
+-- @tparam table|string options of `mail.connect`, or a URL: "pop3s://ann:secret@pop.example.com/"; besides,
+--   `utf8 = true` demands UTF-8 mode (RFC 6856)
 -- @treturn userdata the session, logged in unless `login = false`; or nil, err
 function pop3.connect(options)
   local o = connect.options(options, "pop3", open.OPTIONS)

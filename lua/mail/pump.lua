@@ -58,7 +58,7 @@ function Pump.new(fields)
   return self
 end
 
-local OPEN = { timeout = "number|table?", log = "function?", place = "string?" }
+local OPEN = { timeout = "number|table?", log = "function|userdata|table?", place = "string?" }
 
 --- Drives a session over a transport object of one's own (see mail.io.stream): afterwards its methods
 -- wait on that. What a protocol says first is its own affair: `mail.smtp.greet(pump, options, deadline)`.
@@ -84,11 +84,16 @@ end
 
 -- --- errors ---------------------------------------------------------------------------------------
 
+-- What to do about the limit that programs run into: mail is larger than anybody thinks.
+local TOO_LARGE = "limit passed: message"
+local REMEDY = " (held in memory; take it by a sink, or raise limits.message of connect)"
+
 --- An error object with this session's protocol, and without its secrets.
 function Pump:error(kind, message, fields)
   fields = fields or {}
   fields.kind = kind
-  fields.message = ascii.without_controls(self:masked(message), " ") -- one line, whatever the peer said
+  -- One line, whatever the peer said.
+  fields.message = ascii.without_controls(self:masked(message), " ") .. (message == TOO_LARGE and REMEDY or "")
   fields.text = fields.text and self:masked(fields.text)
   fields.protocol = self.protocol
   return Err.new(fields)
@@ -513,6 +518,14 @@ function Pump:stream_end(id)
   self.queues[id] = nil
 end
 
+-- What the core says to a command behind QUIT or LOGOUT.
+local OVER = { ["session is over"] = true, ["QUIT was sent"] = true }
+
+--- Why the core took no command, as an error: what cannot be sent is "invalid", and a session that is ending "closed".
+function Pump:refusal(why, command)
+  return self:error(OVER[why] and "closed" or "invalid", why, { command = command })
+end
+
 --- Queues a command of the core: `session[method](session, …)`.
 -- @treturn number the command's id; or nil, err (kind "closed" on a dead session, "invalid" where an
 --   argument cannot be sent)
@@ -522,7 +535,7 @@ function Pump:begin(method, ...)
   local id, why = session[method](session, ...)
   if id then return id end
   if session:failure() then return self:broken() end
-  return nil, self:error("invalid", why, { command = method })
+  return nil, self:refusal(why, method)
 end
 
 --- Waits for the end of a command that has one event, "done".

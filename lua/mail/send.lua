@@ -29,6 +29,7 @@ end
 --   pool; `message`, `from`, `to` and what else `smtp:send` takes; or, in place of `message`, the fields of one as
 --   `mail.message.new` takes them: `from`, `to`, `cc`, `bcc`, `subject`, `text`, `html`, `attachments` …
 -- @treturn table receipt, as of `smtp:send`; or nil, err
+-- @function send
 return function(options)
   want(options, OPTIONS, "mail.send")
   local where, letter = options.smtp, {}

@@ -1,4 +1,4 @@
---- SMTP and LMTP: sending mail (API §3).
+--- SMTP and LMTP: sending mail.
 --
 -- The session itself, its pipelining and its content are the core's (csrc/smtp). How one is opened, how
 -- messages are sent, and the other calls are in mail.smtp.*; here they become a class.
@@ -39,7 +39,7 @@ function smtp.new_session(o)
 end
 
 --- Opens a session and logs in.
--- @tparam table|string options of API §2, or a URL: `"smtps://ann:secret@smtp.example.com"`; besides
+-- @tparam table|string options of `mail.connect`, or a URL: `"smtps://ann:secret@smtp.example.com"`; besides
 --   `helo`, the name given in EHLO (default: this host's name, or its address literal);
 --   `protocol = "lmtp"` (RFC 2033; port 24, TLS where it is offered);
 --   `chunking = false`: content goes by DATA though the server offers BDAT;
@@ -160,7 +160,7 @@ function Session:has(name)
   return known ~= nil and known[ascii.upper(name)] ~= nil
 end
 
--- A set (API §2), as with the other protocols: true, or the parameters of the keyword. Made anew after each EHLO.
+-- A set, as with the other protocols: true, or the parameters of the keyword. Made anew after each EHLO.
 local function capability_set(self)
   local pump = Pump.of(self)
   local said = pump and pump.capabilities
@@ -185,7 +185,7 @@ function mt.__tostring(session)
   return connect.describe(session)
 end
 
---- Replies in `bytes`, as a session would see them; without a connection (API §7).
+--- Replies in `bytes`, as a session would see them; without a connection.
 -- @tparam string bytes
 -- @tparam[opt] number chunk octets fed at a time
 -- @treturn table array of `{code=, enhanced=, lines=}`; or nil, err

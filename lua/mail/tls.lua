@@ -134,7 +134,7 @@ local function alpn_of(ssl, protocol)
 end
 
 --- The context of a client.
--- @tparam table ssl options (API §2)
+-- @tparam table ssl as of `mail.connect`
 -- @tparam string protocol "imap", "pop3", "smtp": names the application protocol to the server
 -- @tparam[opt] string mode "opportunistic": what cannot be verified is accepted unless `verify` is set
 -- @tparam[opt] function rest called between two trusted certificates: to read all of them takes long

@@ -37,7 +37,7 @@ end
 
 local PHASES = { connect = true, answer = true, data = true }
 
--- Raises where `timeout = { connect=, answer=, data= }` (API §1) holds anything else.
+-- Raises where `timeout = { connect=, answer=, data= }` holds anything else.
 local function check_phases(timeout, what, level)
   for name, seconds in pairs(timeout) do
     if not PHASES[name] then

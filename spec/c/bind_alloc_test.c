@@ -9,6 +9,10 @@
 ** became of it, the state is closed. What leaks, or is used behind its end, the sanitizers tell. The
 ** allocations of OpenSSL are tls_alloc_test.c's.
 **
+** Each scene is also played while Lua collects wherever it may and finalizers (finalizers.lua) call the binding
+** in the middle of its calls. Where they only ask it must hear what it heard without; where they feed, close,
+** or change what it works with it may hear anything, but nothing may break.
+**
 ** Invariant: between two runs nothing is left of Lua's memory, and no descriptor more is open.
 */
 #define _GNU_SOURCE /* mkdtemp */
@@ -140,10 +144,14 @@ struct step {
 };
 
 static struct step trail[STEPS];
-static int steps; /* of this run so far */
-static int known; /* of the untouched run; 0 while that is on */
-static bool over; /* the scene has ended with a plain failure, or wrongly */
-static bool hurt; /* a call has failed in this run */
+static int steps;      /* of this run so far */
+static int known;      /* of the untouched run; 0 while that is on */
+static bool over;      /* the scene has ended with a plain failure, or wrongly */
+static bool hurt;      /* a call has failed in this run */
+static bool disturbed; /* finalizers call the binding in this run */
+static bool calm;      /* ... but not yet: what is heard is noted */
+static bool meddling;  /* ... and change what the scene uses; else they only ask */
+static int seed;       /* what they do by chance is the same from the same seed */
 
 /* The values from `from` on, in so many words. */
 static void spell(lua_State *L, int status, int from, char *out) {
@@ -214,6 +222,10 @@ static bool agrees(lua_State *L, const struct function *f, int status, int from)
     trail[steps++] = now;
     return true;
   }
+  if (meddling) {
+    over = ++steps >= STEPS / 2; /* it waits for what was taken from it */
+    return !over;
+  }
   if (steps < known && was->f == f && was->heard == now.heard) return steps++, true;
   over = true;
   if (hurt && (f->lax || now.refused)) return false;
@@ -230,12 +242,23 @@ static long refusals(void) {
   return refused + heap.refused;
 }
 
+/* Finalizers find the first two as globals. */
+static void show_arguments(lua_State *L) {
+  lua_settop(L, lua_gettop(L) + 2);
+  lua_pushvalue(L, 1);
+  lua_setglobal(L, "under_way");
+  lua_pushvalue(L, 2);
+  lua_setglobal(L, "beside");
+  lua_settop(L, -3);
+}
+
 /* Calls the function in upvalue 1 with the `n` arguments at the bottom of the stack, which stay there; its
 ** results lie on top of them. */
 static int attempt(lua_State *L, int n) {
   int i, status;
   lua_pushvalue(L, lua_upvalueindex(1));
   for (i = 1; i <= n; i++) lua_pushvalue(L, i);
+  if (disturbed) show_arguments(L);
   heap.within = true;
   status = lua_pcall(L, n, LUA_MULTRET, 0);
   heap.within = heap.retry = false; /* 5.2 does not ask again while the collector stands still */
@@ -397,6 +420,49 @@ struct scene {
   struct lm_buf text;
 };
 
+/* The functions of finalizers.lua, which sees the core on the top of the stack before it is tried; kept in
+** the registry. */
+static void load_finalizers(lua_State *L) {
+  if (luaL_loadfile(L, "spec/c/finalizers.lua") != 0) {
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    exit(1);
+  }
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 2);
+  lua_setfield(L, LUA_REGISTRYINDEX, "disarm");
+  lua_setfield(L, LUA_REGISTRYINDEX, "arm");
+}
+
+/* From now on Lua collects; with finalizers, as a whole wherever it may. */
+static void arm(lua_State *L) {
+  lua_gc(L, LUA_GCRESTART, 0);
+  if (calm) return;
+  lua_getfield(L, LUA_REGISTRYINDEX, "arm");
+  lua_pushinteger(L, 7919 * seed);
+  lua_pushboolean(L, meddling);
+  lua_call(L, 2, 0);
+#if LUA_VERSION_NUM >= 504
+  lua_gc(L, LUA_GCINC, 1, 1000, 100);
+#else
+  lua_gc(L, LUA_GCSETPAUSE, 0);
+  lua_gc(L, LUA_GCSETSTEPMUL, LUA_VERSION_NUM >= 502 ? 1000000 : 0); /* 0: without end */
+#endif
+  lua_gc(L, LUA_GCRESTART, 0); /* not when the default says */
+}
+
+/* How often finalizers ran. */
+static long disarm(lua_State *L) {
+  long ran;
+  lua_gc(L, LUA_GCSTOP, 0);
+  lua_getfield(L, LUA_REGISTRYINDEX, "disarm");
+  lua_call(L, 0, 2);
+  ran = (long)lua_tonumber(L, -2);
+  if (!must(lua_isnil(L, -1), "what finalizers hear"))
+    fprintf(stderr, "  %s\n", lua_tostring(L, -1));
+  lua_pop(L, 2);
+  return ran;
+}
+
 static lua_State *open_state(const struct scene *s) {
   lua_State *L = lua_newstate(lua_memory, NULL);
   if (L == NULL) exit(2);
@@ -407,6 +473,7 @@ static lua_State *open_state(const struct scene *s) {
   }
   lua_pushcfunction(L, luaopen_mail_core);
   lua_call(L, 0, 1);
+  if (disturbed) load_finalizers(L);
   try_all(L, "core");
   push_host(L);
   lua_gc(L, LUA_GCSTOP, 0);
@@ -420,6 +487,8 @@ static long descriptors(void) {
   return n;
 }
 
+static long finalizers; /* how many ran in the midst of things */
+
 /* Plays it while the n-th allocation fails, in a new state; true where it came to its end. */
 static bool play(const struct scene *s, long n) {
   lua_State *L;
@@ -431,11 +500,13 @@ static bool play(const struct scene *s, long n) {
   over = hurt = false;
   fail_at(victim == OF_CORE ? n : -1);
   heap.left = victim == OF_LUA ? n : -1;
+  if (disturbed) arm(L);
   whole = lua_pcall(L, 2, 0, 0) == 0;
+  if (disturbed) finalizers += disarm(L);
   fail_never();
   heap.left = -1;
-  if (!must(whole || over, s->name)) fprintf(stderr, "  %s\n", lua_tostring(L, -1));
-  must(!whole || known == 0 || steps == known, "the whole scene");
+  if (!must(whole || over || meddling, s->name)) fprintf(stderr, "  %s\n", lua_tostring(L, -1));
+  must(!whole || known == 0 || steps == known || meddling, "the whole scene");
   lua_close(L);
   must(heap.blocks == 0, "Lua's memory is given back");
   return whole;
@@ -490,6 +561,31 @@ static void play_untouched(const struct scene *s) {
   CHECK(play(s, -1));
 }
 
+/* Plays it with finalizers, from one seed after another. */
+static void disturb(const struct scene *s, int times) {
+  long fds = descriptors();
+  for (seed = 1; seed <= times; seed++) {
+    play(s, -1);
+    must(descriptors() == fds, "descriptors are closed");
+  }
+}
+
+/* What finalizers do not change is heard while Lua collects as usual. */
+static void play_disturbed(const struct scene *s) {
+  enum { ASKING = 6, MEDDLING = 30 };
+  disturbed = calm = true;
+  known = 0;
+  CHECK(play(s, -1));
+  known = steps;
+  calm = false;
+  check_row = s->name;
+  disturb(s, ASKING);
+  meddling = true;
+  disturb(s, MEDDLING);
+  check_row = NULL;
+  disturbed = meddling = false;
+}
+
 static void all_were_called(void) {
   int i;
   for (i = 0; i < FUNCTIONS; i++) {
@@ -523,6 +619,7 @@ int main(int argc, char **argv) {
     struct scene s = {names[i], {NULL, 0, 0, 0}};
     if (argc > 1 && strcmp(argv[1], s.name) != 0) continue;
     read_scene(&s);
+    play_disturbed(&s);
     play_untouched(&s);
     lua += suffer(&s, OF_LUA);
     core += suffer(&s, OF_CORE);
@@ -533,6 +630,7 @@ int main(int argc, char **argv) {
   free(rsa_pem);
   forget(&root);
   forget(&mail);
-  printf("%ld allocations of Lua failed, %ld of the core\n", lua, core);
+  EXPECT(finalizers > 0);
+  printf("%ld allocations of Lua failed, %ld of the core; %ld finalizers\n", lua, core, finalizers);
   return check_end();
 }

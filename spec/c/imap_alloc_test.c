@@ -75,7 +75,8 @@ static bool talk(struct lm_imapc *s) {
          turn(s, create(s), LM_STR("A3 OK [APPENDUID 1 2] done\r\n")) &&
          turn(s, fetch(s, 0),
               LM_STR(
-                  "* 1 FETCH (UID 1 X (a (b)) BODYSTRUCTURE ((\"text\" \"x\" (\"A\" \"b\") NIL NIL "
+                  "* 1 FETCH (UID 1 X (a (b)) BODYSTRUCTURE ((\"text\" \"x\" (\"A*\" \"''b\") NIL "
+                  "\"=?utf-8?q?x?=\" "
                   "\"B\" 1 1)(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 1 (NIL NIL ((NIL NIL NIL "
                   "NIL))) (\"a\" \"b\")) \"M\") ENVELOPE (NIL \"=?utf-8?q?x?=\" ((\"\\\"\" NIL "
                   "\"a\" "

@@ -87,8 +87,9 @@ end
 
 -- A message whose header is not ASCII goes as "UTF8 (~{…})" once UTF8=ACCEPT is enabled (RFC 6855 §4). What a
 -- source will bring is not known before it is sent; the form allows for either.
-local function in_utf8(pump, it)
+local function in_utf8(pump, it, message)
   if not (pump.enabled and pump.enabled["UTF8=ACCEPT"]) then return false end
+  if type(message) == "table" and message.is_composed then return message:form() == "utf8" end
   if not it.text then return true end
   local first = it.text:find("[\128-\255]")
   local ends = first and it.text:find("\r\n\r\n", 1, true)
@@ -103,9 +104,11 @@ local function put_message(pump, command, one, level)
   local it
   it, err = literal.open(pump, one.message, one, "imap:append", level + 1)
   if not it then return nil, err end
-  local utf8 = in_utf8(pump, it)
+  local utf8 = in_utf8(pump, it, one.message)
   if utf8 then
     it.eight = true
+    -- Courier refuses UTF8 right behind the name.
+    if not one.flags and not one.date then put(command, "text", "()") end
     put(command, "text", "UTF8")
     put(command, "open", true)
   end
@@ -289,7 +292,8 @@ end
 -- @tparam table pump
 -- @tparam table call `verb`, `arguments` in front of the messages, and the user's `options`: `flags`,
 --   `date` (seconds since 1970, or a date-time as the standard writes it), `size` of a source in
---   octets, `binary`, `timeout`, `progress`
+--   octets, `binary`, `timeout`, `progress` (a function: gets what a server with INPROGRESS reports of its work, RFC
+--   9585; how much has been sent a source function of one's own can count)
 -- @param message a string, an open file, a source function or a mail.message: lines may end in LF,
 --   and are stored with CRLF. A source whose `size` is given is sent octet for octet; one without is
 --   put down in a temporary file first, since IMAP tells the size before the message. Or

@@ -1,5 +1,25 @@
 --- Search criteria: tables to the search keys of RFC 9051 §6.4.4 and of its extensions.
 --
+--     imap:search { unseen = true, since = "2026-11-01", ["or"] = { { larger = 1e6 }, { from = "bob" } } }
+--
+-- All that stand in a table must hold. Words are found in any case, and in UTF-8.
+--
+-- - `seen` `answered` `flagged` `deleted` `draft` `recent`, and `unseen` `unanswered` `unflagged` `undeleted` `undraft`
+--   `old`: true or false; `new` = true: recent and unseen; `all` = true
+-- - `from` `to` `cc` `bcc` `subject` `body` `text` (anywhere): a string, or an array of strings that must all be in it;
+--   `header`: a table of field name to string, or to true where the field must just be there
+-- - `before` `on` `since` (when it came to the mailbox), `sent_before` `sent_on` `sent_since` (its Date field),
+--   `saved_before` `saved_on` `saved_since` (SAVEDATE): a day, as "2026-11-01", seconds since 1970 or
+--   {year=, month=, day=}; the day itself is not before, and is since
+-- - `older` `younger`: seconds (WITHIN); `larger` `smaller`: octets
+-- - `keyword` `unkeyword`: a flag that is no system flag, or an array of such
+-- - `uid`: a set of UIDs; `seq`: of sequence numbers
+-- - `["not"]`: a table of criteria; `["or"]`: an array of two or more; entries without a name: tables of criteria
+-- - `modseq` (CONDSTORE), `emailid` `threadid` (OBJECTID), `fuzzy` (a table of criteria; SEARCH=FUZZY), `filter` (its
+--   name; FILTERS), `savedate_supported` = true; of Gmail `gm_raw` (what one writes into its search field:
+--   "has:attachment"), `gm_labels`, `gm_msgid`, `gm_thrid`. What the server lacks is kind "unsupported", and nothing is
+--   sent.
+--
 -- What an extension brings is named in `needs`, so that a server without it is never asked.
 -- What comes out is a list of typed arguments for the core, which quotes strings or sends them as
 -- literals; no string of the user's is ever pasted into a command here.
@@ -124,6 +144,9 @@ end
 function special.header(out, name, value)
   if type(value) ~= "table" or next(value) == nil then bad(name, "a table: header name to text") end
   for header, wanted in pairs(value) do
+    if type(header) ~= "string" or type(wanted) ~= "string" and wanted ~= true then
+      bad(name, "a table: header name to text, or to true")
+    end
     put(out, "text", "HEADER")
     text(out, name, header)
     text(out, name, wanted == true and "" or wanted)

@@ -199,7 +199,7 @@ local Fetched = {}
 Fetched.__index = Fetched
 local setmetatable = setmetatable
 
--- The message, parsed (API §6); nil where its body was not asked for, or went into a sink.
+-- The message, parsed; nil where its body was not asked for, or went into a sink.
 function Fetched:message()
   local text = self.body and self.body[""]
   return text and require "mail.message".parse(text) or nil
@@ -417,7 +417,7 @@ end
 --- Begins a fetch.
 -- @tparam table pump
 -- @param set a number, an array of numbers, "1:*", "$", or the result of a search
--- @tparam table list names of API §5 or items as the standard writes them
+-- @tparam table list names of `mail.imap.items`, or items as the standard writes them
 -- @tparam ?table options `seq`, `sink` function(message, section, chunk): gets the bodies in pieces,
 --   `message` being what came before them; a section is whole when its message is yielded; returning
 --   false or nil, reason stops the fetch (kind "io"); `changed_since` (modification sequence), and with it

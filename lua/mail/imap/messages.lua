@@ -27,7 +27,15 @@ end
 -- @tparam table|string items names of mail.imap.items ("uid", "flags", "size", "envelope", "body" …), or as the
 --   standard writes them
 -- @tparam[opt] table options `seq`, `sink`, `changed_since`, `partial`, `timeout`; see `mail.imap.fetch`
--- @return an iterator over messages as they arrive; or nil, err
+-- @return an iterator (mail.iterator) over messages as they arrive; or nil, err. A message has `seq`, `uid`, and what
+--   was asked for: `flags` (a set: `m.flags["\\Seen"]`), `internaldate` (seconds since 1970), `size`, `envelope`
+--   (`date`, `subject`, `from`, `sender`, `reply_to`, `to`, `cc`, `bcc`: arrays of `{name=, address=}` and `{group=,
+--   members=}`; `in_reply_to`, `message_id`; words in UTF-8), `bodystructure` (`type`, `parameters`, `section`,
+--   `encoding`, `size`, `id`, `disposition` = `{type=, parameters=}`, `parts`, of a message inside `envelope`; names
+--   of files in UTF-8), `headers` (an array of `{name=, value=}`, which also knows a name in any case:
+--   `m.headers.subject`), `body` (octets by section: `m.body[""]` is the whole, `m.body["1.2"]`, `m.body.HEADER`),
+--   `binary` (the same of BINARY: parts without their transfer encoding), `binary_size`, `modseq`, `emailid`,
+--   `threadid`, `savedate`, `preview`, `gm_labels` …; `m:message()` is `m.body[""]`, parsed (mail.message)
 function messages:fetch(set, items, options)
   local it, err, none, closing = fetch.start(run.pump(self, "fetch"), set, items, options, 2)
   return it, err, none, closing
@@ -242,8 +250,9 @@ end
 -- @param set
 -- @tparam string mailbox UTF-8
 -- @tparam[opt] table options `seq`, `batch` (messages that one command is given at most), `timeout`
--- @treturn table `{uidvalidity=, from=set, to=set}` of the copies, empty where the server does not
---   tell (UIDPLUS); or nil, err: `err.response_code` "TRYCREATE" where the mailbox is not there
+-- @treturn table `{uidvalidity=, from=, to=}` of the copies: sets as text ("1:3,7"), in the same order, for any call
+--   that takes a set; empty where the server does not tell (UIDPLUS); or nil, err: `err.response_code` "TRYCREATE"
+--   where the mailbox is not there
 function messages:copy(set, mailbox, options)
   run.options(options, "copy", SEQ)
   run.text(mailbox, "copy", "a mailbox")
@@ -330,7 +339,9 @@ end
 -- @param message a string, an open file, a source function or a mail.message; or `{ catenate = {
 --   "text", { url = … }, { uid = 7, section = "1" }, … } }`, put together by the server (RFC 4469); or
 --   an array of these, or of `{ message = …, flags = …, date = … }` (RFC 3502, else one by one)
--- @tparam[opt] table options `flags`, `date`, `size`, `binary`, `timeout`, `progress`; see `mail.imap.append`
+-- @tparam[opt] table options `flags` (an array, or a set as a fetched message has), `date` (seconds since 1970),
+--   `size`, `binary`, `timeout`, `progress`; see `mail.imap.append`. A mail.message goes without Bcc: a draft that
+--   shall keep it is `message:tostring { bcc = true }`
 -- @treturn table `{uidvalidity=, uid=}`, of an array `{uidvalidity=, uids={…}}`; or nil, err
 function messages:append(mailbox, message, options)
   run.text(mailbox, "append", "a mailbox")

@@ -63,6 +63,9 @@ end
 
 --- The pump of a session. One that is driven by hand has none, and nothing to wait on.
 function run.pump(session, what)
+  if type(session) ~= "userdata" then
+    error(("imap:%s: a session expected, got %s: methods are called with a colon"):format(what, type(session)), 3)
+  end
   local pump = Pump.of(session)
   if not pump then
     error(("imap:%s: a session without a transport; submit() queues a command by hand"):format(what), 3)

@@ -1,4 +1,4 @@
---- `mail.imap.watch`: what happens in a mailbox, as one iterator that outlives its connections (API §5).
+--- `mail.imap.watch`: what happens in a mailbox, as one iterator that outlives its connections.
 --
 -- One connection after the other is made and followed (follow.lua); what was told is remembered (sync.lua), so a new
 -- connection tells exactly what is missing. Here: connecting, waiting before the next try, giving up.
@@ -34,13 +34,14 @@ local PROBE = 290
 -- Another try brings the same again.
 local ALWAYS_FATAL = { cancelled = true, invalid = true, unsupported = true, limit = true }
 
--- Before the mailbox was ever seen these mean a wrong option; later the server may get well again.
+-- Before the mailbox was ever seen these mean a wrong option; later the server may get well again, and whoever wants
+-- to know what is new by now does not wait for that.
 local FATAL_AT_FIRST = { tls = true, rejected = true, dns = true, uidvalidity = true }
 
 local function is_fatal(self, err)
   if ALWAYS_FATAL[err.kind] then return true end
   if err.temporary then return false end
-  return err.kind == "auth" or FATAL_AT_FIRST[err.kind] and not self.sync.uidvalidity
+  return err.kind == "auth" or FATAL_AT_FIRST[err.kind] and not (self.sync.uidvalidity and self.live)
 end
 
 -- Seconds to wait: doubled with each loss, and never the same for a thousand clients of one server.

@@ -40,15 +40,20 @@ function names.flags_of(letters)
   return flags
 end
 
+-- A message is recent for a session of IMAP, not for good: new tells that here.
+local RECENT = "\\recent"
+
 -- A flag as its letter: "\\Seen" in any case, or a letter itself (a to z: keywords of other programs).
 local function letter_of(flag)
   if type(flag) ~= "string" then return nil end
   return LETTER_OF[ascii.lower(flag)] or (flag:match "^[DFPRSTa-z]$")
 end
 
--- Adds the letters of `flags` (an array, a set, or letters as one string) to a set of letters.
+-- Adds the letters of `flags` (an array, a set, the name of one, or letters as one string) to a set of letters.
 function names.letters_into(set, flags, value)
-  if type(flags) == "string" then
+  if type(flags) == "string" and flags:find "^[\\$]" then
+    flags = { flags }
+  elseif type(flags) == "string" then
     local list = {}
     for letter in flags:gmatch "." do list[#list + 1] = letter end
     flags = list
@@ -56,8 +61,9 @@ function names.letters_into(set, flags, value)
   for name, flag in pairs(flags) do
     if type(name) == "string" then flag = flag and name or nil end
     local letter = flag and letter_of(flag)
-    if flag and not letter then
-      return fail("invalid", "%q cannot be kept as a flag", tostring(flag):sub(1, 80))
+    if flag and not letter and ascii.lower(tostring(flag)) ~= RECENT then
+      return fail("invalid", "%q cannot be kept as a flag: a Maildir has \\Seen, \\Answered, \\Flagged, \\Deleted, "
+        .. "\\Draft, $Forwarded, and letters from a to z", tostring(flag):sub(1, 80))
     end
     if letter then set[letter] = value end
   end

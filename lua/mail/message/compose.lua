@@ -1,4 +1,4 @@
---- Composing: a message out of a table (API §6), in any of three forms, streamed.
+--- Composing: a message out of a table, in any of three forms, streamed.
 --
 -- `compose.new` checks all that it is given and makes parts of it; nothing is encoded before the message is
 -- read. The object reads like a parsed message, too: it is written and parsed at the first question.
@@ -64,12 +64,18 @@ local function addresses(options)
 end
 
 -- Addresses that no ASCII form exists for need all of the header in UTF-8.
+local function least_of(list)
+  local least
+  fields.each_mailbox(list, function(one)
+    if not one.ascii then least = "utf8" end
+  end)
+  return least
+end
+
 local function least_form(lists)
   local least
   for name, list in pairs(lists) do
-    fields.each_mailbox(list, function(one)
-      if not one.ascii and name ~= "bcc" then least = "utf8" end
-    end)
+    if name ~= "bcc" then least = least or least_of(list) end
   end
   return least
 end
@@ -80,11 +86,16 @@ local function domain_of(lists)
   return domain and domain:find "^[A-Za-z0-9.-]+$" and domain or "localhost.invalid"
 end
 
--- The Date field's text.
+-- date-time of RFC 5322 §3.3 as far as its zone, obsolete years too.
+local DATE_TIME = "^[ \t]*[A-Za-z]*[ \t]*,?[ \t]*%d%d?[ \t]+[A-Za-z][A-Za-z][A-Za-z][ \t]+%d%d+[ \t]+%d%d?[ \t]*:"
+
+-- The Date field's text. A text that tells a time in another way ("2026-11-23T10:00:00Z") is written anew.
 local function date_text(date)
   if type(date) == "string" then
-    if fields.breaks_line(date) or not core.date_parse(date) then return invalid "date: no date" end
-    return date
+    local epoch = not fields.breaks_line(date) and core.date_parse(date)
+    if not epoch then return invalid "date: no date" end
+    if date:find(DATE_TIME) then return date end
+    date = epoch
   end
   local ok, text = pcall(core.date_format, date or os.time(), 0)
   if not ok then return invalid "date: no date of the years 0 to 9999" end
@@ -236,32 +247,46 @@ end
 local ORDER = { ["7bit"] = true, ["8bit"] = true, utf8 = true }
 
 -- The form that was asked for, or the least that there is; or nil, err where the message has none so small.
-local function chosen(self, form)
-  if form == nil then return self.made.least end
-  if parts.wider(form, self.made.least) ~= form then
-    local words = ("the message has no form '%s': it needs '%s'"):format(form, self.made.least)
+local function chosen(self, form, blind)
+  local least = parts.wider(self.made.least, blind and least_of(blind) or nil)
+  if form == nil then return least end
+  if parts.wider(form, least) ~= form then
+    local words = ("the message has no form '%s': it needs '%s'"):format(form, least)
     return Err.nil_new { kind = "unsupported", message = words }
   end
   return form
 end
 
-local function form_of(options, what)
+-- The form that is asked for, and those whom Bcc shall name.
+local function form_of(self, options, what)
   if options == nil then return nil end
-  want(options, { form = "string?" }, what, 2)
+  want(options, { form = "string?", bcc = "boolean?" }, what, 2)
   if options.form and not ORDER[options.form] then
     error(what .. ": 'form' must be \"7bit\", \"8bit\" or \"utf8\"", 3)
   end
-  return options.form
+  local blind = options.bcc and self.made.lists.bcc or nil
+  return options.form, blind and blind[1] and blind
 end
 
-local function segments(self, form)
+-- The fields with Bcc behind the other addresses.
+local function with_bcc(head, blind)
+  local copy, at = {}, 1
+  while head[at][2] == "addresses" do at = at + 1 end
+  for i, field in ipairs(head) do copy[i] = field end
+  table.insert(copy, at, { "Bcc", "addresses", blind })
+  return copy
+end
+
+local function segments(self, form, blind)
   local err
-  form, err = chosen(self, form)
+  form, err = chosen(self, form, blind)
   if not form then return nil, err end
-  if not self.made.written[form] then
-    self.made.written[form], err = writer.segments(self.made.head, self.made.body, form)
+  local written = blind and self.made.disclosed or self.made.written
+  if not written[form] then
+    local head = blind and with_bcc(self.made.head, blind) or self.made.head
+    written[form], err = writer.segments(head, self.made.body, form)
   end
-  return self.made.written[form], err
+  return written[form], err
 end
 
 local function failing(err)
@@ -270,11 +295,12 @@ end
 
 --- The message as a source (ltn12): attachments are read while it is. Bcc is not written.
 -- @tparam[opt] table options `form`: "7bit" (what every relay takes; the default, unless the message needs
---   more), "8bit" (text as it is: 8BITMIME), "utf8" (header and text as they are: SMTPUTF8)
+--   more), "8bit" (text as it is: 8BITMIME), "utf8" (header and text as they are: SMTPUTF8); `bcc` = true: with
+--   the Bcc field, for a draft or one's own copy of what was sent
 -- @treturn function pieces, nil at the end, or nil, err (kind "io": an attachment cannot be read or is not of
 --   the size that was told; kind "unsupported": the message has no such form)
 function Composed:source(options)
-  local list, err = segments(self, form_of(options, "message:source"))
+  local list, err = segments(self, form_of(self, options, "message:source"))
   if not list then return failing(err) end
   return writer.source(list)
 end
@@ -283,11 +309,11 @@ end
 -- @tparam[opt] table options as of `source`
 -- @treturn string; or nil, err
 function Composed:tostring(options)
-  local form = form_of(options, "message:tostring")
+  local form, blind = form_of(self, options, "message:tostring")
   local ok, err = writer.keep(self.made.body)
   if not ok then return nil, err end
   local list
-  list, err = segments(self, form)
+  list, err = segments(self, form, blind)
   if not list then return nil, err end
   local source, out = writer.source(list), {}
   repeat
@@ -320,7 +346,7 @@ end
 -- @tparam[opt] table options as of `source`
 -- @treturn number; nil where an attachment's source has not said its size
 function Composed:octets(options)
-  local list = segments(self, form_of(options, "message:octets"))
+  local list = segments(self, form_of(self, options, "message:octets"))
   return list and writer.size(list)
 end
 
@@ -382,7 +408,7 @@ function compose.build(options, part, null_sender)
   head, err = checked(head, least)
   if not head then return nil, err end
   lists.null_sender = null_sender
-  local made = { lists = lists, head = head, body = part, least = least, written = {} }
+  local made = { lists = lists, head = head, body = part, least = least, written = {}, disclosed = {} }
   return setmetatable({ made = made, message_id = id, is_composed = true }, class)
 end
 
@@ -439,7 +465,8 @@ end
 --   `parameters`, `cid` (an image that the HTML shows), `disposition`, `description`, `headers`; or what
 --   `attachments()` of another message gave;
 --   `headers`: name → value or an array of them, or an array of `{name, value}`; `list`: the fields of a
---   mailing list; `disposition_notification_to`
+--   mailing list, `{id=, name=, unsubscribe=, one_click=, post=, help=, subscribe=, owner=, archive=}` as
+--   `msg:list()` gives them; `disposition_notification_to` (asks for a read receipt)
 -- @treturn table message with `source`, `tostring`, `octets`, `envelope`, and all that a parsed message has; or
 --   nil, err (kind "invalid" or "io")
 function compose.new(options)

@@ -257,7 +257,7 @@ end
 -- --- lists (RFC 2369, RFC 2919, RFC 8058) ---------------------------------------------------------
 
 local LIST = { "help", "unsubscribe", "subscribe", "post", "owner", "archive" }
-local LIST_KNOWN = { id = true, unsubscribe_post = true }
+local LIST_KNOWN = { id = true, name = true, unsubscribe_post = true, one_click = true }
 for _, name in ipairs(LIST) do LIST_KNOWN[name] = true end
 
 local function urls(value, what)
@@ -276,7 +276,7 @@ local function check_list(list, what)
   for name, value in pairs(list) do
     local kind = type(value)
     local good = kind == "string" or kind == "table"
-      or kind == "boolean" and (name == "post" or name == "unsubscribe_post")
+      or kind == "boolean" and (name == "post" or name == "unsubscribe_post" or name == "one_click")
     if kind == "table" then
       for _, url in ipairs(value) do good = good and type(url) == "string" end
     end
@@ -285,8 +285,16 @@ local function check_list(list, what)
   end
 end
 
---- The fields of a mailing list: `id`, `help`, `unsubscribe`, `subscribe`, `post` (false: nobody may),
--- `owner`, `archive`: a URL or an address, or an array; `unsubscribe_post = true`: one click is enough.
+-- [phrase] "<" list-id ">" (RFC 2919 §3): the name that people know it by, and its id.
+local function list_id(list)
+  if list.id:find "<[^<>]+>%s*$" then return list.id end
+  local name = list.name and list.name:find "[^ \t]" and not list.name:find "[<>]" and list.name .. " " or ""
+  return name .. "<" .. list.id .. ">"
+end
+
+--- The fields of a mailing list, as `msg:list()` gives them: `id`, `name`, `help`, `unsubscribe`, `subscribe`, `post`
+-- (false: nobody may), `owner`, `archive`: a URL or an address, or an array; `one_click = true` (or
+-- `unsubscribe_post`): one click is enough.
 -- @tparam table list
 -- @tparam string what the call, for errors
 -- @treturn table fields; or nil, err
@@ -294,7 +302,7 @@ function fields.list(list, what)
   local out = {}
   check_list(list, what)
   if list.id then
-    local id = list.id:find "<[^<>]+>%s*$" and list.id or "<" .. list.id .. ">"
+    local id = list_id(list)
     local line, why = core.header_text("List-Id", id)
     if not line then return invalid("list.id: %s", why) end
     out[#out + 1] = { "List-Id", "text", id }
@@ -309,7 +317,7 @@ function fields.list(list, what)
       out[#out + 1] = { "List-" .. ascii.upper(name:sub(1, 1)) .. name:sub(2), "tokens", text }
     end
   end
-  if list.unsubscribe_post then
+  if list.unsubscribe_post or list.one_click then
     out[#out + 1] = { "List-Unsubscribe-Post", "tokens", "List-Unsubscribe=One-Click" }
   end
   return out

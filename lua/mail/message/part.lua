@@ -1,4 +1,4 @@
---- Parts of a parsed message, the message itself among them (API §6).
+--- Parts of a parsed message, the message itself among them.
 --
 -- A part is a thin table: the text it lies in (`_text`, made by the core) and its index in it (`_at`). Every
 -- field is worked out when it is first asked for, and then kept. What a method gives is made anew each time.
@@ -48,6 +48,28 @@ end
 
 --- What all parts have: other modules add methods here.
 part.methods = Part
+
+--- Fields of a message and of its parts; nil where the message does not say.
+-- @table fields
+-- @field type "text/plain" where no type is named
+-- @field parameters of Content-Type: names in lower case, values UTF-8
+-- @field disposition "attachment", "inline" …
+-- @field disposition_parameters its parameters
+-- @field filename as the sender gave it, any text; `attachments` makes a safe name of it
+-- @field cid Content-ID without its brackets
+-- @field description Content-Description
+-- @field encoding "7bit", "base64" …: Content-Transfer-Encoding in lower case
+-- @field size octets of the decoded content
+-- @field parts array: those of a multipart, the message of a message/rfc822
+-- @field subject decoded, UTF-8
+-- @field date seconds since 1970
+-- @field zone the sender's, in minutes east of UTC
+-- @field message_id with its brackets
+-- @field in_reply_to the ids, a space between them
+-- @field references array of ids
+-- @field from array of `{name=, address=}` and `{group=, members=}`; so are `sender`, `reply_to`, `to`, `cc`, `bcc`,
+--   `resent_from`, `resent_to`
+-- @field defects array of `{what=, offset=, field=, limit=}`: what was wrong; `mail.message.DEFECTS` tells of each
 
 -- --- what it is -----------------------------------------------------------------------------------
 
@@ -143,7 +165,7 @@ end
 
 --- The first field of that name (in any case): UTF-8 on one line, encoded words decoded.
 -- @treturn string; nil where there is none
-function Part:header(name) return self._text:header(self._at, checkname(name, "header")) end
+function Part:header(name) return (self._text:header(self._at, checkname(name, "header"))) end
 
 --- All fields of that name: an array of strings, in order.
 function Part:header_all(name) return self._text:header_all(self._at, checkname(name, "header_all")) end
@@ -153,21 +175,24 @@ function Part:headers() return self._text:headers(self._at) end
 
 --- The first field of that name as it stands, folds and encoded words and all, without the white space
 -- around it.
-function Part:raw_header(name) return self._text:raw_header(self._at, checkname(name, "raw_header")) end
+function Part:raw_header(name) return (self._text:raw_header(self._at, checkname(name, "raw_header"))) end
 
 --- All fields as they stand: an array of `{name=, raw=}`, `raw` the whole field with its line ends.
 function Part:raw_headers() return self._text:raw_headers(self._at) end
 
 --- The addresses of any field: an array of `{name=, address=}` and `{group=, members=}`, or nil.
-function Part:addresses(name) return self._text:addresses(self._at, checkname(name, "addresses")) end
+function Part:addresses(name) return (self._text:addresses(self._at, checkname(name, "addresses"))) end
 
 --- The value and the parameters of any field of the form `value; name=value` (RFC 2045 §5.1, RFC 2231).
 -- @treturn string the value in lower case; nil where there is no such field
 -- @treturn table name → value
-function Part:params(name) return self._text:params(self._at, checkname(name, "params")) end
+function Part:params(name)
+  local value, parameters = self._text:params(self._at, checkname(name, "params"))
+  return value, parameters
+end
 
 --- The ids of any field: an array of `"<id>"`, or nil.
-function Part:ids(name) return self._text:ids(self._at, checkname(name, "ids")) end
+function Part:ids(name) return (self._text:ids(self._at, checkname(name, "ids"))) end
 
 -- --- content --------------------------------------------------------------------------------------
 

@@ -236,7 +236,7 @@ function parts.of_read(a)
   return { data = data, name = name, type = kind, cid = cid, disposition = not cid and "attachment" or nil }
 end
 
---- An attachment, as API §6 has it.
+--- An attachment.
 -- @tparam table a `path`, `data`, `source` (ltn12; `size` where known) or `message`; `name` (or `filename`),
 --   `type`, `parameters`, `cid`, `disposition` ("attachment", or "inline" as with `cid`), `description`, `headers`
 -- @tparam string what the option, for errors

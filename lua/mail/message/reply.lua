@@ -193,33 +193,64 @@ local function inner_html(original)
   return core.is_utf8(html) and html or core.to_utf8(html)
 end
 
--- Text and HTML of an answer, the original below them.
+-- True where a page shows the part of that Content-ID (RFC 2392), which the user has not given.
+local function shows(page, cid, list)
+  for _, a in pairs(list) do
+    if type(a) == "table" and a.cid == cid then return false end
+  end
+  return page:find("cid:" .. cid, 1, true) or page:find("cid:" .. cid:gsub("@", "%%40"), 1, true)
+end
+
+-- The images that the quoted HTML shows, as attachments of the answer.
+local function add_images(original, page, list)
+  for _, a in ipairs(original:attachments()) do
+    if a.cid and shows(page, a.cid, list) then
+      local image, err = parts.of_read(a)
+      if not image then return nil, err end
+      list[#list + 1] = image
+    end
+  end
+  return true
+end
+
+-- Text and HTML of an answer, the original below them: true; or nil, err.
 local function add_quote(original, options, fields)
   local text, html = options.text, options.html
   if options.quote ~= false then
     local line = attribution(original, options.quote)
     local body = quoted(plain_text(original))
     if html then
-      html = html .. "\n<p>" .. escaped(line) .. "</p>\n<blockquote type=\"cite\">" .. inner_html(original)
-        .. "</blockquote>\n"
+      local page = inner_html(original)
+      html = html .. "\n<p>" .. escaped(line) .. "</p>\n<blockquote type=\"cite\">" .. page .. "</blockquote>\n"
+      local ok, err = add_images(original, page, fields.attachments)
+      if not ok then return nil, err end
     end
     if text or not html then
       text = (text and without_last_lines(text) .. "\n\n" or "") .. line .. "\n" .. body
     end
   end
   fields.text, fields.html = text, html
+  return true
 end
 
 -- --- the two --------------------------------------------------------------------------------------
 
 -- What says already that a subject is an answer's.
 local KNOWN_RE = { "^re%s*:", "^re%[%d+%]:", "^re%(%d+%):", "^aw%s*:", "^sv%s*:" }
-local REPLY = { all = true, quote = true, text = true, html = true }
+local REPLY = { all = true, quote = true, text = true, html = true, attachments = true }
 local FORWARD = { as = true, text = true, html = true, attachments = true }
+
+-- The user's attachments, to which others are added.
+local function own_attachments(options)
+  local list = {}
+  for key, a in pairs(options.attachments or {}) do list[key] = a end
+  return list
+end
 
 --- Answers a message.
 -- @tparam table original a mail.message
--- @tparam[opt] table options `text`, `html`: the answer, the original is quoted below; `quote` (false: not; a
+-- @tparam[opt] table options `text`, `html`: the answer, the original is quoted below (in HTML with the images that
+--   it shows); `quote` (false: not; a
 --   string, or a function of the original that returns one: the line above it); `all`: to everybody who got the
 --   original; `from`: default the first whom the original was sent to; all other fields of
 --   `mail.message.new`, which win over what is taken from the original
@@ -235,8 +266,9 @@ function reply.reply(original, options)
   if fields.subject == nil then
     fields.subject = prefixed("Re:", original.subject, KNOWN_RE)
   end
-  add_quote(original, options, fields)
-  local made, err = compose().create(fields, what, 2)
+  fields.attachments = own_attachments(options)
+  local made, err = add_quote(original, options, fields)
+  if made then made, err = compose().create(fields, what, 2) end
   return made, err
 end
 
@@ -300,8 +332,7 @@ function reply.forward(original, options)
   if options.as and options.as ~= "inline" and options.as ~= "attachment" then
     error(what .. ": 'as' must be \"inline\" or \"attachment\"", 3)
   end
-  fields.attachments = {}
-  for key, a in pairs(options.attachments or {}) do fields.attachments[key] = a end
+  fields.attachments = own_attachments(options)
   local ok, err
   if options.as == "attachment" then
     ok, err = attached(original, options, fields)

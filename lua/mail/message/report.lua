@@ -145,6 +145,7 @@ function Part:returned()
     if p.type:match("^message/") and p.parts then return p.parts[1] end
     if HEADERS_ONLY[p.type] then return part.new(core.message_parse(p:body() .. "\r\n"), 1) end
   end
+  return nil
 end
 
 -- --- bodies that lie elsewhere --------------------------------------------------------------------

@@ -122,6 +122,7 @@ local function of_winmail(self, kind)
     if inside and kind == "html" then return inside.html end
     if inside then return inside.text or inside.html and core.html_text(inside.html) end
   end
+  return nil
 end
 
 --- The message's text: UTF-8, lines end in LF, format=flowed is put together (RFC 3676). Where there is only

@@ -185,7 +185,7 @@ local methods = {}
 -- do not come twice, and are deleted in the next session. RFC 1939 §6.
 -- @tparam[opt] table seen what was saved; or an array of uids (first seen now); it is not changed
 -- @tparam[opt] table options `delete_after`, days; `timeout` for the listings and for each DELE
--- @return an iterator (API §1) with the fields `seen` and `deleted`. Its error has kind "unsupported"
+-- @return an iterator (see `mail.iterator`) with the fields `seen` and `deleted`. Its error has kind "unsupported"
 --   where the server has no UIDL
 function methods:new_messages(seen, options)
   if options ~= nil then want(options, OPTIONS, "pop3:new_messages") end

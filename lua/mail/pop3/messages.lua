@@ -242,7 +242,7 @@ messages.methods = methods
 -- `number`, `uid` (nil where the server has no UIDL), `size`, `m:retr([sink])`, `m:message()`,
 -- `m:top(lines)`, `m:dele()`.
 -- @tparam[opt] table options `timeout` for the two listings
--- @return an iterator (API §1)
+-- @return an iterator (see `mail.iterator`)
 function methods:messages(options)
   if options ~= nil then want(options, { timeout = "number|table?" }, "pop3:messages") end
   local pump = Pump.of(self)

@@ -65,7 +65,7 @@ function run.begin(pump, name, ...)
   local id, why = native[name](pump.session, ...)
   if id then return id end
   if pump.session:failure() then return pump:broken() end
-  return nil, pump:error("invalid", why, { command = ascii.upper(name) })
+  return nil, pump:refusal(why, ascii.upper(name))
 end
 
 --- Waits for "done". text, values … | nil, err

@@ -153,3 +153,4 @@ local function read(decode, step)
 end
 read(true, 500)
 read(false, 100000)
+assert(#core.message_parse("Content-Type: " .. ("x"):rep(100) .. "/y\r\n\r\n"):type(1) == 102)
