@@ -63,6 +63,18 @@ describe("IMAP servers that", function()
     end)
   end)
 
+  it("flood are cut off by it, too", function()
+    mailbox.selected("", 3, function(peer)
+      mailbox.command(peer, "^NOOP")
+      repeat until not peer:send(("* OK still here\r\n"):rep(1000)) -- until the client is gone
+    end, function(session)
+      local ok, err = session:noop { timeout = 0.2 }
+      assert.is_nil(ok)
+      assert.equal("timeout", err.kind)
+      session:close()
+    end)
+  end)
+
   it("close or reset in any phase", function()
     local greeting = "* OK [CAPABILITY IMAP4rev1] hi\r\n"
     for _, ending in ipairs { "close", "reset" } do

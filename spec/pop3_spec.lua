@@ -5,6 +5,7 @@ local core = require "mail.core"
 local Err = require "mail.err"
 local descriptors = require "spec.support.descriptors"
 local loop = require "mail.loop"
+local scripted = require "spec.support.scripted"
 local pop3 = require "mail.pop3"
 
 -- --- servers of a few lines -------------------------------------------------------------------------
@@ -93,6 +94,26 @@ describe("POP3 and servers that", function()
       assert.is_nil(pop)
       assert.equal("timeout", err.kind)
       assert.is_true(err.temporary)
+    end)
+  end)
+
+  it("send a message without end: the call is over in time, though it never had to wait", function()
+    scripted.run(function(peer)
+      peer:send "+OK hi\r\n"
+      peer:expect "^CAPA"
+      peer:send "-ERR\r\n"
+      for _ = 1, 3 do
+        peer:line() -- USER, PASS, RETR
+        peer:send "+OK\r\n"
+      end
+      repeat until not peer:send(("x"):rep(65536)) -- until the client is gone
+    end, function(port)
+      local pop = assert(dial(port))
+      local ok, err = pop:retr(1, function() return true end, { timeout = 0.2 })
+      assert.is_nil(ok)
+      assert.equal("timeout", err.kind)
+      assert.equal("RETR", err.command)
+      pop:close()
     end)
   end)
 

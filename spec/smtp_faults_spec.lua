@@ -272,6 +272,38 @@ describe("a server that", function()
     end
   end)
 
+  it("says that it closes, and goes on saying so, is taken by its word", function()
+    local text = ("x"):rep(70):rep(400000, "\r\n")
+    local ok, err = scripted.run(server("data", function(peer)
+      peer:send "354 go\r\n"
+      repeat until not peer:send(("421 bye\r\n"):rep(5000)) -- and reads nothing
+    end), function(port)
+      local smtp = assert(mail.smtp.connect(options(port, { timeout = 5 })))
+      local ok, err = smtp:send(message { message = text })
+      smtp:close()
+      return ok, err
+    end)
+    assert.is_nil(ok)
+    assert.equal("closed", err.kind)
+    assert.matches("421 bye", err.message)
+  end)
+
+  it("has many words for many recipients is of kind limit", function()
+    local no, to = ("550-" .. ("x"):rep(8000) .. "\r\n"):rep(900) .. "550 end\r\n", {}
+    for i = 1, 20 do to[i] = ("u%d@example.org"):format(i) end
+    local ok, err = scripted.run(server("rcpt", function(peer)
+      repeat until not peer:send(no) or not peer:line()
+    end, true), function(port)
+      local smtp = assert(mail.smtp.connect(options(port)))
+      local ok, err = smtp:send(message { to = to })
+      smtp:close()
+      return ok, err
+    end)
+    assert.is_nil(ok)
+    assert.equal("limit", err.kind)
+    assert.matches("refusals", err.message)
+  end)
+
   it("asks for challenges without end is cut off, with kind limit", function()
     local ok, err = scripted.run(server("auth", function(peer)
       repeat until not peer:send("334 VXNlcm5hbWU6\r\n") or not peer:line()

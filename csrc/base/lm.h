@@ -81,6 +81,12 @@ enum {
   LM_THREAD_DEPTH = 10000 /* brackets in brackets of a THREAD answer: stack and tree growth */
 };
 
+/* A limit of SMTP that nobody needs to change. */
+enum {
+  LM_REFUSALS =
+      16777216 /* octets of the refusals of one transaction: long words to many recipients */
+};
+
 /* Limits of header grammars, which no session owns and nobody needs to change. */
 enum {
   LM_COMMENT_DEPTH = 100, /* nested comments: deeper ones are text, not comments */

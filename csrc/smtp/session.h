@@ -71,6 +71,7 @@ struct lm_smtpc {
   bool may_give; /* GO was told */
   bool lmtp;
   bool leaving; /* the last reply was 421: what stands behind it in line will not be done */
+  bool parted;  /* 421 came that answered nothing */
   bool quit;    /* QUIT was answered: what comes now is noise, and no end of stream a failure */
 };
 

@@ -51,11 +51,21 @@ static bool settle_envelope(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
   return lm_smtp_reset_after(s, t, slot->line > 0) && end_txn(s, t, reply, ev);
 }
 
+/* Refusals are kept until the end of their transaction, all recipients' together. */
+static bool may_keep(struct lm_smtpc *s, const struct lm_smtp_txn *t,
+                     const struct lm_smtp_reply *reply) {
+  if (lm_smtp_positive(reply) || lm_buf_len(&t->replies) + reply->text.n <= LM_REFUSALS)
+    return true;
+  lm_wire_fail(&s->wire, LM_E_LIMIT, "refusals", LM_NOSTR);
+  return false;
+}
+
 /* A reply to MAIL, RCPT or DATA. True where the transaction ended with it. */
 static bool settle_txn(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
                        const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
   struct lm_smtp_txn *t = slot->txn;
   bool data = slot->line == t->nrcpt + 1, hopeless;
+  if (!may_keep(s, t, reply)) return false;
   if (!lm_smtp_txn_answer(t, slot->line, reply)) {
     lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a reply", LM_NOSTR);
     return false;
@@ -80,6 +90,7 @@ static bool has_finals(const struct lm_smtpc *s, const struct lm_smtp_slot *slot
 static bool settle_final(struct lm_smtpc *s, const struct lm_smtp_slot *slot,
                          const struct lm_smtp_reply *reply, struct lm_smtpc_event *ev) {
   bool more = false;
+  if (!may_keep(s, slot->txn, reply)) return false;
   if (!lm_smtp_txn_final(slot->txn, reply, &more)) {
     lm_wire_fail(&s->wire, LM_E_MEMORY, "room for a reply", LM_NOSTR);
     return false;
@@ -192,7 +203,11 @@ bool lm_smtp_settle(struct lm_smtpc *s, const struct lm_smtp_reply *reply,
   bool ended;
   s->leaving = reply->code == 421;
   if (!is_due(s, reply)) {
-    if (reply->code == 421) return bye(reply, ev);
+    if (reply->code == 421 && !s->parted) return s->parted = bye(reply, ev);
+    if (reply->code == 421) { /* it has said so, and would go on for ever */
+      lm_wire_fail(&s->wire, LM_E_CLOSED, "more", LM_NOSTR);
+      return false;
+    }
     lm_wire_fail(&s->wire, LM_E_PROTOCOL, "no reply before its command", reply->text);
     return false;
   }

@@ -52,8 +52,11 @@ end
 
 -- What is no number would be a wait without an end.
 local function check_timeout(timeout, what, level)
-  if type(timeout) == "table" then return check_phases(timeout, what, level) end
-  if timeout ~= timeout then error(what .. ": option 'timeout' must be number, got nan", level) end
+  if type(timeout) == "table" then
+    check_phases(timeout, what, level + 1) -- no tail call: Lua 5.1 counts those as levels
+  elseif timeout ~= timeout then
+    error(what .. ": option 'timeout' must be number, got nan", level)
+  end
 end
 
 --- Checks `options` against `spec`.

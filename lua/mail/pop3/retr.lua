@@ -42,6 +42,13 @@ local function end_sink(pump, id, sink, command)
   return true
 end
 
+-- A body that comes faster than it is read is never waited for: its time is over all the same.
+local function late(pump, id, command)
+  pump:stream_end(id)
+  pump:abandon(id)
+  return nil, pump:error("timeout", "no answer in time", { command = command })
+end
+
 -- Hands the pieces of a body to `sink` as they come. true | nil, err
 local function stream(pump, id, sink, options, command)
   local whole = pump:deadline(options)
@@ -57,6 +64,7 @@ local function stream(pump, id, sink, options, command)
         return sink_failed(pump, why, command)
       end
       deadline = pump:piece_deadline(options, whole)
+      if pump.host.now() >= deadline then return late(pump, id, command) end
     else
       pump:stream_end(id)
       if not kind then return named(pump, a, command) end
