@@ -168,6 +168,19 @@ describe("IMAP connect", function()
     session:logout()
   end)
 
+  real("tells no secret under TLS that anybody could offer", function()
+    local user = dovecot:add_user()
+    local session, err = imap.connect(mailbox.options(dovecot, user, "opportunistic"))
+    assert.is_nil(session)
+    assert.equal("tls", err.kind)
+    local verified = { ssl = { verify = true, ca_file = dovecot.ca_file } }
+    for _, more in ipairs { verified, { allow_plaintext_login = true } } do
+      session = mailbox.open(dovecot, user, "opportunistic", more)
+      assert.is_table(session.tls)
+      session:logout()
+    end
+  end)
+
   real("refuses what cannot be sent", function()
     for _, bad in ipairs { "a\r\nA2 LOGOUT", "a\0b", "a\n" } do
       for _, mechanism in ipairs { "LOGIN-COMMAND", "PLAIN" } do

@@ -200,6 +200,19 @@ local function suite(kind)
       assert.equal(1, calls)
     end)
 
+    real("tells no secret under TLS that anybody could offer", function()
+      local user = server:add_user()
+      local pop, err = pop3.connect(options_for(user, "opportunistic"))
+      assert.is_nil(pop)
+      assert.equal("tls", err.kind)
+      local verified = { ssl = { verify = true, ca_file = server.ca_file } }
+      for _, more in ipairs { verified, { allow_plaintext_login = true } } do
+        pop = assert(pop3.connect(options_for(user, "opportunistic", more)))
+        assert.is_table(pop.tls)
+        pop:quit()
+      end
+    end)
+
     real("verifies the server", function()
       local user = server:add_user()
       for _, mode in ipairs { "implicit", "starttls" } do

@@ -94,6 +94,22 @@ describe("mail.smtp.connect", function()
     assert.equal("STARTTLS", err.command)
   end)
 
+  it("tells no secret under TLS that anybody could offer", function()
+    local s = exim { users = 1 }
+    if not s then return end
+    local o = { host = "localhost", port = s.ports.submission, tls = "opportunistic", user = s.user,
+      password = s.password }
+    local smtp, err = mail.smtp.connect(o)
+    assert.is_nil(smtp)
+    assert.equal("tls", err.kind)
+    for _, more in ipairs { { ssl = { verify = true, ca_file = s.ca_file } }, { allow_plaintext_login = true } } do
+      o.ssl, o.allow_plaintext_login = more.ssl, more.allow_plaintext_login
+      smtp = assert(mail.smtp.connect(o))
+      assert.is_table(smtp.tls)
+      smtp:quit()
+    end
+  end)
+
   it("speaks in clear where it is told to", function()
     local s = exim()
     if not s then return end

@@ -38,7 +38,8 @@ for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 -- @field port by default that of the protocol and of `tls`: 993 or 143 (IMAP), 995 or 110 (POP3), 465, 587 or, where
 --   TLS is opportunistic, 25 (SMTP), 24 (LMTP)
 -- @field tls "implicit": from the first octet; "starttls": a demand; "opportunistic": STARTTLS where it is offered,
---   unverified, for relaying alone; "none". By default "starttls" on ports 143, 110, 587 and 25, else "implicit"
+--   unverified unless `ssl.verify` is true, for relaying: no secret is sent then; "none". By default "starttls" on
+--   ports 143, 110, 587 and 25, else "implicit"
 -- @field ssl a table: `verify` (true) the chain and the host's name; `ca_file`, `ca_path` (the system's); `server_name`
 --   (the host); `cert` and `key` of one's own, PEM or files; `min_version` ("1.2"); `ciphers`; `pin_sha256`, the
 --   base64 SHA-256 of a public key, or an array of several; `session_cache` (true); `alpn` (the protocol's name)
@@ -406,6 +407,7 @@ function connect.open(protocol, o)
     session = session, protocol = protocol.name, host = own, conn = conn, timeout = o.timeout, guard = guard,
     log = o.log, limits = o.limits, place = place(o), address = not (o.command or o.transport) and place(o) or nil,
     peer = { host = name or "localhost", port = o.port },
+    unverified = o.tls == "opportunistic" and not (o.ssl and o.ssl.verify) or nil,
   }
   local fine, ok
   fine, ok, err = guarded(begin, protocol, pump, o, said ~= "" and said or nil, deadline)

@@ -558,6 +558,11 @@ function Pump:is_secure()
   return transport ~= nil and transport.secure == true
 end
 
+--- True where a secret may be told: TLS protects the connection, and was not taken from whoever offered it.
+function Pump:is_protected()
+  return not self.unverified and self:is_secure()
+end
+
 --- Hands the connection to the loop's pool; the session is closed then, as by `close`.
 -- @tparam number idle seconds for which the pool keeps it
 -- @tparam number size connections that the pool keeps

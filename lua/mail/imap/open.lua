@@ -85,7 +85,7 @@ function open.login(pump, o, deadline)
   local ok, err = auth.run(pump, o, {
     command = "AUTHENTICATE", deadline = deadline, offered = offered(session), initial = true,
     extra = {
-      protocol = "imap", secure = pump:is_secure(),
+      protocol = "imap", secure = pump:is_protected(),
       pseudo = { { name = "LOGIN-COMMAND", plaintext = true, offered = not session:has_capability("LOGINDISABLED") } },
     },
     pseudo = { ["LOGIN-COMMAND"] = login_command(pump, deadline) },

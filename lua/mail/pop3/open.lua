@@ -113,7 +113,7 @@ end
 local function authenticate(pump, options, deadline)
   pump.capabilities = pump.capabilities or {}
   local extra = {
-    protocol = "pop3", secure = pump.secure,
+    protocol = "pop3", secure = pump:is_protected(),
     pseudo = {
       { name = "USER", plaintext = true, offered = offers_user(pump.capabilities) },
       { name = "APOP", plaintext = false, offered = pump.timestamp ~= nil, on_demand = true },
@@ -171,7 +171,6 @@ local function start_tls(pump, o, deadline)
   local ok
   ok, err = connect.start_tls(pump, o)
   if not ok then return nil, err end
-  pump.secure = demanded
   return ask_capabilities(pump, deadline)
 end
 
@@ -195,7 +194,6 @@ end
 --- What a new connection says first: greeting, CAPA, STLS, UTF8, log-in. Called by mail.connect.
 function open.greet(pump, o, deadline)
   pump.capabilities = {}
-  pump.secure = o.tls == "implicit"
   pump.allow_plaintext_login = o.allow_plaintext_login
   pump.message_limit = o.limits and o.limits.message or 67108864
   local kind, text, detail = pump:wait(0, deadline)

@@ -77,7 +77,7 @@ end
 function open.login(pump, o, deadline)
   return auth.run(pump, o, {
     command = "AUTH", deadline = deadline, offered = offered(pump), initial = true,
-    extra = { protocol = "smtp", secure = pump:is_secure() },
+    extra = { protocol = "smtp", secure = pump:is_protected() },
     begin = function(mechanism, initial) return pump:begin("auth", mechanism, initial) end,
     result = function(code, enhanced, text)
       if code == 235 then return true end
