@@ -1,7 +1,9 @@
 -- IMAP against scripted servers: mute, dripping, flooding, closing and lying ones in every phase. Each
 -- gives nil, err of the right kind within the deadline, and leaves nothing behind.
 
+local Pump = require "mail.pump"
 local descriptors = require "spec.support.descriptors"
+local imap = require "mail.imap"
 local loop = require "mail.loop"
 local mailbox = require "spec.support.mailbox"
 local scripted = require "spec.support.scripted"
@@ -73,6 +75,52 @@ describe("IMAP servers that", function()
       assert.equal("timeout", err.kind)
       session:close()
     end)
+  end)
+
+  it("never let a call wait: own answers without end are over in time, too", function()
+    local FLOODS = {
+      { "* 1 FETCH (UID 1 FLAGS ())\r\n", function(session) return session:store(1, { add = { "x" } }) end },
+      { "* 5 EXISTS\r\n", function(session) return session:fetch_all("1:*", { "uid" }) end },
+      { '* LIST () "/" a\r\n', function(session) return session:list "*" end },
+      { "* OK still here\r\n", function(session) return session:select "INBOX" end },
+    }
+    for _, flood in ipairs(FLOODS) do
+      local now, tag = 0, nil
+      local host = setmetatable({ now = function() return now end }, { __index = loop.native })
+      local transport = { close = function() end }
+      function transport.write(_, bytes)
+        if tag == nil then tag = bytes:match "^%w+" end -- SELECT alone is answered
+        return true
+      end
+      local greeting = "* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"
+      function transport.read()
+        local first = greeting or tag and tag .. " OK [READ-WRITE] selected\r\n"
+        if greeting then greeting = nil else tag = false end
+        if first then return first end
+        now = now + 0.1
+        if now > 100 then error("it goes on for ever", 0) end
+        return flood[1]:rep(500)
+      end
+      local session = imap.session()
+      local pump = Pump.open(session, transport, host, { timeout = 5 })
+      assert.is_true(imap.greet(pump, {}, pump:deadline()))
+      assert(session:select "INBOX")
+      local ok, err = flood[2](session)
+      assert.is_nil(ok)
+      assert.equal("timeout", err.kind, tostring(err))
+      session:close()
+    end
+  end)
+
+  it("put control characters into the words of a refusal get them blanked", function()
+    local err = refused("auth", function(peer)
+      peer:send "* OK [CAPABILITY IMAP4rev1] hi\r\n"
+      mailbox.answer(peer, "^LOGIN", nil, "NO go\27[31m\1away")
+      peer:rest()
+    end)
+    assert.equal("login failed: go [31m away", err.message)
+    _, err = mailbox.dial(1, { mechanism_floor = "x\27" })
+    assert.is_nil(err.message:find "%c")
   end)
 
   it("close or reset in any phase", function()

@@ -45,7 +45,7 @@ function Pump.new(fields)
   self.answer_timeout = timeout.answer or 30
   self.data_timeout = timeout.data
   self.timeout = nil
-  self.waiting = 0
+  self.waiting, self.events_seen = 0, 0
   -- What is asked for with each event is there: a field that is missing is looked for in the class, too.
   self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited = false, false, false, false,
     false, false
@@ -341,7 +341,7 @@ function Pump:send_pending()
   if not self.flush_output(conn, self.session, host.stop_at) then host.nudge(conn:fd()) end
 end
 
--- So many waits without an event end in a look at whether octets move; so many events of others in one at the clock.
+-- So many waits without an event end in a look at whether octets move; so many events in one at the clock.
 local MANY = 1000
 
 -- Raises where waits end again and again, and no octet has come or gone since the last look.
@@ -358,10 +358,12 @@ end
 -- waits: nobody else runs in between, and the user's handlers may wait on this very session.
 local function lead(self, id, deadline, patient)
   local session, host, conn, next_event = self.session, self.host, self.conn, self.next_event
-  local waits, octets, others = 0, nil, 0
+  local waits, octets = 0, nil
   while true do
-    if others == MANY then -- a flood that is never waited for has no end, and the clock has not been looked at
-      others = 0
+    local seen = self.events_seen + 1
+    self.events_seen = seen
+    if seen == MANY then -- a flood that is never waited for has no end, and the clock has not been looked at
+      self.events_seen = 0
       if deadline and host.now() >= deadline then
         hand_over(self, id)
         return expired(self, id, "timeout", patient)
@@ -387,13 +389,11 @@ local function lead(self, id, deadline, patient)
     elseif kind == "fail" then
       return self:broken()
     elseif who == 0 then
-      others = others + 1
       hand_over(self, id)
       self:unsolicited(kind, a, b, c, d, e, f)
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
     else
-      others = others + 1
       local room = deliver(self, kind, who, a, b, c, d, e, f)
       if room then
         self.leading, self.due = running() or true, deadline

@@ -1,6 +1,7 @@
 --- Everything before an IMAP session is the user's: greeting, capabilities, STARTTLS, login.
 -- @module mail.imap.open
 
+local ascii = require "mail.ascii"
 local auth = require "mail.auth"
 local connect = require "mail.connect"
 local events = require "mail.imap.events"
@@ -71,7 +72,7 @@ local function login_command(pump, deadline)
       return true
     end
     if err.kind == "rejected" then
-      err.kind, err.message = "auth", pump:masked("login failed: " .. (err.text or ""))
+      err.kind, err.message = "auth", ascii.without_controls(pump:masked("login failed: " .. (err.text or "")), " ")
     end
     return nil, err
   end
