@@ -48,15 +48,38 @@ describe("IMAP ENABLE", function()
   on_cyrus("switches on what Cyrus offers, and by an option of connect", function() enables(cyrus) end)
 
   it("is checked before anything is sent", function()
-    for _, bad in ipairs { "a b", "", "x\r\ny", "(x)" } do
+    for _, bad in ipairs { { "a b" }, { "" }, { "x\r\ny" }, { "(x)" }, { nil, "IDLE" } } do
       mailbox.raises("imap_features_spec.lua", function()
-        imap.connect { host = "127.0.0.1", port = 1, enable = { bad } }
+        imap.connect { host = "127.0.0.1", port = 1, enable = bad }
       end, "enable")
+    end
+    for _, bad in ipairs { { "lua-mail" }, { name = 1 }, { name = {} } } do
+      mailbox.raises("imap_features_spec.lua", function()
+        imap.connect { host = "127.0.0.1", port = 1, id = bad }
+      end, "'id': fields must be strings")
     end
     with("ENABLE", function() end, function(session)
       mailbox.raises("imap_features_spec.lua", function() session:enable() end, "enable")
       mailbox.raises("imap_features_spec.lua", function() session:enable { "a b" } end, "enable")
+      mailbox.raises("imap_features_spec.lua", function() session:enable { nil, "IDLE" } end, "enable")
+      mailbox.raises("imap_features_spec.lua", function()
+        session:getmetadata("", "/shared/comment", { max_size = 2 ^ 63 })
+      end, "max_size")
+      mailbox.raises("imap_features_spec.lua", function() session:idle { probe = 0 / 0 } end, "probe")
     end)
+  end)
+
+  it("leaves spans of time that are none to nobody: watch and account", function()
+    for _, bad in ipairs { { min = "x" }, { max = -1 }, { min = 0 / 0 }, { most = 1 } } do
+      for _, what in ipairs { "watch", "account" } do
+        mailbox.raises("imap_features_spec.lua", function()
+          return (imap[what] { host = "127.0.0.1", port = 1, backoff = bad })
+        end, "backoff: ")
+      end
+    end
+    mailbox.raises("imap_features_spec.lua", function()
+      return (imap.watch { host = "127.0.0.1", port = 1, poll = -1 })
+    end, "poll")
   end)
 
   it("is not sent to a server without it", function()

@@ -259,6 +259,7 @@ end
 --   `{type="recent", recent=n}`, `{type="alert", text=}`, `{type="bye", text=}`, and others by the names of `on`
 function Session:idle(options)
   run.options(options, "idle", idle.OPTIONS)
+  run.spans(options or {}, { "rearm", "probe", "poll" }, "imap:idle", 2)
   local it, err, none, closing = idle.start(run.pump(self, "idle"), options or {})
   return it, err, none, closing
 end

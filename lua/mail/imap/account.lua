@@ -13,6 +13,7 @@ local Mailbox = require "mail.imap.account.mailbox"
 local guarded = require "mail.guarded"
 local limits = require "mail.imap.account.limits"
 local methods = require "mail.imap.account.methods"
+local run = require "mail.imap.run"
 local want = require "mail.want"
 local watch = require "mail.imap.watch"
 
@@ -380,19 +381,17 @@ local function number(o, name, otherwise, least, whole)
   return value
 end
 
-local BACKOFF = { min = "number?", max = "number?" }
-
 --- An account over options of connect, settled; see `mail.imap.account`.
 -- @tparam table o
 -- @tparam function open (o) → session; or nil, err
 function account.new(o, open)
   local allowed = number(o, "max_links", limits.of_host(o.host) or math.huge, 1, true)
   local count = math.min(number(o, "links", 4, 1, true), allowed)
-  local backoff = want(o.backoff or {}, BACKOFF, "imap.account: backoff", 2)
+  local backoff = run.backoff(o.backoff, "imap.account", 3)
   local settings = {
     max = count, idle = number(o, "idle", 60, 0), keep = number(o, "keep", 0, 0, true),
     queue = number(o, "queue", 10000, 1), timeout = o.timeout, loop = o.loop,
-    backoff = { min = backoff.min or 1, max = backoff.max or 300 },
+    backoff = backoff,
   }
   local timeout = o.timeout or 30
   local self = setmetatable({

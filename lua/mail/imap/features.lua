@@ -14,13 +14,24 @@ features.OPTIONS = { compress = "boolean?", enable = "table?", id = "table|boole
 -- RFC 2971 §3.3
 local ID_FIELDS, ID_NAME, ID_VALUE = 30, 30, 1024
 
+-- Raises unless these are fields of ID.
+local function check_fields(fields, what, level)
+  for name, value in pairs(fields) do
+    if type(name) ~= "string" or (type(value) ~= "string" and value ~= false) then
+      error(what .. ": fields must be strings (or false for NIL)", level + 1)
+    end
+  end
+end
+
 --- Raises at the caller of connect where its options make no sense.
 function features.check(o, what, level)
-  for _, name in ipairs(o.enable or {}) do
-    if type(name) ~= "string" or not name:find "^[A-Za-z0-9=+/.%-]+$" then
+  local names = o.enable or {}
+  for i = 1, #names do
+    if type(names[i]) ~= "string" or not names[i]:find "^[A-Za-z0-9=+/.%-]+$" then
       error(("%s: option 'enable' must be an array of capabilities"):format(what), level + 1)
     end
   end
+  if type(o.id) == "table" then check_fields(o.id, what .. ": option 'id'", level + 1) end
 end
 
 -- --- ENABLE -----------------------------------------------------------------------------------------
@@ -211,14 +222,6 @@ function features.methods:compress(options)
   return features.compress(pump, options)
 end
 
-local function check_fields(fields)
-  for name, value in pairs(fields) do
-    if type(name) ~= "string" or (type(value) ~= "string" and value ~= false) then
-      error("imap:id: fields must be strings (or false for NIL)", 3)
-    end
-  end
-end
-
 --- Tells the server who we are, and hears who it is (RFC 2971).
 -- @tparam[opt] table fields `{ name = "lua-mail", version = "1" }`; at most 30, names of 30 octets, values of 1024
 -- @tparam[opt] table options `timeout`
@@ -228,7 +231,7 @@ function features.methods:id(fields, options)
     error("imap:id: a table of fields expected, got " .. type(fields), 2)
   end
   fields = fields or {}
-  check_fields(fields)
+  check_fields(fields, "imap:id", 2)
   run.options(options, "id")
   local pump = run.pump(self, "id")
   if pump.failure then return nil, pump.failure end

@@ -80,10 +80,10 @@ end
 local function option_words(options)
   local words = {}
   if options.max_size then
-    if options.max_size < 0 or options.max_size % 1 ~= 0 then
+    if options.max_size < 0 or options.max_size % 1 ~= 0 or options.max_size > 2 ^ 53 then
       error("imap:getmetadata: option 'max_size' must be a whole number of octets", 3)
     end
-    words[1] = ("MAXSIZE %d"):format(options.max_size)
+    words[1] = ("MAXSIZE %.0f"):format(options.max_size)
   end
   if options.depth then
     local depth = DEPTHS[tostring(options.depth)]

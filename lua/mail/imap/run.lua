@@ -24,6 +24,30 @@ function run.options(options, what, spec)
   if options ~= nil then want(options, spec or TIME, "imap:" .. what, 2) end
 end
 
+--- Raises where one of these options is no span of time: negative, or not a number at all.
+-- @tparam table options whose types are right
+-- @tparam table names
+-- @tparam string what the words of the error
+-- @tparam number level whose line is blamed
+function run.spans(options, names, what, level)
+  for _, name in ipairs(names) do
+    local seconds = options[name]
+    if seconds ~= nil and not (seconds >= 0) then
+      error(("%s: option '%s' must be 0 or more seconds, got %s"):format(what, name, tostring(seconds)), level + 1)
+    end
+  end
+end
+
+local BACKOFF = { min = "number?", max = "number?" }
+
+--- The option `backoff` with its defaults. Raises at `level` where it makes no sense.
+-- @treturn table `{min=, max=}`, seconds
+function run.backoff(given, what, level)
+  given = want(given or {}, BACKOFF, what .. ": backoff", level)
+  run.spans(given, { "min", "max" }, what .. ": backoff", level + 1)
+  return { min = given.min or 1, max = given.max or 300 }
+end
+
 --- A string argument: `what` is the method, `name` what is expected.
 function run.text(value, what, name)
   if type(value) ~= "string" then

@@ -10,6 +10,7 @@ local Sync = require "mail.imap.sync"
 local item_text = require("mail.imap.items").text
 local iterator = require "mail.iterator"
 local loop = require "mail.loop"
+local run = require "mail.imap.run"
 
 local watch = {}
 
@@ -19,9 +20,6 @@ watch.OPTIONS = {
   readonly = "boolean?", notify = "boolean?", connection = "boolean?", probe = "number?", poll = "number?",
   backoff = "table?",
 }
-
--- Seconds until the first new try after a loss, and at most.
-local BACKOFF = { min = 1, max = 300 }
 
 -- A connection that listened so long was a good one: the next loss begins anew with short waits.
 local GOOD = 60
@@ -168,12 +166,12 @@ end
 -- @return as of `iterator.results`
 function watch.start(o, open)
   local mailbox = o.mailbox or "INBOX"
-  local backoff = o.backoff or BACKOFF
+  run.spans(o, { "probe", "poll" }, "imap.watch", 3)
   local self = {
     mailbox = mailbox, sync = checked_state(o.since, mailbox), items = checked_items(o.items),
     existing = o.existing ~= false, live = o.live ~= false, readonly = o.readonly ~= false,
     without_notify = o.notify == false, connection = o.connection, probe = o.probe or PROBE, poll = o.poll,
-    backoff = { min = backoff.min or BACKOFF.min, max = backoff.max or BACKOFF.max }, losses = 0, missed = 0,
+    backoff = run.backoff(o.backoff, "imap.watch", 3), losses = 0, missed = 0,
     host = o.loop and loop.adapter(o.loop, 3) or loop.host(), connect = open,
   }
   return iterator.results(setmetatable(self, Watch))
