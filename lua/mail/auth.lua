@@ -65,7 +65,8 @@ end
 
 local function fail(extra, kind, message, ...)
   return nil, Err.new {
-    kind = kind, message = ascii.without_controls(message:format(...), " "), protocol = extra.protocol, command = verb(extra.protocol),
+    kind = kind, message = ascii.without_controls(message:format(...), " "), protocol = extra.protocol,
+    command = verb(extra.protocol),
   }
 end
 
