@@ -291,6 +291,53 @@ describe("IMAP without a connection", function()
     assert.is_true(transport.closed)
   end)
 
+  -- A function of the user's raises once, between the answers to four calls.
+  local function raising(arm)
+    local ends, raised, counted = {}, 0, 0
+    local function raise()
+      raised = raised + 1
+      if raised == 1 then error("boom", 0) end
+    end
+    scripted.run(function(peer)
+      mailbox.admit_selected(peer, "", 5)
+      local text = {}
+      for i = 1, 4 do
+        local tag = mailbox.command(peer, "^STATUS")
+        text[i] = ("* 6 EXISTS\r\n* STATUS b%d (MESSAGES %d)\r\n%s OK done\r\n"):format(i, i, tag)
+      end
+      peer:send(table.concat(text))
+      mailbox.answer(peer, "^NOOP")
+      peer:rest()
+    end, function(port)
+      local armed = false
+      local session = assert(mailbox.dial(port, arm == "log" and {
+        log = function(direction) if armed and direction == "S" then raise() end end,
+      } or nil))
+      assert(session:select "INBOX")
+      armed = true
+      if arm == "handler" then session:on("exists", raise) end
+      session:on("exists", function() counted = counted + 1 end)
+      local all = loop.native.event()
+      for i = 1, 4 do
+        loop.spawn(function()
+          local fine, box = pcall(session.status, session, "b" .. i, { "messages" })
+          ends[i] = fine and box and box.messages or box
+          if #ends == 4 then all:set() end
+        end)
+      end
+      assert.is_true(all:wait(10))
+      assert.is_true(session:noop())
+      session:close()
+    end)
+    assert.same({ "boom", 2, 3, 4 }, ends)
+    assert.equal(4, counted)
+  end
+
+  if mailbox.yields_everywhere then
+    it("costs nobody an answer where a log function raises", function() raising "log" end)
+    it("costs nobody an answer or an event where a handler raises", function() raising "handler" end)
+  end
+
   it("drives a session by hand", function()
     local session = imap.session { tag_prefix = "T" }
     assert.equal("mail.session (no transport)", (tostring(session):gsub("mail%.imap", "mail.session")))

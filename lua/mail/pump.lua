@@ -27,6 +27,9 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 local running = coroutine.running
 local status = coroutine.status
 
+-- PUC 5.1 cannot yield across pcall, and the user's functions may wait.
+local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
+
 -- Above this many bytes kept for a reader in another coroutine, the leader waits for that reader.
 local HIGH_WATER = 1048576
 
@@ -47,8 +50,8 @@ function Pump.new(fields)
   self.timeout = nil
   self.waiting, self.events_seen = 0, 0
   -- What is asked for with each event is there: a field that is missing is looked for in the class, too.
-  self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited = false, false, false, false,
-    false, false
+  self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited, self.raised = false, false,
+    false, false, false, false, false
   self.next_event, self.flush_output = self.conn.next, self.conn.flush
   self.log = self.log or false
   self.backlog = fields.limits and fields.limits.backlog or 67108864
@@ -121,6 +124,9 @@ function Pump:fail(err)
     self.host.close(self.conn)
   end
   waiters.wake_all(self)
+  for _, queue in pairs(self.queues or {}) do
+    if queue.room then queue.room:set() end -- whoever reads waits for a reader who is far behind
+  end
   return nil, err
 end
 
@@ -200,6 +206,12 @@ function Pump:abandon(id)
   if self.session:failure() then self:broken() end
 end
 
+-- Wakes one of those who wait, so that it can lead.
+local function hand_over(self, id)
+  local waiter = next_waiter(self, id)
+  if waiter then waiter.event:set() end
+end
+
 -- --- the log --------------------------------------------------------------------------------------
 
 local function log_line(log, direction, line)
@@ -210,13 +222,32 @@ local function log_line(log, direction, line)
   end
 end
 
+-- Calls what is the user's. What it raises goes on once the event that is in hand has come to its owner, and somebody
+-- else reads for those who wait: see `go_on`.
+local function guarded(self, fn, ...)
+  if not YIELDS_ACROSS_PCALL then return fn(...) end
+  local fine, why = pcall(fn, ...)
+  if not fine and not self.raised then self.raised = { why } end
+end
+
+-- Raises in the call that reads what `guarded` has kept; nobody listens for its command any more, unless it is read in
+-- pieces, or asked again (`patient`).
+local function go_on(self, id, patient)
+  local why = self.raised[1]
+  self.raised = false
+  local queue = self.queues and self.queues[id]
+  if not patient and not (queue and queue.owner) then self:abandon(id) end
+  hand_over(self, id)
+  error(why, 0)
+end
+
 --- Hands the lines written down by the core to the user's log.
 function Pump:drain_log()
   if not self.log or self.session:is_freed() then return end
   local text = self.session:trace()
   if not text then return end
   for direction, line in text:gmatch("([A-Za-z])([^\n]*)\n") do
-    log_line(self.log, direction, self:masked(line))
+    guarded(self, log_line, self.log, direction, self:masked(line))
   end
 end
 
@@ -282,12 +313,6 @@ local function deliver(self, kind, id, a, b, c, d, e, f)
   return enqueue(self, kind, id, a, b, c, d, e, f)
 end
 
--- Wakes one of those who wait, so that it can lead.
-local function hand_over(self, id)
-  local waiter = next_waiter(self, id)
-  if waiter then waiter.event:set() end
-end
-
 -- The same where the event of `id` was read, and where the loop can without waking anybody: what has come besides
 -- is delivered, and who is next sleeps on, for the connection, too.
 local function pass_on(self, id)
@@ -308,7 +333,7 @@ local function pass_on(self, id)
       return hand_over(self, id) -- who leads then meets it, too
     elseif who == 0 then
       hand_over(self, id)
-      return self:unsolicited(kind, a, b, c, d, e, f)
+      return guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
     elseif who == id then
       deliver(self, kind, who, a, b, c, d, e, f)
       return hand_over(self, id) -- no more is read ahead of whoever takes it in pieces
@@ -360,6 +385,7 @@ local function lead(self, id, deadline, patient)
   local session, host, conn, next_event = self.session, self.host, self.conn, self.next_event
   local waits, octets = 0, nil
   while true do
+    if self.raised then return go_on(self, id, patient) end
     local seen = self.events_seen + 1
     self.events_seen = seen
     if seen == MANY then -- a flood that is never waited for has no end, and the clock has not been looked at
@@ -373,7 +399,10 @@ local function lead(self, id, deadline, patient)
     if self.log then self:drain_log() end
     if who == id then
       if self.waiting > 0 then pass_on(self, id) end
+      if self.raised then return go_on(self, id, patient) end
       return kind, a, b, c, d, e, f
+    elseif self.raised and (kind == "wait" or kind == "fail") then
+      return go_on(self, id, patient)
     elseif kind == "wait" then
       self.leading, self.due = running() or true, deadline
       local ok, why = host.await(conn, who, deadline and deadline - host.now(), a)
@@ -390,18 +419,20 @@ local function lead(self, id, deadline, patient)
       return self:broken()
     elseif who == 0 then
       hand_over(self, id)
-      self:unsolicited(kind, a, b, c, d, e, f)
+      guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
+      if self.raised then return go_on(self, id, patient) end
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end
     else
       local room = deliver(self, kind, who, a, b, c, d, e, f)
       if room then
         self.leading, self.due = running() or true, deadline
-        local ok = room:wait(deadline and deadline - host.now())
+        local ok, why = room:wait(deadline and deadline - host.now())
         self.leading = false
+        if self.failure then return self:failed() end
         if not ok then
           hand_over(self, id)
-          return expired(self, id, "timeout", patient)
+          return expired(self, id, why == "cancelled" and why or "timeout", patient)
         end
       end
     end
@@ -461,6 +492,11 @@ function Pump:look()
       self:unsolicited(kind, a, b, c, d, e, f)
     elseif kind ~= "wait" then
       deliver(self, kind, who, a, b, c, d, e, f)
+    end
+    if self.raised then
+      local why = self.raised[1]
+      self.raised = false
+      error(why, 0)
     end
     if self.failure then return self:failed() end
   end

@@ -10,6 +10,9 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 
 local events = {}
 
+-- PUC 5.1 cannot yield across pcall, and a handler may wait.
+local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
+
 --- The id under which `Pump:wait` gives unsolicited events to a loop that listens without IDLE.
 events.LISTEN = -1
 
@@ -102,7 +105,16 @@ function events.dispatch(pump, event)
   if event.type == "overflow" then events.notify_over(pump) end
   local handlers = pump.handlers and pump.handlers[event.type]
   if not handlers then return end
-  for _, handler in ipairs { unpack(handlers) } do handler(event) end -- one may take itself away
+  local raised
+  for _, handler in ipairs { unpack(handlers) } do -- one may take itself away, and one that raises is not the last
+    if YIELDS_ACROSS_PCALL then
+      local fine, why = pcall(handler, event)
+      if not fine then raised = raised or { why } end
+    else
+      handler(event)
+    end
+  end
+  if raised then error(raised[1], 0) end
 end
 
 --- The pump's `unsolicited`. A loop over `idle` is told of the end too, and of everything where it listens.
@@ -114,8 +126,8 @@ function events.unsolicited(pump, kind, ...)
   end
   local event = events.from(kind, ...)
   if not event then return end
+  if idling and idling.listens then pump:post(events.LISTEN, "news", event) end
   events.dispatch(pump, event)
-  if idling and idling.listens and pump.idling == idling then pump:post(events.LISTEN, "news", event) end
 end
 
 --- NOTIFY has ended, by us or by the server (RFC 5465 §5.8).

@@ -32,7 +32,7 @@ end
 function run.spans(options, names, what, level)
   for _, name in ipairs(names) do
     local seconds = options[name]
-    if seconds ~= nil and not (seconds >= 0) then
+    if seconds and (seconds < 0 or seconds ~= seconds) then
       error(("%s: option '%s' must be 0 or more seconds, got %s"):format(what, name, tostring(seconds)), level + 1)
     end
   end
