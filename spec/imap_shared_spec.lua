@@ -334,6 +334,21 @@ describe("IMAP without a connection", function()
   end
 
   if mailbox.yields_everywhere then
+    it("gives up a fetch_all in which a handler raises: others need not wait for its reader", function()
+      mailbox.selected("", 5, function(peer)
+        local tag = mailbox.command(peer, "^UID FETCH")
+        peer:send("* 6 EXISTS\r\n" .. ("* 1 FETCH (UID 1 FLAGS ())\r\n"):rep(3000) .. tag .. " OK done\r\n")
+        mailbox.answer(peer, "^NOOP")
+      end, function(session)
+        local off = session:on("exists", function() error("boom", 0) end)
+        local _, caught = pcall(session.fetch_all, session, "1:*", { "uid", "flags" })
+        off()
+        assert.equal("boom", caught)
+        assert.is_nil(next(Pump.of(session).queues))
+        assert.is_true(session:noop { timeout = 2 })
+      end)
+    end)
+
     it("costs nobody an answer where a log function raises", function() raising "log" end)
     it("costs nobody an answer or an event where a handler raises", function() raising "handler" end)
   end

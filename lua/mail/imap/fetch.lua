@@ -479,9 +479,7 @@ function fetch.start(pump, set, list, options, level)
   return iterator.results(setmetatable(state, Messages))
 end
 
---- Collects what is left of an iterator.
--- @treturn table array of messages; or nil, err
-function fetch.all(it)
+local function collect(it)
   local all = {}
   while true do
     local message, err = it:next()
@@ -492,6 +490,16 @@ function fetch.all(it)
     end
     all[#all + 1] = message
   end
+end
+
+--- Collects what is left of an iterator. Where a handler raises meanwhile, the fetch is given up before that goes on.
+-- @treturn table array of messages; or nil, err
+function fetch.all(it)
+  if not YIELDS_ACROSS_PCALL then return collect(it) end
+  local fine, all, err = pcall(collect, it)
+  if fine then return all, err end
+  it:close()
+  error(all, 0)
 end
 
 return fetch
