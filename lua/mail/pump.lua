@@ -354,6 +354,20 @@ local function moving(self, octets)
   adapter.broken(self.host, ("%d times that a descriptor is ready, which it was not"):format(MANY))
 end
 
+-- Seconds after which who sleeps looks whether the coroutine that it relies on still lives: the host may have
+-- closed that where it waited (coroutine.close), and nothing tells of it.
+local ALIVE = 1
+
+-- Waits until the reader far behind has taken what is kept for it; true, too, where it does not live any more.
+local function wait_for_room(self, room, owner, deadline)
+  while true do
+    local left = deadline and deadline - self.host.now()
+    local ok, why = room:wait(left and left < ALIVE and left or ALIVE)
+    if ok or status(owner) == "dead" then return true end
+    if why ~= "timeout" or (left and left <= ALIVE) then return nil end
+  end
+end
+
 -- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it
 -- waits: nobody else runs in between, and the user's handlers may wait on this very session.
 local function lead(self, id, deadline, patient)
@@ -397,7 +411,7 @@ local function lead(self, id, deadline, patient)
       local room = deliver(self, kind, who, a, b, c, d, e, f)
       if room then
         self.leading, self.due = running() or true, deadline
-        local ok = room:wait(deadline and deadline - host.now())
+        local ok = wait_for_room(self, room, self.queues[who].owner, deadline)
         self.leading = false
         if not ok then
           hand_over(self, id)
@@ -423,13 +437,17 @@ local function follow(self, id, deadline, patient)
     end
     local event = waiter.event
     local ok, why
+    local over = true
     if event.wait_until then
       ok, why = event:wait_until(deadline)
     else
-      ok, why = event:wait(deadline and deadline - host.now())
+      local left = deadline and deadline - host.now()
+      over = leader == true or (left ~= nil and left <= ALIVE)
+      ok, why = event:wait(over and left or ALIVE)
+      if not (ok or over) then self:send_pending() end -- which the coroutine that was closed was about to
     end
     local kind = waiter.kind
-    if kind or self.failure or ok ~= true then
+    if kind or self.failure or (ok ~= true and (over or why ~= "timeout")) then
       local a, b, c, d, e, f = waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
       drop_waiter(self, waiter)
       if self.leading == me then -- passed on to this one, who does not need it any more

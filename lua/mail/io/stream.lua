@@ -2,7 +2,8 @@
 --
 -- The transport has three functions: `read(self, timeout)` → bytes, or nil and "timeout", "closed" or
 -- a message; `write(self, bytes, timeout)` → true, or nil and a message; `close(self)`, after which a
--- parked read ends. Each is called by one coroutine at a time. The clock and the events are those of a
+-- parked read ends; `finishes` is true where a write goes on to its end although its coroutine was closed in it
+-- (coroutine.close). Each is called by one coroutine at a time. The clock and the events are those of a
 -- loop. Nothing here knows what is carried; TLS, where it is wanted, is put in by the session.
 -- @module mail.io.stream
 
@@ -11,6 +12,8 @@ local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
 
 local stream = {}
+
+local running, status = coroutine.running, coroutine.status
 
 local READ = "a read gives one octet or more, or nil and why ('timeout', 'closed' or a message)"
 local WRITE = "a write gives true, or nil and why"
@@ -25,12 +28,17 @@ local function broken(conn, session, why)
   return true
 end
 
+local function is_over(writer) return writer ~= true and status(writer) == "dead" end
+
 -- Sends what is pending; what another coroutine is sending it sends to the end itself. True where
 -- octets moved.
 local function send(conn, session, timeout)
-  if conn.writing or conn.closed then return false end
+  if conn.closed or (conn.writing and not is_over(conn.writing)) then return false end
+  if conn.writing and not conn.transport.finishes then
+    return broken(conn, session, "a coroutine was closed in the middle of a write")
+  end
   local out, moved = session:output(), false
-  conn.writing = true
+  conn.writing = running() or true
   while out do
     moved = true
     local ok, why = conn.transport:write(out, timeout)
