@@ -336,9 +336,37 @@ function Pump:broken()
 end
 
 -- Sends without waiting; what is left is sent by whoever reads.
-function Pump:send_pending()
+-- On loops where a write waits it is over by `deadline` (default: that of an answer).
+function Pump:send_pending(deadline)
   local host, conn = self.host, self.conn
-  if not self.flush_output(conn, self.session, host.stop_at) then host.nudge(conn:fd()) end
+  local left = deadline and deadline - host.now() or self.answer_timeout
+  local whole, moved = self.flush_output(conn, self.session, host.stop_at, left)
+  if not whole then return host.nudge(conn:fd()) end
+  -- Whoever reads a transport does not learn that all has gone out, and what the session sends behind that it
+  -- says when it is asked for events.
+  while moved and self.leading and not self.failure do
+    self:play()
+    if self.failure then return end
+    left = deadline and deadline - host.now() or self.answer_timeout
+    moved = select(2, self.flush_output(conn, self.session, host.stop_at, left))
+  end
+end
+
+-- Delivers the events that there are, beside whoever leads and waits.
+function Pump:play()
+  while not self.failure do
+    local kind, who, a, b, c, d, e, f = self.session:next()
+    if self.log then self:drain_log() end
+    if kind == "wait" then
+      return
+    elseif kind == "fail" then
+      return self:broken()
+    elseif who == 0 then
+      self:unsolicited(kind, a, b, c, d, e, f)
+    else
+      deliver(self, kind, who, a, b, c, d, e, f)
+    end
+  end
 end
 
 -- So many waits without an event end in a look at whether octets move; so many events of others in one at the clock.
@@ -426,7 +454,7 @@ end
 local function follow(self, id, deadline, patient)
   local host, me = self.host, running() or true
   local waiter = take_waiter(self, id, deadline, me)
-  self:send_pending()
+  self:send_pending(deadline)
   while true do
     local leader = self.leading
     -- Dead, or this very coroutine: it was passed on here, or an error was raised where it led.
@@ -444,7 +472,7 @@ local function follow(self, id, deadline, patient)
       local left = deadline and deadline - host.now()
       over = leader == true or (left ~= nil and left <= ALIVE)
       ok, why = event:wait(over and left or ALIVE)
-      if not (ok or over) then self:send_pending() end -- which the coroutine that was closed was about to
+      if not (ok or over) then self:send_pending(deadline) end -- which the coroutine that was closed was about to
     end
     local kind = waiter.kind
     if kind or self.failure or (ok ~= true and (over or why ~= "timeout")) then

@@ -23,6 +23,7 @@ local Conn = {}
 Conn.__index = Conn
 
 local function broken(conn, session, why)
+  if session:is_freed() then return true end -- closed by another coroutine, which ended this wait
   if why ~= "closed" then conn.reason = tostring(why) end
   session:feed_eof()
   return true
@@ -37,11 +38,11 @@ local function send(conn, session, timeout)
   if conn.writing and not conn.transport.finishes then
     return broken(conn, session, "a coroutine was closed in the middle of a write")
   end
-  local out, moved = session:output(), false
+  local out, moved, ends = session:output(), false, timeout and core.now() + timeout
   conn.writing = running() or true
   while out do
     moved = true
-    local ok, why = conn.transport:write(out, timeout)
+    local ok, why = conn.transport:write(out, ends and math.max(0.001, ends - core.now()))
     if ok ~= true then
       if type(why) ~= "string" then
         conn.writing = nil
@@ -70,10 +71,11 @@ function Conn:next(session, stop_at)
   return session:next()
 end
 
---- Sends what is pending; true: nobody else has to.
-function Conn:flush(session)
-  send(self, session)
-  return true
+--- Sends what is pending, within `timeout` seconds: a write that takes longer ends the stream.
+-- @treturn boolean true: nobody else has to
+-- @treturn boolean whether octets moved: the session may have more to send, once it was asked for its next event
+function Conn:flush(session, _, timeout)
+  return true, send(self, session, timeout)
 end
 
 local function await(conn, timeout)
