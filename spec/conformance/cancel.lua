@@ -1,5 +1,7 @@
 -- Calls that are ended by somebody else, in every phase: by the host's cancel, or by close.
 
+local smtp = require "mail.smtp"
+
 local SOON = 3
 
 return function(check)
@@ -132,5 +134,17 @@ return function(check)
     local value, err = session:verify("mute", { timeout = 0.6 })
     c.failure(value, err, "timeout")
     session:close()
+  end)
+
+  check("SMTP pool: the connection of a coroutine that was closed goes to the next", "tasks closes", function(c)
+    local pool = smtp.pool { host = "127.0.0.1", port = c.peer.smtp, tls = "none", loop = c.host, size = 1,
+      timeout = 9 }
+    local function send() return pool:send { from = "a@x.example", to = "b@x.example", message = "Subject: x\n\nx" } end
+    c.truth(send())
+    local first, second = c:go(send), c:go(send)
+    c.host.sleep(0)
+    c.cancel(first.handle)
+    c.truth(second:join(SOON))
+    pool:close()
   end)
 end

@@ -21,6 +21,7 @@ local uv, arrive, wait, wake, vacate = park.uv, park.arrive, park.wait, park.wak
 local luv = {
   name = "luv", rule = park.rule, usable = inside.coroutine,
   now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn,
+  closes = coroutine.close ~= nil, -- luacheck: ignore (from Lua 5.4 on)
 }
 
 function luv.pause() park.sleep(0) end
