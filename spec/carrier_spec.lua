@@ -69,6 +69,64 @@ describe("a transport of one's own", function()
     end)
   end
 
+  -- A session with a command on its way, whose coroutine reads, and `script` for what comes to the server then.
+  local function beside_a_reader(timeout, script, client)
+    local told, over = loop.native.event(), loop.native.event()
+    scripted.run(function(peer)
+      peer:send "* PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] hi\r\n"
+      local tag = peer:expect "^(%S+) NOOP"
+      told:set()
+      script(peer, tag, over)
+    end, function(port)
+      local session = assert(mail.imap.connect { host = "127.0.0.1", port = port, tls = "none", login = false,
+        loop = streams.host, timeout = timeout })
+      local reader = loop.spawn(function() return session:noop() end)
+      told:wait(5)
+      client(session, reader)
+      over:set()
+      session:close()
+    end)
+  end
+
+  local function mute(_, _, over) over:wait(10) end
+
+  it("is sent all of a command while another coroutine reads", function()
+    beside_a_reader(5, function(peer, tag)
+      local other = peer:expect "^(%S+) APPEND"
+      peer:through "END"
+      assert.equal("", peer:line())
+      peer:send(tag .. " OK done\r\n" .. other .. " OK done\r\n")
+      peer:rest()
+    end, function(session, reader)
+      assert(session:append("INBOX", ("x"):rep(200000) .. "END"))
+      assert.is_true(reader:join())
+    end)
+  end)
+
+  it("that takes no octets holds a write no longer than the time-out, beside a reader, too", function()
+    beside_a_reader(0.4, mute, function(session)
+      local began = core.now()
+      local ok, err = session:append("INBOX", ("x"):rep(2 ^ 25))
+      assert.is_nil(ok)
+      assert.equal("closed", err.kind)
+      assert.matches("timeout", err.message)
+      assert.is_true(core.now() - began < 3)
+    end)
+  end)
+
+  it("is closed in the middle of a write, and the call says so", function()
+    beside_a_reader(1, mute, function(session, reader)
+      local writer = loop.spawn(function() return session:append("INBOX", ("x"):rep(2 ^ 25)) end)
+      loop.sleep(0.1)
+      session:close()
+      for _, task in ipairs { writer, reader } do
+        local ok, err = task:join()
+        assert.is_nil(ok)
+        assert.equal("closed", err.kind)
+      end
+    end)
+  end)
+
   it("has TLS where a host is named, whose name is verified", function()
     if not dovecot then return pending "there is no Dovecot here" end
     local function open(host)

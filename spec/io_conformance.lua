@@ -17,12 +17,13 @@
 --   cancel   function(handle): ends the wait of what `host.spawn` returned as handle; the waiting call must then
 --            return nil and an error of kind "cancelled". Without it calls are ended by close and by time.
 --   kills    true where `cancel` ends the coroutine itself, and nothing returns in it
+--   closes   true where `cancel` is coroutine.close: what was closed is dead, and the session is there for the others
 --   only     a pattern: the checks whose names match
 --   skip     NAME → why: checks that this host cannot pass, and the reason
 --
 -- An adapter without `spawn` does one thing at a time: what needs two coroutines is skipped.
 -- A check is `conformance.check(name, needs, function(c) … end)`: `needs` is a string with any of the words
--- "tasks", "cancel", "dovecot", "dns", "proxy", "descriptors" (adapters with `wait`), "streams" (adapters with
+-- "tasks", "cancel", "closes", "dovecot", "dns", "proxy", "descriptors" (adapters with `wait`), "streams" (those with
 -- `dial`); `c` has the helpers of Context below. It fails by raising, and by hanging for longer than PATIENCE.
 
 local imap = require "mail.imap"
@@ -185,6 +186,7 @@ local function missing(c, needs)
     if word == "dns" and not c.dns then return "no name server here" end
     if word == "proxy" and not c.proxy then return "no proxy here" end
     if word == "cancel" and not (c.cancel and c.tasks) then return "waits cannot be cancelled" end
+    if word == "closes" and not (c.closes and c.tasks) then return "no coroutine can be closed" end
     if word == "nocancel" and c.cancel then return "waits are cancelled" end
     if word == "descriptors" and not rawget(c.host, "wait") then return "sockets of its own" end
     if word == "streams" and not rawget(c.host, "dial") then return "descriptors" end

@@ -53,6 +53,7 @@ function Pump.new(fields)
   self.failure, self.farewell, self.leading, self.queues, self.waiters, self.limited, self.raised = false, false,
     false, false, false, false, false
   self.next_event, self.flush_output = self.conn.next, self.conn.flush
+  self.waits_to_write = type(self.conn) == "table" -- a transport's, not one of the core's
   self.log = self.log or false
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
@@ -360,10 +361,41 @@ function Pump:broken()
   return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
 end
 
--- Sends without waiting; what is left is sent by whoever reads.
-function Pump:send_pending()
+-- For how long a write may wait, on loops where it does: until `deadline`, by default as long as for an answer.
+local function write_time(self, deadline)
+  if not self.waits_to_write then return nil end
+  return deadline and deadline - self.host.now() or self.answer_timeout
+end
+
+-- Sends without waiting, where the loop can; what is left is sent by whoever reads.
+function Pump:send_pending(deadline)
   local host, conn = self.host, self.conn
-  if not self.flush_output(conn, self.session, host.stop_at) then host.nudge(conn:fd()) end
+  local whole, moved = self.flush_output(conn, self.session, host.stop_at, write_time(self, deadline))
+  if not whole then return host.nudge(conn:fd()) end
+  -- Whoever reads a transport does not learn that all has gone out, and what the session sends behind that it
+  -- says when it is asked for events.
+  while moved and self.leading and not self.failure do
+    self:play()
+    if self.failure then return end
+    moved = select(2, self.flush_output(conn, self.session, host.stop_at, write_time(self, deadline)))
+  end
+end
+
+-- Delivers the events that there are, beside whoever leads and waits.
+function Pump:play()
+  while not self.failure do
+    local kind, who, a, b, c, d, e, f = self.session:next()
+    if self.log then self:drain_log() end
+    if kind == "wait" then
+      return
+    elseif kind == "fail" then
+      return self:broken()
+    elseif who == 0 then
+      guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
+    else
+      deliver(self, kind, who, a, b, c, d, e, f)
+    end
+  end
 end
 
 -- So many waits without an event end in a look at whether octets move; so many events in one at the clock.
@@ -377,6 +409,20 @@ local function moving(self, octets)
   if octets ~= received + sent then return received + sent end
   self:fail(self:error("closed", "its loop broke a rule"))
   adapter.broken(self.host, ("%d times that a descriptor is ready, which it was not"):format(MANY))
+end
+
+-- Seconds after which who sleeps looks whether the coroutine that it relies on still lives: the host may have
+-- closed that where it waited (coroutine.close), and nothing tells of it.
+local ALIVE = 1
+
+-- Waits until the reader far behind has taken what is kept for it; true, too, where it does not live any more.
+local function wait_for_room(self, room, owner, deadline)
+  while true do
+    local left = deadline and deadline - self.host.now()
+    local ok, why = room:wait(left and left < ALIVE and left or ALIVE)
+    if ok or status(owner) == "dead" then return true end
+    if why ~= "timeout" or (left and left <= ALIVE) then return nil, why end
+  end
 end
 
 -- One event of the session for `id`, reading for everybody meanwhile. The lead is held only where it
@@ -427,7 +473,7 @@ local function lead(self, id, deadline, patient)
       local room = deliver(self, kind, who, a, b, c, d, e, f)
       if room then
         self.leading, self.due = running() or true, deadline
-        local ok, why = room:wait(deadline and deadline - host.now())
+        local ok, why = wait_for_room(self, room, self.queues[who].owner, deadline)
         self.leading = false
         if self.failure then return self:failed() end
         if not ok then
@@ -443,7 +489,7 @@ end
 local function follow(self, id, deadline, patient)
   local host, me = self.host, running() or true
   local waiter = take_waiter(self, id, deadline, me)
-  self:send_pending()
+  self:send_pending(deadline)
   while true do
     local leader = self.leading
     -- Dead, or this very coroutine: it was passed on here, or an error was raised where it led.
@@ -454,13 +500,17 @@ local function follow(self, id, deadline, patient)
     end
     local event = waiter.event
     local ok, why
+    local over = true
     if event.wait_until then
       ok, why = event:wait_until(deadline)
     else
-      ok, why = event:wait(deadline and deadline - host.now())
+      local left = deadline and deadline - host.now()
+      over = leader == true or (left ~= nil and left <= ALIVE)
+      ok, why = event:wait(over and left or ALIVE)
+      if not (ok or over) then self:send_pending(deadline) end -- which the coroutine that was closed was about to
     end
     local kind = waiter.kind
-    if kind or self.failure or ok ~= true then
+    if kind or self.failure or (ok ~= true and (over or why ~= "timeout")) then
       local a, b, c, d, e, f = waiter.a, waiter.b, waiter.c, waiter.d, waiter.e, waiter.f
       drop_waiter(self, waiter)
       if self.leading == me then -- passed on to this one, who does not need it any more

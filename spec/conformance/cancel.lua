@@ -1,5 +1,7 @@
 -- Calls that are ended by somebody else, in every phase: by the host's cancel, or by close.
 
+local smtp = require "mail.smtp"
+
 local SOON = 3
 
 return function(check)
@@ -104,5 +106,45 @@ return function(check)
       c.equal("last", c.truth(session:verify "last").lines[1], "the last answer")
       session:quit()
     end
+  end)
+
+  check("a coroutine that was closed in a call leaves the session to the others", "tasks closes", function(c)
+    for victim = 1, 3 do
+      local session, all = c:smtp(), {}
+      local before = c:count "command"
+      for i = 1, 3 do all[i] = c:go(function() return session:verify "soon" end) end
+      c:await("the first is on its way", function() return c:count "command" - before > 1 end)
+      c.cancel(all[victim].handle)
+      local latecomer = victim == 2 and c:go(function() return session:verify "late comer" end)
+      for i = 1, 3 do
+        if i ~= victim then c.equal("soon", c.truth(all[i]:join(SOON)).lines[1], "an answer") end
+      end
+      if latecomer then c.equal("late comer", c.truth(latecomer:join(SOON)).lines[1], "the latecomer's answer") end
+      c.equal("last", c.truth(session:verify "last").lines[1], "the last answer")
+      session:quit()
+    end
+  end)
+
+  check("a wait after one that was closed has its own time", "tasks closes", function(c)
+    local session = c:smtp()
+    local before = c:count "command"
+    local first = c:go(function() return session:verify("mute", { timeout = 0.3 }) end)
+    c:await("it is on its way", function() return c:count "command" - before > 1 end)
+    c.cancel(first.handle)
+    local value, err = session:verify("mute", { timeout = 0.6 })
+    c.failure(value, err, "timeout")
+    session:close()
+  end)
+
+  check("SMTP pool: the connection of a coroutine that was closed goes to the next", "tasks closes", function(c)
+    local pool = smtp.pool { host = "127.0.0.1", port = c.peer.smtp, tls = "none", loop = c.host, size = 1,
+      timeout = 9 }
+    local function send() return pool:send { from = "a@x.example", to = "b@x.example", message = "Subject: x\n\nx" } end
+    c.truth(send())
+    local first, second = c:go(send), c:go(send)
+    c.host.sleep(0)
+    c.cancel(first.handle)
+    c.truth(second:join(SOON))
+    pool:close()
   end)
 end

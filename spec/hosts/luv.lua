@@ -9,5 +9,5 @@ if not uv then return print("missing luv (Debian: lua-luv) is not there for this
 common.version(("luv %s, libuv %s"):format(version or "?", uv.version_string()))
 -- From 5.4 on a parked coroutine can be closed.
 local close = coroutine.close -- luacheck: ignore
-coroutine.wrap(function() common.run("luv", { cancel = close, kills = true }) end)()
+coroutine.wrap(function() common.run("luv", { cancel = close, kills = true, closes = close ~= nil }) end)()
 uv.run()

@@ -16,11 +16,12 @@ local inside = require "mail.io.inside"
 local park = require "mail.io.luv_park"
 local stream = require "mail.io.stream"
 
-local uv, arrive, wait, wake = park.uv, park.arrive, park.wait, park.wake
+local uv, arrive, wait, wake, vacate = park.uv, park.arrive, park.wait, park.wake, park.vacate
 
 local luv = {
   name = "luv", rule = park.rule, usable = inside.coroutine,
   now = core.now, event = park.event, sleep = park.sleep, spawn = park.spawn,
+  closes = coroutine.close ~= nil, -- luacheck: ignore (from Lua 5.4 on)
 }
 
 function luv.pause() park.sleep(0) end
@@ -45,7 +46,7 @@ local function collected(fn)
   return proxy
 end
 
-local Transport = {}
+local Transport = { finishes = true }
 Transport.__index = Transport
 
 -- libuv writes without MSG_NOSIGNAL: a peer that has gone would end the program.
@@ -68,9 +69,12 @@ function luv.dial(name, port, options, deadline)
     reading.place = nil
     if not reading.closed then tcp:read_stop() end
   end
+  -- Whoever is parked may have been closed: what comes then is for the next reader.
   local function on_read(failure, bytes)
     local place = reading.place
-    if place then arrive(place, bytes, failure or "closed") end
+    if place and not arrive(place, bytes, failure or "closed") then
+      reading.bytes, reading.failure = bytes, failure or "closed"
+    end
   end
   local guard = collected(function()
     if not reading.closed then park.drop(tcp) end
@@ -82,7 +86,13 @@ end
 
 function Transport:read(timeout)
   if not self.tcp then return nil, "closed" end
+  local bytes, kept = self.reading.bytes, self.reading.failure
+  if kept then
+    self.reading.bytes, self.reading.failure = nil, nil
+    return bytes, kept
+  end
   if inside.coroutine() then
+    vacate(self.place)
     local ok, failure = self.tcp:read_start(self.on_read)
     if not ok then return nil, failure end
     self.reading.place, self.place.leave = self.place, self.leave

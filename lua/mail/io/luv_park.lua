@@ -74,10 +74,17 @@ local function settle(place)
   return co
 end
 
---- Resumes whoever is parked there: for uv's callbacks.
+--- Resumes whoever is parked there: for uv's callbacks. False where nobody is, or a coroutine that was closed.
 function park.arrive(place, a, b)
   local co = settle(place)
-  if co then run(co, a, b) end
+  if not co or status(co) ~= "suspended" then return false end
+  run(co, a, b)
+  return true
+end
+
+--- Before somebody is parked there: what a coroutine that was closed there has left, its timer above all.
+function park.vacate(place)
+  if place.co then settle(place) end
 end
 
 local function run_woken(place, a)
@@ -126,6 +133,7 @@ local Event = {}
 Event.__index = Event
 
 function Event:wait(timeout)
+  park.vacate(self)
   if not self.is_set then return park.wait(self, timeout) end
   self.is_set = nil
   return true

@@ -2,7 +2,8 @@
 --
 -- The transport has three functions: `read(self, timeout)` → bytes, or nil and "timeout", "closed" or
 -- a message; `write(self, bytes, timeout)` → true, or nil and a message; `close(self)`, after which a
--- parked read ends. Each is called by one coroutine at a time. The clock and the events are those of a
+-- parked read ends; `finishes` is true where a write goes on to its end although its coroutine was closed in it
+-- (coroutine.close). Each is called by one coroutine at a time. The clock and the events are those of a
 -- loop. Nothing here knows what is carried; TLS, where it is wanted, is put in by the session.
 -- @module mail.io.stream
 
@@ -12,6 +13,8 @@ local adapter = require "mail.io.adapter"
 
 local stream = {}
 
+local running, status = coroutine.running, coroutine.status
+
 local READ = "a read gives one octet or more, or nil and why ('timeout', 'closed' or a message)"
 local WRITE = "a write gives true, or nil and why"
 local DIAL = "dial gives a transport with read, write and close, or nil and an error"
@@ -20,20 +23,26 @@ local Conn = {}
 Conn.__index = Conn
 
 local function broken(conn, session, why)
+  if session:is_freed() then return true end -- closed by another coroutine, which ended this wait
   if why ~= "closed" then conn.reason = tostring(why) end
   session:feed_eof()
   return true
 end
 
+local function is_over(writer) return writer ~= true and status(writer) == "dead" end
+
 -- Sends what is pending; what another coroutine is sending it sends to the end itself. True where
 -- octets moved.
 local function send(conn, session, timeout)
-  if conn.writing or conn.closed then return false end
-  local out, moved = session:output(), false
-  conn.writing = true
+  if conn.closed or (conn.writing and not is_over(conn.writing)) then return false end
+  if conn.writing and not conn.transport.finishes then
+    return broken(conn, session, "a coroutine was closed in the middle of a write")
+  end
+  local out, moved, ends = session:output(), false, timeout and core.now() + timeout
+  conn.writing = running() or true
   while out do
     moved = true
-    local ok, why = conn.transport:write(out, timeout)
+    local ok, why = conn.transport:write(out, ends and math.max(0.001, ends - core.now()))
     if ok ~= true then
       if type(why) ~= "string" then
         conn.writing = nil
@@ -62,10 +71,11 @@ function Conn:next(session, stop_at)
   return session:next()
 end
 
---- Sends what is pending; true: nobody else has to.
-function Conn:flush(session)
-  send(self, session)
-  return true
+--- Sends what is pending, within `timeout` seconds: a write that takes longer ends the stream.
+-- @treturn boolean true: nobody else has to
+-- @treturn boolean whether octets moved: the session may have more to send, once it was asked for its next event
+function Conn:flush(session, _, timeout)
+  return true, send(self, session, timeout)
 end
 
 local function await(conn, timeout)

@@ -13,6 +13,8 @@ local waiters = {}
 
 local PLACES = 16
 
+local status = coroutine.status
+
 --- The waiter of a command; nil where nobody waits for it.
 function waiters.of(pump, id)
   local all = pump.waiters
@@ -75,16 +77,23 @@ function waiters.forget(pump, id)
   pump.waiters[waiter.place] = nil
 end
 
+-- Whether that one waits. A coroutine that was closed in its wait (coroutine.close) would sleep for ever on
+-- whatever it was given.
+local function is_free(waiter)
+  if not waiter or not waiter.id or waiter.kind then return false end
+  return type(waiter.owner) ~= "thread" or status(waiter.owner) ~= "dead"
+end
+
 --- One who has no event yet, if possible that of the command behind `id`; nil where nobody waits.
 function waiters.next(pump, id)
   if pump.waiting == 0 then return nil end
   local all = pump.waiters
   for i = id + 1, id + PLACES do
     local waiter = all[i % PLACES + 1]
-    if waiter and waiter.id and not waiter.kind then return waiter end
+    if is_free(waiter) then return waiter end
   end
   for _, waiter in pairs(all) do
-    if waiter.id and not waiter.kind then return waiter end
+    if is_free(waiter) then return waiter end
   end
 end
 

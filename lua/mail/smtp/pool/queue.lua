@@ -15,9 +15,12 @@ local queue = {}
 local running, status = coroutine.running, coroutine.status
 local occupy, take, is_dead = connections.occupy, connections.take, connections.is_dead
 
--- Where coroutines may end without a word: nginx ends those of a request, and in PUC Lua 5.1 an error passes
--- through here unseen.
+-- Where coroutines may end without a word: nginx ends those of a request, under libuv anybody may close one, and in
+-- PUC Lua 5.1 an error passes through here unseen.
 local LUA51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
+
+-- How often who waits looks for those, in seconds.
+local LOOK = 1
 
 --- An error of the pool's own: nil, err.
 function queue.failure(kind, message, temporary)
@@ -200,6 +203,11 @@ local function give_up(self, waiter)
   end
 end
 
+local function patience(self, deadline)
+  local left = deadline - self.host.now()
+  return self.kills and left > LOOK and LOOK or left
+end
+
 --- Waits for a place.
 -- @tparam table self the pool
 -- @tparam number deadline absolute
@@ -215,7 +223,12 @@ function queue.wait(self, deadline, first)
   if first or self.kills or self.broken then dispatch(self) end
   local ok, why = true, nil
   while ok == true and not (waiter.record or waiter.opens or waiter.err) do
-    ok, why = waiter.event:wait(deadline - self.host.now())
+    ok, why = waiter.event:wait(patience(self, deadline))
+    if why == "timeout" and self.kills and self.host.now() < deadline then -- who has the connections may have ended
+      ok = true
+      queue.reclaim(self)
+      dispatch(self)
+    end
   end
   if ok ~= true then
     give_up(self, waiter)
@@ -266,7 +279,7 @@ end
 
 --- The queue of a pool that runs on that host.
 function queue.begin(self, host)
-  self.spare, self.openers, self.kills = {}, {}, LUA51 or host.stranger ~= nil
+  self.spare, self.openers, self.kills = {}, {}, LUA51 or host.stranger ~= nil or host.closes == true
 end
 
 return queue
