@@ -363,14 +363,14 @@ end
 
 -- For how long a write may wait, on loops where it does: until `deadline`, by default as long as for an answer.
 local function write_time(self, deadline)
-  if not self.waits_to_write then return nil end
   return deadline and deadline - self.host.now() or self.answer_timeout
 end
 
 -- Sends without waiting, where the loop can; what is left is sent by whoever reads.
 function Pump:send_pending(deadline)
   local host, conn = self.host, self.conn
-  local whole, moved = self.flush_output(conn, self.session, host.stop_at, write_time(self, deadline))
+  local seconds = self.waits_to_write and write_time(self, deadline)
+  local whole, moved = self.flush_output(conn, self.session, host.stop_at, seconds)
   if not whole then return host.nudge(conn:fd()) end
   -- Whoever reads a transport does not learn that all has gone out, and what the session sends behind that it
   -- says when it is asked for events.
@@ -429,14 +429,13 @@ end
 -- waits: nobody else runs in between, and the user's handlers may wait on this very session.
 local function lead(self, id, deadline, patient)
   local session, host, conn, next_event = self.session, self.host, self.conn, self.next_event
-  local waits, octets = 0, nil
+  local waits, octets, seen = 0, nil, self.events_seen
   while true do
-    if self.raised then return go_on(self, id, patient) end
-    local seen = self.events_seen + 1
-    self.events_seen = seen
+    seen = seen + 1
     if seen == MANY then -- a flood that is never waited for has no end, and the clock has not been looked at
-      self.events_seen = 0
+      seen = 0
       if deadline and host.now() >= deadline then
+        self.events_seen = 0
         hand_over(self, id)
         return expired(self, id, "timeout", patient)
       end
@@ -446,6 +445,7 @@ local function lead(self, id, deadline, patient)
     if who == id then
       if self.waiting > 0 then pass_on(self, id) end
       if self.raised then return go_on(self, id, patient) end
+      self.events_seen = seen
       return kind, a, b, c, d, e, f
     elseif self.raised and (kind == "wait" or kind == "fail") then
       return go_on(self, id, patient)
@@ -464,6 +464,7 @@ local function lead(self, id, deadline, patient)
     elseif kind == "fail" then
       return self:broken()
     elseif who == 0 then
+      self.events_seen = seen
       hand_over(self, id)
       guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
       if self.raised then return go_on(self, id, patient) end

@@ -77,11 +77,9 @@ function waiters.forget(pump, id)
   pump.waiters[waiter.place] = nil
 end
 
--- Whether that one waits. A coroutine that was closed in its wait (coroutine.close) would sleep for ever on
--- whatever it was given.
-local function is_free(waiter)
-  if not waiter or not waiter.id or waiter.kind then return false end
-  return type(waiter.owner) ~= "thread" or status(waiter.owner) ~= "dead"
+-- A coroutine that was closed in its wait (coroutine.close) would sleep for ever on whatever it was given.
+local function is_alive(owner)
+  return owner == true or status(owner) ~= "dead"
 end
 
 --- One who has no event yet, if possible that of the command behind `id`; nil where nobody waits.
@@ -90,10 +88,10 @@ function waiters.next(pump, id)
   local all = pump.waiters
   for i = id + 1, id + PLACES do
     local waiter = all[i % PLACES + 1]
-    if is_free(waiter) then return waiter end
+    if waiter and waiter.id and not waiter.kind and is_alive(waiter.owner) then return waiter end
   end
   for _, waiter in pairs(all) do
-    if is_free(waiter) then return waiter end
+    if waiter.id and not waiter.kind and is_alive(waiter.owner) then return waiter end
   end
 end
 
