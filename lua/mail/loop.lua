@@ -175,10 +175,8 @@ local function admit()
   end
 end
 
--- Asks the poller, until `back` at the latest (0: at once, nil: as long as it takes), and wakes those whose wait
--- has ended. Returns what time it is.
-local function poll(back)
-  local n, at = (poller or ensure_poller()):wait(back, ready_fds)
+-- Wakes those whose wait has ended: for the first `n` of `ready_fds`, and for time, which is `at`.
+local function wake_ready(n, at)
   for i = 1, n do
     local fd = ready_fds[i]
     local task = waiting[fd]
@@ -189,13 +187,13 @@ local function poll(back)
   end
   local first = times[1]
   if first and first <= at then fire_timers(at, wake) end
-  return at
 end
 
--- One turn, as `loop.step`; of `loop.run` itself where it is `alone`.
+-- One turn, as `loop.step`; of `loop.run` itself where it is `alone`. The poller is asked until `back` at the latest:
+-- 0: at once; nil: for as long as it takes.
 local function turn(seconds, budget, alone)
   if yielded[1] then admit() end
-  local back = 0 -- when the poller has to be: at once, at a time, or never (nil)
+  local back = 0
   if head > tail then
     if times[1] then drop_stale_timers() end
     back = seconds and (seconds > 0 and now() + seconds or 0)
@@ -206,7 +204,9 @@ local function turn(seconds, budget, alone)
       return
     end
   end
-  local at, outer = poll(back), outermost
+  local n, at = (poller or ensure_poller()):wait(back, ready_fds)
+  wake_ready(n, at)
+  local outer = outermost
   outermost = alone
   run_ready(budget and at + budget)
   outermost = outer
@@ -258,14 +258,18 @@ end
 
 -- Parks for a descriptor. Where nobody else can go on, the poller is asked from here: if it is this task that goes
 -- on, the way to the loop and back is spared.
-local function park_fd(task, deadline)
+local function park_fd(task, fd, deadline)
   if not outermost or head <= tail or yielded[1] or failed[1] or live_count <= background or not task.co then
+    waiting[fd], task.fd = task, fd
     return park(task, deadline)
   end
-  task.parked = true
+  local back = times[1]
+  if deadline and not (back and back < deadline) then back = deadline end
+  local n, at = poller:wait(back, ready_fds)
+  if n == 1 and ready_fds[1] == fd and not (back and back <= at) then return true end
+  waiting[fd], task.fd, task.parked = task, fd, true
   if deadline then set_timer(task, deadline) end
-  if times[1] then drop_stale_timers() end
-  poll(times[1])
+  wake_ready(n, at)
   if head ~= tail or queue[head] ~= task then return yield(PARKED) end
   queue[head], head, tail = nil, 1, 0
   local reason = task.reason
@@ -450,9 +454,7 @@ function native.wait(fd, what, timeout)
   local ready, err = ensure_poller():park(fd, what)
   if ready == nil then return nil, err end
   if ready then return true end
-  waiting[fd] = task
-  task.fd = fd
-  return park_fd(task, timeout and now() + timeout)
+  return park_fd(task, fd, timeout and now() + timeout)
 end
 
 -- The descriptor is about to be closed: whoever waits for it goes on, and finds out.
