@@ -533,6 +533,26 @@ describe("descriptors", function()
     close(far)
   end)
 
+  it("that are always ready do not hold up a task that sleeps", function()
+    local near, far = pair()
+    loop.run(function()
+      local slept = false
+      loop.spawn(function()
+        loop.sleep(0.01)
+        slept = true
+      end)
+      local gives_up = core.now() + 5
+      repeat
+        far:send("x")
+        assert.is_true(loop.native.wait(near:fd(), "r", 5))
+        assert.equal("x", near:recv())
+      until slept or core.now() > gives_up
+      assert.is_true(slept)
+    end)
+    close(near)
+    close(far)
+  end)
+
   it("are waited for on the main thread too, with and without tasks", function()
     local near, far = pair()
     local ok, why = loop.native.wait(near:fd(), "r", 0.005)
