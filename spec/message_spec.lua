@@ -481,6 +481,22 @@ describe("an attachment", function()
     remove(outside)
   end)
 
+  it("is saved as it is given and counted, however it is encoded", function()
+    local dir = folder()
+    for encoding, pair in pairs {
+      base64 = { "QUJD\r\n", "ABC" }, ["quoted-printable"] = { "=00 \195=\r\n", "\0 \195" },
+      binary = { "\0\r", "\0\r" },
+    } do
+      local written, octets = pair[1]:rep(100000), pair[2]:rep(100000)
+      local a = mail.message.parse("Content-Type: application/x-y; name=x\r\nContent-Transfer-Encoding: " .. encoding
+        .. "\r\n\r\n" .. written):attachments()[1]
+      assert.equal(#octets, a.size)
+      assert.is_true(a.data() == octets)
+      assert.is_true(slurp(assert(a:save(dir))) == octets)
+    end
+    remove(dir)
+  end)
+
   it("overwrites nothing unless it is asked to", function()
     local dir = folder()
     local a = mail.message.parse(SAMPLE):attachments()[1]

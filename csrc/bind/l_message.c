@@ -416,13 +416,39 @@ static int body(lua_State *L) {
   return lm_give(&s->shared, 1);
 }
 
+/* What body(i) gives, in pieces that lie in `room` at most. */
+struct pieces {
+  struct lm_content_reader reader;
+  struct lm_buf *room;
+};
+
+static struct pieces pieces_of(const struct lm_message *m, const struct lm_part *part,
+                               struct lm_buf *room) {
+  bool leaf = part->first == LM_NO_PART;
+  struct pieces p;
+  lm_content_begin(&p.reader, leaf ? part->transfer : LM_TRANSFER_IDENTITY, content_of(m, part));
+  p.room = room;
+  return p;
+}
+
+static bool next_piece(void *pieces, struct lm_str *piece_out) {
+  struct pieces *p = pieces;
+  return lm_content_next(&p->reader, p->room, piece_out);
+}
+
 /* size(i) -> how many octets body(i) gives */
 static int size(lua_State *L) {
   struct lm_message *m = lm_checkmessage(L);
   const struct lm_part *part = lm_checkpart(L, m);
   struct lm_scratch *s = lm_take_scratch(L);
-  size_t defects;
-  lm_push_u64(L, lm_message_decoded(L, s, m, part, &defects).n);
+  struct pieces pieces = pieces_of(m, part, &s->buf);
+  struct lm_str piece;
+  uint64_t n = 0;
+  do {
+    if (!next_piece(&pieces, &piece)) return lm_no_memory(L);
+    n += piece.n;
+  } while (piece.n);
+  lm_push_u64(L, n);
   return lm_give(&s->shared, 1);
 }
 
@@ -550,11 +576,8 @@ static int is_folder(lua_State *L) {
   return 1;
 }
 
-/* write_file(path, text, replace) -> true; or nil, why, whether a file of that name is there */
-static int write_file(lua_State *L) {
-  const char *path = checkpath(L, 1);
-  struct lm_str content = lm_checkstr(L, 2);
-  int error = lm_whole_write(path, content, lua_toboolean(L, 3) ? LM_WHOLE_REPLACE : LM_WHOLE_NEW);
+/* Pushes true; or nil, why, whether a file of that name is there. */
+static int push_written(lua_State *L, int error) {
   if (error == 0) {
     lua_pushboolean(L, 1);
     return 1;
@@ -563,6 +586,37 @@ static int write_file(lua_State *L) {
   lua_pushstring(L, strerror(error));
   lua_pushboolean(L, lm_whole_exists_error(error));
   return 3;
+}
+
+static enum lm_whole_mode mode_at(lua_State *L, int i) {
+  return lua_toboolean(L, i) ? LM_WHOLE_REPLACE : LM_WHOLE_NEW;
+}
+
+static bool next_of_text(void *text, struct lm_str *piece_out) {
+  struct lm_str *s = text;
+  *piece_out = *s;
+  s->n = 0;
+  return true;
+}
+
+/* write_file(path, text, replace) -> as push_written */
+static int write_file(lua_State *L) {
+  const char *path = checkpath(L, 1);
+  struct lm_str text = lm_checkstr(L, 2);
+  struct lm_whole_source source = {next_of_text, &text};
+  return push_written(L, lm_whole_write(path, source, mode_at(L, 3)));
+}
+
+/* save(i, path, replace) -> as push_written: what body(i) gives, to a file */
+static int save(lua_State *L) {
+  struct lm_message *m = lm_checkmessage(L);
+  const struct lm_part *part = lm_checkpart(L, m);
+  const char *path = checkpath(L, 3);
+  enum lm_whole_mode mode = mode_at(L, 4);
+  struct lm_scratch *s = lm_take_scratch(L);
+  struct pieces pieces = pieces_of(m, part, &s->buf);
+  struct lm_whole_source source = {next_piece, &pieces};
+  return lm_give(&s->shared, push_written(L, lm_whole_write(path, source, mode)));
 }
 
 /* --- opening ---------------------------------------------------------------------------------------- */
@@ -587,6 +641,7 @@ static const luaL_Reg message_methods[] = {{"put", put},
                                            {"filename", filename},
                                            {"body", body},
                                            {"size", size},
+                                           {"save", save},
                                            {"text", text},
                                            {"raw", raw},
                                            {"raw_body", raw_body},

@@ -41,6 +41,30 @@ bool lm_content_decode(enum lm_transfer how, struct lm_str raw, struct lm_buf *r
   return true;
 }
 
+void lm_content_begin(struct lm_content_reader *r, enum lm_transfer how, struct lm_str raw) {
+  lm_decoder_init(&r->decoder, how);
+  r->rest = how == LM_TRANSFER_BASE64 ? without_footer(raw) : raw;
+  r->ended = how == LM_TRANSFER_IDENTITY;
+}
+
+bool lm_content_next(struct lm_content_reader *r, struct lm_buf *room, struct lm_str *piece_out) {
+  *piece_out = r->rest;
+  lm_buf_clear(room);
+  while (!r->ended && lm_buf_len(room) == 0) {
+    struct lm_str piece = {r->rest.p, r->rest.n < LM_CONTENT_PIECE ? r->rest.n : LM_CONTENT_PIECE};
+    r->rest = (struct lm_str){piece.p + piece.n, r->rest.n - piece.n};
+    r->ended = piece.n == 0;
+    if (r->ended ? !lm_decoder_end(&r->decoder, room) : !lm_decoder_put(&r->decoder, room, piece))
+      return false;
+  }
+  if (r->decoder.how == LM_TRANSFER_IDENTITY) {
+    r->rest.n = 0;
+  } else {
+    *piece_out = lm_buf_str(room);
+  }
+  return true;
+}
+
 /* --- charsets ------------------------------------------------------------------------------------- */
 
 static bool is_name(char c) {

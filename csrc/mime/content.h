@@ -14,6 +14,21 @@
 bool lm_content_decode(enum lm_transfer how, struct lm_str raw, struct lm_buf *room,
                        struct lm_str *out, size_t *defects_out);
 
+enum { LM_CONTENT_PIECE = 65536 }; /* encoded octets that are decoded at a time */
+
+/* The same octets piece by piece, so that memory does not grow with the content. */
+struct lm_content_reader {
+  struct lm_decoder decoder;
+  struct lm_str rest; /* not decoded yet */
+  bool ended;
+};
+
+void lm_content_begin(struct lm_content_reader *r, enum lm_transfer how, struct lm_str raw);
+
+/* The next octets: of the raw text, or in `room`, which is emptied first; none at the end. False when memory
+** is short. */
+bool lm_content_next(struct lm_content_reader *r, struct lm_buf *room, struct lm_str *piece_out);
+
 struct lm_text_kind {
   struct lm_str charset;
   bool html;

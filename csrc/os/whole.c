@@ -103,18 +103,29 @@ static int write_all(int fd, struct lm_str text) {
   return 0;
 }
 
+static int write_pieces(int fd, struct lm_whole_source source) {
+  struct lm_str piece;
+  int error = 0;
+  while (error == 0) {
+    if (!source.next(source.from, &piece)) return ENOMEM;
+    if (piece.n == 0) break;
+    error = write_all(fd, piece);
+  }
+  return error;
+}
+
 /* Writes all and closes; what was not written whole is removed. 0 or errno. */
-static int fill(int fd, const char *path, struct lm_str text, bool to_disk) {
-  int error = write_all(fd, text);
+static int fill(int fd, const char *path, struct lm_whole_source source, bool to_disk) {
+  int error = write_pieces(fd, source);
   if (error == 0 && to_disk && fsync(fd) != 0) error = errno;
   if (close(fd) != 0 && error == 0) error = errno;
   if (error) unlink(path);
   return error;
 }
 
-static int write_new(const char *path, struct lm_str text) {
+static int write_new(const char *path, struct lm_whole_source source) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-  return fd < 0 ? errno : fill(fd, path, text, false);
+  return fd < 0 ? errno : fill(fd, path, source, false);
 }
 
 /* A name for mkstemp in the folder of `path`, or NULL. */
@@ -144,15 +155,15 @@ static int open_beside(char *name, const struct stat *old) {
 }
 
 /* The old file stands until the new one is on the disk: whatever fails, one of them is whole. */
-static int replace(const char *path, struct lm_str text) {
+static int replace(const char *path, struct lm_whole_source source) {
   struct stat old;
   char *name;
   int fd, error;
-  if (lstat(path, &old) != 0) return errno == ENOENT ? write_new(path, text) : errno;
+  if (lstat(path, &old) != 0) return errno == ENOENT ? write_new(path, source) : errno;
   if (!S_ISREG(old.st_mode)) return EINVAL;
   if ((name = beside(path)) == NULL) return ENOMEM;
   fd = open_beside(name, &old);
-  error = fd < 0 ? errno : fill(fd, name, text, true);
+  error = fd < 0 ? errno : fill(fd, name, source, true);
   if (error == 0 && rename(name, path) != 0) {
     error = errno;
     unlink(name);
@@ -161,6 +172,6 @@ static int replace(const char *path, struct lm_str text) {
   return error;
 }
 
-int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode) {
-  return mode == LM_WHOLE_NEW ? write_new(path, text) : replace(path, text);
+int lm_whole_write(const char *path, struct lm_whole_source source, enum lm_whole_mode mode) {
+  return mode == LM_WHOLE_NEW ? write_new(path, source) : replace(path, source);
 }

@@ -32,8 +32,14 @@ enum lm_whole_mode {
 /* True for the error that LM_WHOLE_NEW gives where something of that name is there. */
 bool lm_whole_exists_error(int error);
 
-/* Writes `text` to a file; what could not be written whole is removed, and what it was to replace stands.
-** 0 or errno. */
-int lm_whole_write(const char *path, struct lm_str text, enum lm_whole_mode mode);
+/* What is to be written, piece by piece: none at the end. `next` is false where memory is short. */
+struct lm_whole_source {
+  bool (*next)(void *from, struct lm_str *piece_out);
+  void *from;
+};
+
+/* Writes to a file all that `source` gives, of which nothing is asked before the file is open; what could not
+** be written whole is removed, and what it was to replace stands. 0 or errno. */
+int lm_whole_write(const char *path, struct lm_whole_source source, enum lm_whole_mode mode);
 
 #endif

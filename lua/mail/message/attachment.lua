@@ -96,10 +96,10 @@ local function free_number(path)
 end
 
 -- In a folder: "name.ext", or "name (1).ext" where that is taken.
-local function save_in(folder, name, data)
+local function save_in(folder, name, write)
   local path, i = numbered(folder:gsub("(.)/+$", "%1"), name), 0
   while i < FILES_MAX do
-    local ok, why, taken = core.write_file(path(i), data)
+    local ok, why, taken = write(path(i))
     if ok then return path(i) end
     if not taken then return io_error(path(i), why) end
     i = i == 0 and free_number(path) or i + 1
@@ -109,16 +109,15 @@ end
 
 local SAVE = { overwrite = "boolean?" }
 
-local function save(self, where, options)
+local function save(self, write, where, options)
   if type(where) ~= "string" or where == "" then error("attachment.save: a folder or a path expected", 3) end
   if where:find("%z") then error("attachment.save: a path cannot hold a NUL", 3) end
   options = want(options or {}, SAVE, "attachment.save", 2)
-  local data = self.data()
   if core.is_folder(where) then
-    if not options.overwrite then return save_in(where, self.filename or self.default_name, data) end
+    if not options.overwrite then return save_in(where, self.filename or self.default_name, write) end
     where = where:gsub("(.)/+$", "%1") .. "/" .. (self.filename or self.default_name)
   end
-  local ok, why = core.write_file(where, data, options.overwrite)
+  local ok, why = write(where, options.overwrite)
   if ok then return where end
   return io_error(where, why)
 end
@@ -143,16 +142,19 @@ end
 -- there, …). Both may be called with a dot or a colon.
 -- @tparam table fields
 -- @tparam function data → octets
+-- @tparam[opt] function write write(path, overwrite) → as `core.write_file`, for octets that are better not held in
+--   memory
 -- @treturn table
-function attachment.new(fields, data)
+function attachment.new(fields, data, write)
   local self = setmetatable(fields, class)
   self.default_name = ENDINGS[self.type] or "attachment"
   local given = self.original_filename
   self.filename = given and attachment.safe_name(given, self.default_name) or nil
+  write = write or function(path, overwrite) return core.write_file(path, data(), overwrite) end
   function self.data() return data() end
   function self.save(a, b, c) -- no tail calls: those have no level of their own
     if a == self then a, b = b, c end
-    local path, err = save(self, a, b)
+    local path, err = save(self, write, a, b)
     return path, err
   end
   return self
@@ -161,7 +163,7 @@ end
 local function of_part(p)
   return attachment.new({
     original_filename = p.filename, type = p.type, cid = p.cid, disposition = p.disposition, part = p,
-  }, function() return p:body() end)
+  }, function() return p:body() end, function(path, overwrite) return p._text:save(p._at, path, overwrite) end)
 end
 
 -- --- winmail.dat -----------------------------------------------------------------------------------
