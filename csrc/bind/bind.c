@@ -116,6 +116,12 @@ void *lm_checkself(lua_State *L) {
   return p;
 }
 
+const char *lm_checkpath(lua_State *L, int i) {
+  struct lm_str s = lm_checkstr(L, i);
+  luaL_argcheck(L, memchr(s.p, '\0', s.n) == NULL, i, "a path without NUL expected");
+  return s.p;
+}
+
 /* --- scratch memory -------------------------------------------------------------------------- */
 
 void lm_share(lua_State *L, size_t size, int mt) {

@@ -41,6 +41,9 @@ bool lm_is_finalizing(lua_State *L);
 /* Argument 1 as an object of the class in upvalue 1; an argument error otherwise. */
 void *lm_checkself(lua_State *L);
 
+/* Argument `i` as a path; one with NUL in it is an argument error, for the system would see another. */
+const char *lm_checkpath(lua_State *L, int i);
+
 /* --- scratch memory --------------------------------------------------------------------------
 ** What functions work in, from call to call. Lua may collect in any call of ours that allocates, and the
 ** host's finalizers may call us again: whoever comes while scratch memory is taken gets another, and that

@@ -2,8 +2,7 @@
 ** l_file.c: files and folders for mail stores in Lua (os/file.h).
 **
 ** What fails returns nil, a readable line, and a word for what a caller may act on: "exists",
-** "missing", "denied", "full", "device" (another file system), or nothing. A path with NUL in it is refused
-** ("invalid"): the system would see another one.
+** "missing", "denied", "full", "device" (another file system), or nothing.
 */
 #include <errno.h>
 #include <string.h>
@@ -50,12 +49,6 @@ static int done(lua_State *L, bool ok) {
   return 1;
 }
 
-static const char *checkpath(lua_State *L, int i) {
-  struct lm_str s = lm_checkstr(L, i);
-  luaL_argcheck(L, s.n > 0 && memchr(s.p, '\0', s.n) == NULL, i, "a path without NUL expected");
-  return s.p;
-}
-
 static uint64_t checkoffset(lua_State *L, int i) {
   lua_Number n = luaL_checknumber(L, i);
   luaL_argcheck(L, n >= 0 && n <= 9007199254740992.0, i, "an offset expected");
@@ -84,7 +77,7 @@ static int push_facts(lua_State *L, const struct lm_file_facts *f) {
 /* core.file(path, "read" | "create" | "update" | "folder") -> file | nil, message, word */
 static int file_open(lua_State *L) {
   static const char *const modes[] = {"read", "create", "update", "folder", NULL};
-  const char *path = checkpath(L, 1);
+  const char *path = lm_checkpath(L, 1);
   enum lm_file_mode mode = (enum lm_file_mode)luaL_checkoption(L, 2, NULL, modes);
   struct file *f = lm_newobject(L, sizeof *f, lua_upvalueindex(1));
   f->fd = -1;
@@ -171,7 +164,7 @@ struct folder {
 
 /* core.folder(path) -> folder | nil, message, word */
 static int folder_open(lua_State *L) {
-  const char *path = checkpath(L, 1);
+  const char *path = lm_checkpath(L, 1);
   struct folder *f = lm_newobject(L, sizeof *f, lua_upvalueindex(1));
   return (f->d = lm_folder_open(path)) ? 1 : failed(L, errno);
 }
@@ -218,40 +211,40 @@ static int folder_gc(lua_State *L) {
 /* core.file_facts(path) -> as file:facts(); a link is not followed */
 static int path_facts(lua_State *L) {
   struct lm_file_facts facts;
-  if (!lm_file_facts(checkpath(L, 1), &facts)) return failed(L, errno);
+  if (!lm_file_facts(lm_checkpath(L, 1), &facts)) return failed(L, errno);
   return push_facts(L, &facts);
 }
 
 /* core.file_move(from, to) -> true | nil, message, word: "exists" where `to` is there */
 static int path_move(lua_State *L) {
-  const char *from = checkpath(L, 1);
-  return done(L, lm_file_move(from, checkpath(L, 2)));
+  const char *from = lm_checkpath(L, 1);
+  return done(L, lm_file_move(from, lm_checkpath(L, 2)));
 }
 
 /* core.file_replace(from, to): as move, but what is there goes */
 static int path_replace(lua_State *L) {
-  const char *from = checkpath(L, 1);
-  return done(L, lm_file_replace(from, checkpath(L, 2)));
+  const char *from = lm_checkpath(L, 1);
+  return done(L, lm_file_replace(from, lm_checkpath(L, 2)));
 }
 
 /* core.file_link(from, to): a second name for a file */
 static int path_link(lua_State *L) {
-  const char *from = checkpath(L, 1);
-  return done(L, lm_file_link(from, checkpath(L, 2)));
+  const char *from = lm_checkpath(L, 1);
+  return done(L, lm_file_link(from, lm_checkpath(L, 2)));
 }
 
 static int path_remove(lua_State *L) {
-  return done(L, lm_file_remove(checkpath(L, 1)));
+  return done(L, lm_file_remove(lm_checkpath(L, 1)));
 }
 
 /* core.folder_make(path): for its owner alone, mode 0700 */
 static int folder_make(lua_State *L) {
-  return done(L, lm_folder_make(checkpath(L, 1)));
+  return done(L, lm_folder_make(lm_checkpath(L, 1)));
 }
 
 /* core.folder_remove(path): an empty one */
 static int folder_remove(lua_State *L) {
-  return done(L, lm_folder_remove(checkpath(L, 1)));
+  return done(L, lm_folder_remove(lm_checkpath(L, 1)));
 }
 
 /* core.file_time() -> seconds since 1970 to the microsecond, the number of this process */

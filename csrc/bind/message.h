@@ -1,6 +1,7 @@
 /*
-** message.h: a message in memory as the files of the binding share it: l_message.c (structure, content),
-** l_fields.c (header fields), l_inside.c (files in contents) and l_check.c (what is wrong).
+** message.h: a message in memory as the files of the binding share it: l_message.c (structure),
+** l_content.c (content), l_fields.c (header fields), l_inside.c (files in contents) and l_check.c (what is
+** wrong).
 */
 #ifndef LM_BIND_MESSAGE_H
 #define LM_BIND_MESSAGE_H
@@ -9,6 +10,7 @@
 #include "base/buf.h"
 #include "bind/bind.h"
 #include "mime/charset.h"
+#include "mime/params.h"
 #include "mime/tree.h"
 #include "os/whole.h"
 
@@ -60,7 +62,14 @@ void lm_checkmimelimits(lua_State *L, int i, struct lm_mime_limits *out);
 struct lm_str lm_message_decoded(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
                                  const struct lm_part *part, size_t *defects_out);
 
-/* Methods over header fields; over files that lie in contents. */
+/* The parameters of a field's value. */
+void lm_message_params(lua_State *L, struct lm_scratch *s, const struct lm_message *m,
+                       struct lm_str raw, struct lm_params *out);
+
+/* Methods over contents, and core functions over the files they go to; over header fields; over files that lie
+** in contents. */
+extern const luaL_Reg lm_content_methods[];
+extern const luaL_Reg lm_content_functions[];
 extern const luaL_Reg lm_field_methods[];
 extern const luaL_Reg lm_inside_methods[];
 
