@@ -211,9 +211,10 @@ static void part_ciphers(const char *from, char *list, char *suites) {
 static bool set_ciphers(struct making *m) {
   char *text = copy(m->o->ciphers);
   char *list = copy(m->o->ciphers), *suites = copy(m->o->ciphers);
-  bool room = text && list && suites, set = room;
+  bool room = text && list && suites, named = room, set = room;
   if (room) {
     part_ciphers(text, list, suites);
+    named = *list || *suites || m->o->ciphers.p == NULL;
     set = (*list == '\0' || SSL_CTX_set_cipher_list(m->ctx, list) == 1) &&
           (*suites == '\0' || SSL_CTX_set_ciphersuites(m->ctx, suites) == 1);
   }
@@ -221,6 +222,7 @@ static bool set_ciphers(struct making *m) {
   free(list);
   free(suites);
   if (!room) return refuse(m, "out of memory");
+  if (!named) return refuse(m, "ciphers: a list without a name");
   return set || refuse_value(m, "ciphers", m->o->ciphers);
 }
 

@@ -428,6 +428,10 @@ static void refuses_options(void) {
   client.min_version = LM_NOSTR;
   client.ciphers = LM_STR("NO-SUCH-CIPHER");
   refuse_context(&client, "ciphers NO-SUCH-CIPHER: no cipher match");
+  client.ciphers = LM_STR("");
+  refuse_context(&client, "ciphers: a list without a name");
+  client.ciphers = LM_STR("::");
+  refuse_context(&client, "ciphers: a list without a name");
   client.ciphers = LM_NOSTR;
   client.key = str(good.key_pem);
   refuse_context(&client, "a key without its certificate");
