@@ -355,8 +355,12 @@ function Pump:broken()
   if kind == "tls" then message = self.session:tls_why() or message end
   if kind == "closed" then
     local why = self.conn and self.conn.why and self.conn:why()
-    message = self.farewell and ("closed by the server: " .. self.farewell)
-      or why and (message .. " (" .. why .. ")") or message
+    if why == "timeout" then
+      kind, message = "timeout", "octets could not be sent in time"
+    else
+      message = self.farewell and ("closed by the server: " .. self.farewell)
+        or why and (message .. " (" .. why .. ")") or message
+    end
   end
   return self:fail(self:error(kind, message, { retry_after = self.retry_after }))
 end

@@ -69,7 +69,7 @@ function Transport:read(timeout)
   return bytes, why
 end
 
---- Sends all of it: true; or nil and a message. A time-out is the end of the socket.
+--- Sends all of it: true; or nil and "timeout", which is the end of the socket, or a message.
 function Transport:write(bytes, timeout)
   if self.closed then return nil, "closed" end
   self.busy = self.busy + 1
@@ -77,7 +77,7 @@ function Transport:write(bytes, timeout)
   local sent, why = call(self, "send", bytes)
   leave(self)
   if sent then return true end
-  return nil, why == "timeout" and "nothing could be sent in time" or why
+  return nil, why
 end
 
 --- Closes the socket, as soon as nobody is inside a call of it. Idempotent.

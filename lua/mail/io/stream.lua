@@ -1,7 +1,7 @@
 --- Sessions over any transport object: a cosocket, a pipe, a tunnel, a test.
 --
 -- The transport has three functions: `read(self, timeout)` → bytes, or nil and "timeout", "closed" or
--- a message; `write(self, bytes, timeout)` → true, or nil and a message; `close(self)`, after which a
+-- a message; `write(self, bytes, timeout)` → true, or nil and "timeout" or a message; `close(self)`, after which a
 -- parked read ends; `finishes` is true where a write goes on to its end although its coroutine was closed in it
 -- (coroutine.close). Each is called by one coroutine at a time. The clock and the events are those of a
 -- loop. Nothing here knows what is carried; TLS, where it is wanted, is put in by the session.
