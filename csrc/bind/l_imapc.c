@@ -87,10 +87,17 @@ static int push_data(lua_State *L, const struct lm_imapc_event *ev) {
   return 2;
 }
 
+/* message, what it weighs */
+static int push_message(lua_State *L, const struct lm_imapc *s, const struct lm_imap_fetch *f) {
+  lm_imap_push_fetch(L, f);
+  lua_pushinteger(L, (lua_Integer)lm_imapc_weight(s));
+  return 2;
+}
+
 /* What stands behind kind and id. */
 static int push_fields(lua_State *L, struct lm_box *b, const struct lm_imapc_event *ev) {
   switch (ev->kind) {
-  case LM_IMAPC_FETCH: lm_imap_push_fetch(L, ev->resp->fetch); return 1;
+  case LM_IMAPC_FETCH: return push_message(L, b->session, ev->resp->fetch);
   case LM_IMAPC_BODY: return push_body(L, ev);
   case LM_IMAPC_DATA: return push_data(L, ev);
   case LM_IMAPC_UNTAGGED: return push_untagged(L, ev->resp);
@@ -103,9 +110,9 @@ static int push_fields(lua_State *L, struct lm_box *b, const struct lm_imapc_eve
 }
 
 static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
-  static const char *const kinds[] = {"greeting", "untagged", "fetch",    "body",
-                                      "data",     "done",     "ask",      "go",
-                                      "idling",   "starttls", "compress", "bye"};
+  static const char *const kinds[] = {"greeting", "untagged", "fetch", "body",   "data",
+                                      "done",     "ask",      "go",    "idling", "starttls",
+                                      "compress", "limit",    "bye"};
   struct lm_imapc_event ev;
   enum lm_status status = lm_imapc_next(b->session, &ev);
   if (status == LM_EVENT) {
@@ -351,6 +358,18 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* weight() -> octets that the response of the last event takes in memory, about */
+static int weight(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)lm_imapc_weight(self(L)));
+  return 1;
+}
+
+/* answer_limit() -> how much of that a call may gather */
+static int answer_limit(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)lm_imapc_answer_limit(self(L)));
+  return 1;
+}
+
 /* tag(id) -> the tag of a command, by which later responses may name it */
 static int tag(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -396,6 +415,8 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"weight", weight},
+    {"answer_limit", answer_limit},
     {"tag", tag},
     {"speaks_utf8", speaks_utf8},
     {"phase", phase},

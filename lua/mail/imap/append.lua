@@ -165,8 +165,15 @@ local function heard(pump, options, kind, name, number, value, code, code_value,
   pump:unsolicited(kind, name, number, value, code, code_value, text)
 end
 
+-- What is the user's has raised: the command is not finished any more.
+local function break_off(pump, command)
+  pump:abandon(command.id)
+  close_all(command)
+end
+
 -- Waits for the end. The place that APPENDUID told, or an empty table; or nil, err.
 local function finish(pump, id, command, options)
+  command.id = id
   local whole = pump:deadline(options)
   local deadline, place = whole, nil
   while true do
@@ -181,7 +188,7 @@ local function finish(pump, id, command, options)
     elseif kind == "go" then
       deadline = pump:piece_deadline(options, whole)
     elseif kind == "untagged" or kind == "fetch" then
-      local here, anew = heard(pump, options, kind, a, b, c, d, e, f)
+      local here, anew = run.fenced(break_off, pump, command, heard, pump, options, kind, a, b, c, d, e, f)
       place = here or place
       if anew then
         whole = pump:deadline(options)

@@ -7,6 +7,7 @@
 -- csrc/imap/client.h): what comes for any of them is told under the id of the oldest.
 -- @module mail.imap.fetch
 
+local bounds = require "mail.imap.bounds"
 local core = require "mail.core"
 local enable = require "mail.imap.enable"
 local items = require "mail.imap.items"
@@ -105,6 +106,12 @@ local function finish(state)
   end
   state.windows, state.current = {}, false
   state.pieces = pieces.of ""
+end
+
+-- More is gathered than limits.answer: nil, err.
+local function overfull(state)
+  finish(state)
+  return nil, run.overfull(state.pump, "FETCH")
 end
 
 -- True where `message` is a change of flags that came in between, not an answer. The field that tells an
@@ -223,7 +230,9 @@ end
 -- A message that came with parts that the server was to decode, or in the second go without: it, with what
 -- came before; nil where there is more to come, or nothing new.
 local function decoded(state, message)
-  if keep_partial(state, message) or is_repeated(state, message) then return nil end
+  local kept = keep_partial(state, message)
+  if bounds.keeps_too_much(state, kept and state.weight) then return overfull(state) end
+  if kept or is_repeated(state, message) then return nil end
   if not state.windows[1].again then return message end
   undone.finish(message, state.asked)
   local partial = state.partial[message[state.by]]
@@ -239,7 +248,7 @@ local function answered(state, message)
   state.begun = true
   if state.message then message = take_message(state, message) end
   if not body and not (telling and message[telling]) and is_flag_change(state, message) then
-    state.pump:unsolicited("fetch", message)
+    run.fenced(finish, state, nil, state.pump.unsolicited, state.pump, "fetch", message)
     return nil
   end
   if state.span then
@@ -249,8 +258,9 @@ local function answered(state, message)
   end
   if state.undone then
     if message.binary then state.octets = state.octets + weight(message.binary) end
-    message = decoded(state, message)
-    if not message then return nil end
+    local err
+    message, err = decoded(state, message)
+    if not message then return nil, err end
   end
   if state.special then return ready(state, message) end
   if body then setmetatable(message, Fetched) end
@@ -270,7 +280,7 @@ local function release(state)
   for _, message in ipairs(state.waiting) do
     if state.partial[message[state.by]] then state.late[#state.late + 1] = message end
   end
-  state.partial, state.waiting, state.yielded = {}, {}, {}
+  state.partial, state.waiting, state.yielded, state.kept = {}, {}, {}, 0
 end
 
 local function refuse(state, status, code, value, text)
@@ -292,15 +302,22 @@ function handlers.data(state, bytes)
   return nil, err
 end
 
+function handlers.limit(state)
+  return overfull(state)
+end
+
 function handlers.untagged(state, name, number, data, code, value, text)
   if code == "INPROGRESS" then
-    if run.progress(state.pump, state.options, value, text) then state.renewed = true end
+    if run.fenced(finish, state, nil, run.progress, state.pump, state.options, value, text) then
+      state.renewed = true
+    end
   elseif code == "MESSAGELIMIT" then
     state.limited = value
   elseif name == "VANISHED" and state.options.vanished and data.earlier then
-    state.vanished = state.vanished and state.vanished .. "," .. data.uids or data.uids
+    if bounds.has_gone(state, data.uids) then return overfull(state) end
   else
-    state.pump:unsolicited("untagged", name, number, data, code, value, text)
+    local pump = state.pump
+    run.fenced(finish, state, nil, pump.unsolicited, pump, "untagged", name, number, data, code, value, text)
   end
 end
 
@@ -357,8 +374,9 @@ end
 -- the time of one.
 local function next_message(state)
   local pump, gap = state.pump, state.gap
-  local now = pump.host.now
-  local deadline = now() + (gap or state.patience)
+  local now, left = pump.host.now, state.left
+  local deadline = now() + (left > 0 and (gap or state.patience) or bounds.time(state))
+  if left > 0 then state.left = left - 1 end
   while true do
     local late, id = state.late, state.current
     local message, err
@@ -369,6 +387,7 @@ local function next_message(state)
     end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if kind == "fetch" then
+      if state.weighs and bounds.is_too_many(state, b) then return overfull(state) end
       message, err = answered(state, a)
     elseif kind then
       message, err = handlers[kind](state, a, b, c, d, e, f)
@@ -377,14 +396,18 @@ local function next_message(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
     end
-    if message or err then return message, err end
-    if gap or state.renewed then
+    if message or err then
+      if state.spare then state.spare = deadline - now() end
+      return message, err
+    end
+    if gap and not state.spare or state.renewed then
       deadline, state.renewed = now() + (gap or state.patience), false
     end
   end
 end
 
 local Messages = iterator.class(next_message, finish)
+local Vanishing = bounds.vanishing(Messages)
 
 local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 
@@ -412,6 +435,7 @@ local function spell(state)
   state.undone = items.argument(undone.texts(asked)) .. more
   state.always_undone = not can_binary(state.pump.session)
   state.yielded, state.partial, state.waiting, state.late = {}, {}, {}, {}
+  state.weighs = true
 end
 
 --- Begins a fetch.
@@ -463,8 +487,9 @@ function fetch.start(pump, set, list, options, level)
     gap = pump:gap(options) or false, patience = pump:patience(options),
     -- Asked for at each message: what is absent would be looked for in the class of iterators, too.
     message = false, late = false, undone = false, telling = false, lowest = false, ended = false, current = false,
-    begun = false, renewed = false,
+    begun = false, renewed = false, weighs = false,
   }
+  bounds.begin(state, canonical, options.vanished)
   plan(state, canonical)
   spell(state)
   local ok, err = true, nil
@@ -476,11 +501,12 @@ function fetch.start(pump, set, list, options, level)
     return nil, err
   end
   run.push(pump)
-  return iterator.results(setmetatable(state, Messages))
+  return iterator.results(setmetatable(state, options.vanished and Vanishing or Messages))
 end
 
 local function collect(it)
   local all = {}
+  it.collects, it.weighs = true, true
   while true do
     local message, err = it:next()
     if not message then

@@ -141,8 +141,7 @@ local function ask_changes(self)
   local options = { changed_since = sync.modseq, vanished = self.way == "qresync" or nil }
   local it
   local function gone()
-    local text = it.vanished
-    it.vanished = nil
+    local text = options.vanished and it:take_vanished()
     return text and sync:vanished(Ranges.of(text))
   end
   local held

@@ -154,11 +154,19 @@ local function joined(a, b)
   return a or b
 end
 
+-- What one of them takes in memory.
+local MODSEQ = 64
+
 -- Mod-sequences that the answer tells are kept, and the flags are news like others'.
 local function gather_modseqs(pump, modseqs)
+  local room = pump.session:answer_limit()
   return function(name, number, value, ...)
     if name ~= "FETCH" then return events.unsolicited(pump, "untagged", name, number, value, ...) end
-    if value.uid and value.modseq then modseqs[value.uid] = value.modseq end
+    if value.uid and value.modseq then
+      if not modseqs[value.uid] then room = room - MODSEQ end
+      if room < 0 then return run.FULL end
+      modseqs[value.uid] = value.modseq
+    end
     events.unsolicited(pump, "fetch", value)
   end
 end
@@ -229,11 +237,12 @@ end
 
 -- COPY or MOVE; what COPYUID said, wherever it stood.
 local function transfer(pump, verb, set, mailbox, options)
-  local result = {}
+  local result, from, to = {}, {}, {}
   local function said(code, value)
     if code ~= "COPYUID" or not value then return end
     result.uidvalidity = value.uidvalidity
-    result.from, result.to = joined(result.from, value.from), joined(result.to, value.to)
+    if value.from ~= "" then from[#from + 1] = value.from end
+    if value.to ~= "" then to[#to + 1] = value.to end
   end
   local ok, err = in_pieces(pump, options, set, said, function(name, number, data, code, value, ...)
     if code == "COPYUID" then
@@ -243,6 +252,7 @@ local function transfer(pump, verb, set, mailbox, options)
     end
   end, uid_verb(verb, options), "mailbox", mailbox)
   if not ok then return nil, err end
+  result.from, result.to = from[1] and table.concat(from, ","), to[1] and table.concat(to, ",")
   return result
 end
 
