@@ -235,10 +235,11 @@ local function decoded(state, message)
   if kept or is_repeated(state, message) then return nil end
   if not state.windows[1].again then return message end
   undone.finish(message, state.asked)
-  local partial = state.partial[message[state.by]]
-  if partial then message = undone.complete(partial, message) end
-  state.partial[message[state.by]] = nil
-  return message
+  local name = message[state.by]
+  local partial = name and state.partial[name]
+  if not partial then return message end
+  state.partial[name] = nil
+  return undone.complete(partial, message)
 end
 
 -- A message, or nil where it was no answer; or nil, err.
