@@ -26,6 +26,9 @@ local FLOODS = {
   { "^UID FETCH", function(n) return ("* 1 FETCH (UID %d FLAGS ())\r\n"):format(n % 16 + 1) end, function(s)
     return s:fetch_all("1:*", { "BINARY.PEEK[1]" })
   end },
+  { "^UID FETCH", function(n) return ("* 1 FETCH (UID 1 FLAGS (flag%d))\r\n"):format(n) end, function(s)
+    return s:flag_sets()
+  end },
   { "^LIST", '* LIST (\\HasNoChildren) "/" "a mailbox"\r\n', function(s) return s:list "*" end },
   { "^LIST", '* STATUS a (MESSAGES 1)\r\n', function(s) return s:list("*", { status = { "messages" } }) end },
   { "^STATUS", "* STATUS a (MESSAGES 1)\r\n", function(s) return s:status("a", { "messages" }) end },

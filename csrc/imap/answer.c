@@ -103,6 +103,7 @@ static bool is_alert(const struct lm_imap_resp *resp) {
 ** on one by one by most callers, and as many as the mailbox has. */
 static bool outgrows(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
                      const struct lm_imap_resp *resp) {
+  if (s->state < IMAPC_AUTHENTICATED || is_progress(resp)) return false;
   if (resp->group & (LM_IMAP_G_FETCH | LM_IMAP_G_EXPUNGE)) return false;
   if (s->limits.answer - cmd->held < s->weight) return true;
   cmd->held += s->weight;

@@ -185,6 +185,8 @@ local function finish(pump, id, command, options)
     elseif kind == "done" then
       if a ~= "OK" then return nil, run.refusal(pump, command.verb, a, b, c, d) end
       return b == "APPENDUID" and c or place or {}
+    elseif kind == "limit" then
+      return lost(pump, id, run.overfull(pump, command.verb))
     elseif kind == "go" then
       deadline = pump:piece_deadline(options, whole)
     elseif kind == "untagged" or kind == "fetch" then
