@@ -224,3 +224,77 @@ describe("An IMAP function of the user's that raises", function()
     end
   end)
 end)
+
+describe("IMAP servers that do one message less each time", function()
+  it("are asked no more often than there are messages", function()
+    local left
+    local function less()
+      left = left - 1
+      return ("* NO [MESSAGELIMIT 1 %.0f] that was one\r\n"):format(left)
+    end
+    local CALLS = {
+      { "^UID STORE", function(s) return s:store("1:4294967295", { add = { "x" } }) end },
+      { "^UID EXPUNGE", function(s) return s:expunge "1:4294967295" end },
+      { "^UID FETCH", function(s) return s:fetch_all("1:4294967295", FLAGS) end },
+      { "^UID SEARCH", function(s) return s:search { seen = true } end },
+    }
+    for _, call in ipairs(CALLS) do
+      local session, server = endless.selected(3, { words = "MESSAGELIMIT=1 UIDPLUS", answers = { { call[1], less } } })
+      left = 4294967295
+      local result, err = call[2](session)
+      assert.is_nil(result)
+      assert.equal("MESSAGELIMIT", err.response_code, tostring(err))
+      assert.is_true(server.reads < 100, call[1] .. server.reads)
+      assert.is_true(session:noop())
+    end
+  end)
+end)
+
+describe("Sets of IMAP servers that cannot be right", function()
+  it("are not believed: one copy is of one message, one message has one UID", function()
+    for said, want in pairs {
+      ["7 1:4294967295 1"] = {}, ["7 1 1:4294967295"] = {}, ["7 1:3 4:6"] = { "1:3", "4:6" },
+      ["7 3,1:2 4294967293:4294967295"] = { "3,1:2", "4294967293:4294967295" },
+    } do
+      local session = endless.selected(3, { words = "MOVE", answers = {
+        { "^UID [CM]O", "* OK [COPYUID " .. said .. "] there\r\n" },
+      } })
+      for _, verb in ipairs { "copy", "move" } do
+        local at = assert(session[verb](session, "1:3", "b"))
+        assert.equal(want[1], at.from, said)
+        assert.equal(want[2], at.to, said)
+        assert.equal(7, at.uidvalidity)
+      end
+    end
+    for said, want in pairs { ["1:4294967295"] = false, ["5"] = 5, ["5:6"] = false } do
+      local session = endless.selected(3, { words = "LITERAL+ MULTIAPPEND", answers = {
+        { "^APPEND", "* OK [APPENDUID 7 " .. said .. "] there\r\n" },
+      } })
+      local at = assert(session:append("b", "x"))
+      assert.equal(want or nil, at.uid)
+      at = assert(session:append("b", { "x", "y" }))
+      assert.same(said == "5:6" and { 5, 6 } or nil, at.uids)
+    end
+  end)
+
+  it("end a sorted result that is kept up to date, once it has more messages than there are", function()
+    local function more(n)
+      return ('* ESEARCH (TAG "A2") UID ADDTO (1 %d:%d)\r\n'):format(n * 50000, n * 50000 + 49999)
+    end
+    local session, server = endless.selected(3, { words = "ESEARCH CONTEXT=SORT SORT", answers = {
+      { "^NOOP", more, math.huge },
+      { "^UID SORT", '* ESEARCH (TAG "A2") UID ALL 3,1,2\r\n' },
+    } })
+    local kept = assert(session:sort("date", "ALL", { update = true })).context
+    local heard = 0
+    session:on("context", function()
+      heard = heard + 1
+      server.over = not kept:is_live()
+    end)
+    assert.is_true(kept:is_live())
+    assert.is_true(session:noop())
+    assert.is_true(heard < 5)
+    assert.is_false(kept:is_live())
+    assert.is_true(#kept:result() <= 100003)
+  end)
+end)

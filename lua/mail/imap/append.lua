@@ -326,7 +326,7 @@ function append.run(pump, call, message, level)
   if many then return send_all(pump, call, level + 1) end
   local place, err = send(pump, call, 1, 1, level + 1)
   if not place then return nil, err end
-  return { uidvalidity = place.uidvalidity, uid = tonumber(place.uids) or place.uids }
+  return { uidvalidity = place.uidvalidity, uid = tonumber(place.uids) }
 end
 
 return append

@@ -340,7 +340,8 @@ function handlers.done(state, status, code, value, text)
   end
   if status == "OK" and limited then
     local left = left_of(state, window, limited)
-    if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
+    state.rounds = (state.rounds or run.rounds(state.pump)) - 1
+    if not left or state.rounds <= 0 then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
     state.pieces:push(left)
   elseif not_decoded(state, window, status, code) then
     local left = pieces.without(window.piece, state.yielded)

@@ -129,6 +129,7 @@ end
 -- numbers name others there.
 local function in_pieces(pump, options, set, each, collect, verb, ...)
   local list, place, done, sent = run.pieces(set, options and options.batch), run.place(pump), {}, false
+  local rounds = run.rounds(pump)
   if not (options and options.seq) then list = reversed(list) end
   while #list > 0 do
     local piece = table.remove(list)
@@ -137,7 +138,8 @@ local function in_pieces(pump, options, set, each, collect, verb, ...)
     if err then return failed(err, done, piece, list) end
     local ok, code, value, text = run.call(pump, options, collect, verb, "set", piece, ...)
     if not ok then err, code, value = code, code.response_code, code.response_value end
-    if code == "MESSAGELIMIT" and push_rest(list, piece, value, options, not ok) then
+    if code == "MESSAGELIMIT" then rounds = rounds - 1 end
+    if code == "MESSAGELIMIT" and rounds > 0 and push_rest(list, piece, value, options, not ok) then
       err = nil
     elseif code == "MESSAGELIMIT" and ok then
       err = run.refusal(pump, verb, "NO", code, value, text)
@@ -252,7 +254,11 @@ local function transfer(pump, verb, set, mailbox, options)
     end
   end, uid_verb(verb, options), "mailbox", mailbox)
   if not ok then return nil, err end
-  result.from, result.to = from[1] and table.concat(from, ","), to[1] and table.concat(to, ",")
+  if from[1] and to[1] then
+    from, to = table.concat(from, ","), table.concat(to, ",")
+    -- One copy of each message (RFC 4315 §3): sets that do not fit tell nothing.
+    if pieces.count(from) == pieces.count(to) then result.from, result.to = from, to end
+  end
   return result
 end
 

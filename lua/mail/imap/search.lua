@@ -142,6 +142,7 @@ local function alone(want) return want.save or want.partial or want.update or wa
 -- is searched.
 local function ask_all(call, words, charset, returns)
   local below
+  local rounds = run.rounds(call.pump)
   while true do
     local arguments = search_arguments(words, charset, returns)
     if below then arguments[#arguments + 1], arguments[#arguments + 2] = "text", ("UID 1:%.0f"):format(below) end
@@ -149,7 +150,8 @@ local function ask_all(call, words, charset, returns)
     if not ok then return nil, code end
     if code ~= "MESSAGELIMIT" then return true end
     local uid = type(value) == "table" and value.uid
-    if not uid or (below and uid > below) or alone(call.want) then
+    rounds = rounds - 1
+    if not uid or (below and uid > below) or rounds <= 0 or alone(call.want) then
       return nil, run.refusal(call.pump, call.verb, "NO", code, value, "a part of the mailbox was searched")
     end
     if uid <= 1 then return true end
@@ -473,8 +475,8 @@ function search.methods:flag_sets(which, options)
   local pump = run.pump(self, "flag_sets")
   local it, err = self:fetch(which or "1:*", { "uid", "flags" }, options)
   if not it then return nil, err end
-  local box, uids, flags = set.box(pump), core.uidset(), {}
-  local room, message = self:answer_limit(), nil
+  local box, uids, flags, room = set.box(pump), core.uidset(), {}, self:answer_limit()
+  local message
   message, err = it:next()
   while message do
     room = room - sort_in(message, uids, flags)
