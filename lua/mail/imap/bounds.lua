@@ -20,7 +20,7 @@ local RECORD = 64
 -- @tparam boolean vanished UIDs that are gone are kept
 function bounds.begin(state, set, vanished)
   state.set, state.left, state.counted, state.spare = set, FREE, false, false
-  state.collects, state.weight, state.held, state.kept = false, false, 0, 0
+  state.collects, state.held, state.kept = false, 0, 0 -- collects: all messages stay in memory
   state.most, state.gone = state.pump.session:answer_limit(), vanished and {}
 end
 
@@ -47,16 +47,7 @@ end
 
 -- --- memory ---------------------------------------------------------------------------------------
 
---- Counts a message of that weight, where all are collected.
--- @treturn boolean true where it is more than limits.answer
-function bounds.is_too_many(state, weight)
-  state.weight = weight
-  if not state.collects then return false end
-  state.held = state.held + weight
-  return state.held > state.most
-end
-
---- Counts what is kept until a window ends: a message, or its number alone.
+--- Counts what is kept until a window ends: a message of that weight, or its number alone.
 -- @treturn boolean true where it is more than limits.answer
 function bounds.keeps_too_much(state, weight)
   state.kept = state.kept + (weight or RECORD)

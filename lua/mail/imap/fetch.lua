@@ -229,9 +229,9 @@ end
 
 -- A message that came with parts that the server was to decode, or in the second go without: it, with what
 -- came before; nil where there is more to come, or nothing new.
-local function decoded(state, message)
+local function decoded(state, message, octets)
   local kept = keep_partial(state, message)
-  if bounds.keeps_too_much(state, kept and state.weight) then return overfull(state) end
+  if bounds.keeps_too_much(state, kept and octets) then return overfull(state) end
   if kept or is_repeated(state, message) then return nil end
   if not state.windows[1].again then return message end
   undone.finish(message, state.asked)
@@ -243,7 +243,7 @@ local function decoded(state, message)
 end
 
 -- A message, or nil where it was no answer; or nil, err.
-local function answered(state, message)
+local function answered(state, message, octets)
   local name, lowest, body, telling = message[state.by], state.lowest, message.body, state.telling
   if name and (not lowest or name < lowest) then state.lowest = name end
   state.begun = true
@@ -260,7 +260,7 @@ local function answered(state, message)
   if state.undone then
     if message.binary then state.octets = state.octets + weight(message.binary) end
     local err
-    message, err = decoded(state, message)
+    message, err = decoded(state, message, octets)
     if not message then return nil, err end
   end
   if state.special then return ready(state, message) end
@@ -389,8 +389,12 @@ local function next_message(state)
     end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if kind == "fetch" then
-      if state.weighs and bounds.is_too_many(state, b) then return overfull(state) end
-      message, err = answered(state, a)
+      if state.collects then
+        local held = state.held + b
+        state.held = held
+        if held > state.most then return overfull(state) end
+      end
+      message, err = answered(state, a, b)
     elseif kind then
       message, err = handlers[kind](state, a, b, c, d, e, f)
     else
@@ -437,7 +441,6 @@ local function spell(state)
   state.undone = items.argument(undone.texts(asked)) .. more
   state.always_undone = not can_binary(state.pump.session)
   state.yielded, state.partial, state.waiting, state.late = {}, {}, {}, {}
-  state.weighs = true
 end
 
 --- Begins a fetch.
@@ -489,7 +492,7 @@ function fetch.start(pump, set, list, options, level)
     gap = pump:gap(options) or false, patience = pump:patience(options),
     -- Asked for at each message: what is absent would be looked for in the class of iterators, too.
     message = false, late = false, undone = false, telling = false, lowest = false, ended = false, current = false,
-    begun = false, renewed = false, weighs = false,
+    begun = false, renewed = false,
   }
   bounds.begin(state, canonical, options.vanished)
   plan(state, canonical)
@@ -508,7 +511,7 @@ end
 
 local function collect(it)
   local all = {}
-  it.collects, it.weighs = true, true
+  it.collects = true
   while true do
     local message, err = it:next()
     if not message then
