@@ -277,6 +277,22 @@ describe("Sets of IMAP servers that cannot be right", function()
     end
   end)
 
+  it("are no arrays, however many messages the server says that there are", function()
+    local ALL = '* ESEARCH (TAG "A%d") UID ALL 1:4294967295\r\n'
+    local session = endless.selected(4294967295, { words = "ESEARCH ESORT SORT CONTEXT=SORT", answers = {
+      { "^UID S", function(_, tag) return ALL:format(tag:match "%d+") end },
+    } })
+    local found = assert(session:search "ALL")
+    assert.equal(4294967295, found:count())
+    assert.is_nil(rawget(found, 1))
+    for _, options in ipairs { { ["return"] = { "all" } }, { update = true } } do
+      local sorted, err = session:sort("date", "ALL", options)
+      assert.is_nil(sorted)
+      assert.equal("protocol", err.kind, tostring(err))
+      assert.matches("more messages than there are", err.message)
+    end
+  end)
+
   it("end a sorted result that is kept up to date, once it has more messages than there are", function()
     local function more(n)
       return ('* ESEARCH (TAG "A2") UID ADDTO (1 %d:%d)\r\n'):format(n * 50000, n * 50000 + 49999)

@@ -13,8 +13,6 @@ local Context = {}
 Context.__index = Context
 Context.__name = "mail.imap.context"
 
-local LARGEST = 100000 -- numbers of a sorted result, whatever the mailbox says that it holds
-
 --- Begins to follow the search of command `id`.
 -- @tparam table pump
 -- @tparam number id
@@ -46,7 +44,7 @@ end
 -- mailbox has cannot be right: the server has lost its way, and is not followed any further.
 local function update_array(self, change)
   local at, list, out = change.position, self.uids, {}
-  local most = math.max(LARGEST, self.box and self.box.exists or 0)
+  local most = set.most(self.box)
   local numbers = core.seqset_list(change.set, most)
   if not numbers or change.op == "add" and #list + #numbers > most then return context.drop(self) end
   if change.op == "remove" then
