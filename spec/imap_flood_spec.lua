@@ -1,7 +1,9 @@
 -- IMAP servers that never come to an end: what one call holds in memory is bounded, and so is its time; and what
 -- legitimate servers have much of still works.
 
+local Follow = require "mail.imap.follow"
 local Pump = require "mail.pump"
+local Sync = require "mail.imap.sync"
 local endless = require "spec.support.endless"
 
 -- A word that all servers here have.
@@ -312,5 +314,25 @@ describe("Sets of IMAP servers that cannot be right", function()
     assert.is_true(heard < 5)
     assert.is_false(kept:is_live())
     assert.is_true(#kept:result() <= 100003)
+  end)
+end)
+
+describe("A watch over an IMAP server", function()
+  it("takes the highest UID that there can be, and mod-sequences of one that has no CONDSTORE", function()
+    local session = endless.session { answers = {
+      { "^EXAMINE", "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [HIGHESTMODSEQ 5] m\r\n" },
+      { "^UID FETCH", "* 1 FETCH (UID 4294967295 FLAGS (a))\r\n* 2 EXISTS\r\n" },
+      { "^UID SEARCH", "* SEARCH 4294967295\r\n" },
+    } }
+    local follow = Follow.new(session, {
+      sync = assert(Sync.new()), mailbox = "INBOX", items = {}, readonly = true, existing = true, probe = 5, live = false,
+    })
+    local event = assert(follow:next())
+    assert.equal("new", event.type)
+    assert.equal(4294967295, event.uid)
+    local last, err = follow:next()
+    assert.is_nil(last)
+    assert.is_nil(err)
+    follow:close()
   end)
 end)
