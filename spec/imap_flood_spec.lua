@@ -325,7 +325,7 @@ describe("A watch over an IMAP server", function()
       { "^UID SEARCH", "* SEARCH 4294967295\r\n" },
     } }
     local follow = Follow.new(session, {
-      sync = assert(Sync.new()), mailbox = "INBOX", items = {}, readonly = true, existing = true, probe = 5, live = false,
+      sync = assert(Sync.new()), mailbox = "INBOX", items = {}, readonly = true, existing = true, probe = 5,
     })
     local event = assert(follow:next())
     assert.equal("new", event.type)
