@@ -27,7 +27,8 @@ local FIELDS = {
   },
   imap = {
     greeting = { "status", "code", "value", "text" }, ask = { "challenge" }, go = {}, starttls = {}, idling = {},
-    fetch = { "message", "weight" }, body = { "message", "section", "size" }, data = { "bytes", "last", joined = "bytes" },
+    fetch = { "message", "weight" }, body = { "message", "section", "size" },
+    data = { "bytes", "last", joined = "bytes" },
     untagged = { "name", "number", "value", "code", "code_value", "text" },
     done = { "status", "code", "value", "text" },
     bye = { "text", "code", "value" }, compress = {}, limit = {},
