@@ -5,6 +5,7 @@ local Follow = require "mail.imap.follow"
 local Pump = require "mail.pump"
 local Sync = require "mail.imap.sync"
 local endless = require "spec.support.endless"
+local mailbox = require "spec.support.mailbox"
 
 -- A word that all servers here have.
 local WORDS = "ESEARCH SORT THREAD=REFS QUOTA METADATA NAMESPACE ID ACL ENABLE QRESYNC CONDSTORE UIDPLUS MOVE BINARY "
@@ -221,8 +222,10 @@ describe("An IMAP function of the user's that raises", function()
       assert.equal("mine", why)
       Pump.of(session).handlers = nil
       assert.is_true(session:noop(), call[1])
-      assert.is_nil(next(Pump.of(session).queues or {}), call[1])
-      assert.equal(0, session:pending())
+      if mailbox.yields_everywhere then -- Lua 5.1 cannot look after what may wait: see mail.guarded
+        assert.is_nil(next(Pump.of(session).queues or {}), call[1])
+        assert.equal(0, session:pending())
+      end
     end
   end)
 end)
