@@ -99,14 +99,19 @@ static bool is_alert(const struct lm_imap_resp *resp) {
   return lm_str_eq(resp->code, LM_STR("ALERT"));
 }
 
+/* A number of a few digits is 16 octets and more to who keeps many of them. */
+enum { SEARCH_WEIGHT = 3 };
+
 /* True where what came for a command is too much to be gathered. Messages and what went away are handed
 ** on one by one by most callers, and as many as the mailbox has. */
 static bool outgrows(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
                      const struct lm_imap_resp *resp) {
+  size_t weight = s->weight;
   if (s->state < IMAPC_AUTHENTICATED || is_progress(resp)) return false;
   if (resp->group & (LM_IMAP_G_FETCH | LM_IMAP_G_EXPUNGE)) return false;
-  if (s->limits.answer - cmd->held < s->weight) return true;
-  cmd->held += s->weight;
+  if (resp->group & LM_IMAP_G_SEARCH) weight *= SEARCH_WEIGHT;
+  if (s->limits.answer - cmd->held < weight) return true;
+  cmd->held += weight;
   return false;
 }
 
