@@ -187,6 +187,36 @@ describe("IMAP servers with very much", function()
   end)
 end)
 
+describe("The answers of IMAP commands whose callers are busy", function()
+  it("are weighed by all that is in them", function()
+    local MANY = ("1,"):rep(2000) .. "1"
+    for verb, text in pairs {
+      ["UID SEARCH"] = "* SEARCH" .. (" 1"):rep(2000) .. "\r\n",
+      ["UID COPY"] = "* OK [COPYUID 7 " .. MANY .. " 1] there\r\n",
+    } do
+      local session, server = endless.selected(3, {
+        answers = { { "^" .. verb, text, math.huge } }, pause = 0.1, timeout = 5,
+      })
+      local pump = Pump.of(session)
+      pump.backlog = 100000
+      local busy = assert(pump:begin("submit", verb, false, "set", "1"))
+      local other = assert(pump:begin("submit", "NOOP", false))
+      local kind, err = pump:wait(other, pump:deadline())
+      assert.is_nil(kind)
+      assert.equal("timeout", err.kind)
+      local queue = pump.queues[busy]
+      assert.is_true(queue.last > 2 and queue.last < 40, queue.last)
+      server.over = true
+      repeat
+        kind, err = pump:wait(busy, pump:deadline())
+      until not kind
+      assert.equal("limit", err.kind)
+      assert.matches("backlog", err.message)
+      assert.is_true(session:noop())
+    end
+  end)
+end)
+
 describe("An IMAP function of the user's that raises", function()
   local function PROGRESS(_, tag) return ('* OK [INPROGRESS ("%s" 1 2)] still at it\r\n'):format(tag) end
   local function raise() error("mine", 0) end

@@ -172,6 +172,7 @@ static enum lm_status before_body(struct lm_imapc *s, struct lm_str text,
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
   if (resp->fetch == NULL) return lm_imapc_fail_seen(s, "FETCH", text);
   lm_wire_take(&s->wire, text.n);
+  s->weight = text.n + lm_arena_weight(&s->arena);
   if (s->pieces == NULL) {
     s->body_id = cmd ? cmd->id : 0;
     s->body_quiet = cmd == NULL || cmd->abandoned;

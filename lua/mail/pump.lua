@@ -267,15 +267,14 @@ local function pop(self, id, queue)
   return unpack(event, 1, event.n)
 end
 
--- What an event takes in memory, about. A session that weighs its answers knows better than we do.
-local function measure(self, a, b, c, d)
+-- What an event takes in memory, about. A session that weighs what it hears knows that better than we do.
+local function measure(self, kind, a, b, c, d)
   local n = 64
-  local table_weight = 1024
-  if self.weighs and not self.session:is_freed() then table_weight = self.session:weight() + 64 end
-  if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + table_weight end
-  if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + table_weight end
-  if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + table_weight end
-  if type(d) == "string" then n = n + #d elseif type(d) == "table" then n = n + table_weight end
+  if self.weighs and kind ~= "data" and not self.session:is_freed() then return n + self.session:weight() end
+  if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
+  if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
+  if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
+  if type(d) == "string" then n = n + #d elseif type(d) == "table" then n = n + 1024 end
   return n
 end
 
@@ -291,7 +290,7 @@ local function enqueue(self, kind, id, a, b, c, d, e, f)
     queue = { first = 1, last = 0, bytes = 0 }
     queues[id] = queue
   end
-  local bytes = measure(self, a, b, c, d)
+  local bytes = measure(self, kind, a, b, c, d)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
   self.kept = (self.kept or 0) + bytes
