@@ -95,6 +95,23 @@ describe("IMAP servers without an end", function()
     end
   end)
 
+  it("never answer an append: the message is not kept for ever", function()
+    local session = endless.selected(3, {
+      words = "LITERAL+", answers = { { "^APPEND", "* OK wait\r\n", math.huge } }, pause = 1, timeout = 5,
+    })
+    collectgarbage()
+    local before = collectgarbage "count"
+    for i = 1, 5 do
+      local at, err = session:append("b", ("x"):rep(1000000) .. i)
+      assert.is_nil(at)
+      assert.equal("unknown", err.kind)
+    end
+    collectgarbage()
+    collectgarbage()
+    local kilobytes = collectgarbage "count" - before
+    assert.is_true(kilobytes < 1000, kilobytes)
+  end)
+
   it("take no more time than an answer has, however slow they are", function()
     for _, flood in ipairs(FLOODS) do
       local err, session, server = flooded(flood, { timeout = 5, pause = 4, limits = { answer = 1000000 } })

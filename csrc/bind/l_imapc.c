@@ -104,6 +104,7 @@ static int push_fields(lua_State *L, struct lm_box *b, const struct lm_imapc_eve
   case LM_IMAPC_DONE: lm_box_release(L, b, ev->id); return push_status(L, ev->resp);
   case LM_IMAPC_GREETING: return push_status(L, ev->resp);
   case LM_IMAPC_BYE: return push_bye(L, ev->resp);
+  case LM_IMAPC_LIMIT: lm_box_release(L, b, ev->id); return 0;
   case LM_IMAPC_ASK: lm_pushstr(L, ev->data); return 1;
   default: return 0;
   }
@@ -306,6 +307,16 @@ static int join(lua_State *L) {
   return pushed_ok(L, s, lm_imapc_join(s, checkid(L, 2), checkid(L, 3)));
 }
 
+/* abandon(id): nobody listens for this command any more. Its literals have left, or never will: one that
+** was given up in the middle has ended the session. */
+static int abandon(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  uint32_t id = checkid(L, 2);
+  lm_imapc_abandon(b->session, id);
+  if (!lm_wire_failed(lm_imapc_wire(b->session))) lm_box_release(L, b, id);
+  return 0;
+}
+
 /* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -402,6 +413,7 @@ static int pending(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"submit", submit},
+    {"abandon", abandon},
     {"answer", answer},
     {"content", content},
     {"content_end", content_end},
