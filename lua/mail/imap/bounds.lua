@@ -20,6 +20,7 @@ local RECORD = 64
 -- @tparam boolean vanished UIDs that are gone are kept
 function bounds.begin(state, set, vanished)
   state.set, state.left, state.counted, state.spare = set, FREE, false, false
+  state.seconds = state.gap or state.patience
   state.collects, state.held, state.kept = false, 0, 0 -- collects: all messages stay in memory
   state.most, state.gone = state.pump.session:answer_limit(), vanished and {}
 end
@@ -40,8 +41,8 @@ function bounds.time(state)
     state.counted = true
     state.left = math.max(0, expected(state) - FREE)
   end
-  if state.left > 0 then return state.gap or state.patience end
-  state.spare = state.spare or state.gap or state.patience
+  if state.left > 0 then return state.seconds end
+  state.spare = state.spare or state.seconds
   return state.spare
 end
 

@@ -375,10 +375,14 @@ end
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
 -- the time of one.
 local function next_message(state)
-  local pump, gap = state.pump, state.gap
-  local now, left = pump.host.now, state.left
-  local deadline = now() + (left > 0 and (gap or state.patience) or bounds.time(state))
-  if left > 0 then state.left = left - 1 end
+  local pump, left = state.pump, state.left
+  local now = pump.host.now
+  local deadline
+  if left > 0 then
+    state.left, deadline = left - 1, now() + state.seconds
+  else
+    deadline = now() + bounds.time(state)
+  end
   while true do
     local late, id = state.late, state.current
     local message, err
@@ -403,11 +407,11 @@ local function next_message(state)
       return nil, a
     end
     if message or err then
-      if state.spare then state.spare = deadline - now() end
+      if left <= 0 and state.spare then state.spare = deadline - now() end
       return message, err
     end
-    if gap and not state.spare or state.renewed then
-      deadline, state.renewed = now() + (gap or state.patience), false
+    if state.gap and not state.spare or state.renewed then
+      deadline, state.renewed = now() + state.seconds, false
     end
   end
 end
