@@ -369,11 +369,11 @@ describe("IMAP account on a real server", function()
     end
     -- What belongs to one connection, and what the core has for whoever drives a session by hand.
     local others = [[select examine unselect close_mailbox idle notify on command command_line close logout quit login
-      authenticate capability_set compress enable language unauthenticate has_capability deadline fd
-      abandon answer begin_authenticate begin_idle begin_login capabilities_known content content_end deflate_count
-      failure feed feed_eof free idle_end idle_rearm is_freed is_sent join next output pending phase push relax secured
-      preface speaks_utf8 start_deflate start_tls submit tag tls_binding tls_close tls_info tls_session tls_why trace
-      unnumbered wants wants_content]]
+      authenticate capability_set compress enable language unauthenticate has_capability deadline fd abandon answer
+      answer_limit begin_authenticate begin_idle begin_login capabilities_known content content_end deflate_count
+      failure feed feed_eof free idle_end idle_rearm is_freed is_sent join next output pending phase push relax
+      secured preface speaks_utf8 start_deflate start_tls submit tag tls_binding tls_close tls_info tls_session
+      tls_why trace unnumbered wants wants_content weight]]
     for name in others:gmatch "%S+" do here[name] = true end
     for name in pairs(getmetatable(session).methods) do assert.is_true(here[name], "where is " .. name .. "?") end
   end)

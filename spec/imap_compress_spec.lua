@@ -92,6 +92,41 @@ end
 
 local OFFER = "COMPRESS=DEFLATE"
 
+-- Text as blocks of a DEFLATE stream that are not compressed (RFC 1951 §3.2.4); `last`: it ends there.
+local function stored(text, last)
+  local low, high = #text % 256, math.floor(#text / 256)
+  return string.char(last and 1 or 0, low, high, 255 - low, 255 - high) .. text
+end
+
+-- Text, and its last octet 258 times over for each of `n` (RFC 1951 §3.2.6): 13 bits for 258 octets.
+local function repeated(text, n)
+  local out, octet, bits = {}, 0, 0
+  local function bit(one)
+    octet, bits = octet + one * 2 ^ bits, bits + 1
+    if bits == 8 then
+      out[#out + 1] = string.char(octet)
+      octet, bits = 0, 0
+    end
+  end
+  local function code(value, length)
+    for i = length - 1, 0, -1 do bit(math.floor(value / 2 ^ i) % 2) end
+  end
+  code(2, 3) -- a block of fixed codes, not the last
+  for i = 1, #text do code(0x30 + text:byte(i), 8) end
+  for _ = 1, n do
+    code(0xC5, 8)
+    code(0, 5)
+  end
+  code(0, 7) -- its end
+  return table.concat(out)
+end
+
+-- The tag of the next command.
+local function behind(tag)
+  local prefix, number = tag:match "^(%a+)(%d+)$"
+  return prefix .. ("%.0f"):format(tonumber(number) + 1)
+end
+
 describe("IMAP COMPRESS", function()
   it("is not asked of a server that does not offer it", function()
     scripted.run(function(peer)
@@ -157,6 +192,63 @@ describe("IMAP COMPRESS", function()
       assert.is_nil(ok)
       assert.equal("closed", err.kind)
     end)
+  end)
+
+  it("ends the session, or the wait, at whatever a stream may do in the middle of an answer", function()
+    local function list(session) return session:list "*" end
+    local function fetch(session) return session:fetch_all("1:*", { "uid", "body" }) end
+    local function pour(session)
+      return session:fetch_all("1:*", { "uid", "body" }, { sink = function() return true end })
+    end
+    local LIST, BODY = '* LIST () "/" {100}\r\nabc', "* 1 FETCH (UID 1 BODY[] {%.0f}\r\nabc"
+    local CASES = {
+      { stored "* OK x\r\n" .. "\7\7\7\7\7", "protocol" }, -- no block
+      { stored(LIST, true), "closed", list }, -- the stream ends, the connection does not
+      { stored(BODY:format(100000), true), "closed", fetch },
+      { stored(BODY:format(100000), true), "closed", pour },
+      { stored("* OK x\r\n", true) .. "* OK y\r\n", "protocol" }, -- something behind its end
+      { stored(LIST), "closed", list, true }, -- the connection ends, the stream does not
+      { stored(LIST):sub(1, 9), "closed", list, true },
+      { stored(""):rep(1000), "timeout" }, -- blocks with nothing in them
+      { repeated("* OK x", 5000), "limit" },
+      { repeated('* LIST () "/" {9000000}\r\nx', 100), "limit", list },
+      { repeated(BODY:format(90000000), 100), "limit", fetch },
+      { repeated(BODY:format(900000000), 10000), "timeout", pour },
+    }
+    for i, case in ipairs(CASES) do
+      scripted.run(function(peer)
+        mailbox.admit_selected(peer, OFFER, 3)
+        mailbox.answer(peer, "^COMPRESS DEFLATE$")
+        peer:some()
+        peer:send(case[1])
+        if not case[4] then peer:rest() end
+      end, function(port)
+        local session = assert(mailbox.dial(port, { timeout = 0.5 }))
+        assert(session:select "INBOX")
+        assert(session:compress())
+        local ok, err = (case[3] or session.noop)(session)
+        assert.is_nil(ok)
+        assert.equal(case[2], err.kind, i .. ": " .. tostring(err))
+        session:close()
+      end)
+    end
+    local heard
+    scripted.run(function(peer)
+      mailbox.admit_selected(peer, OFFER, 3)
+      local tag = behind(mailbox.answer(peer, "^COMPRESS DEFLATE$"))
+      peer:some()
+      peer:send(stored("* 4 EXISTS\r\n" .. tag .. " OK no"))
+      peer:send(stored "op\r\n")
+      peer:rest()
+    end, function(port)
+      local session = assert(mailbox.dial(port))
+      assert(session:select "INBOX")
+      assert(session:compress())
+      session:on("exists", function(event) heard = event.exists end)
+      assert.is_true(session:noop())
+      session:close()
+    end)
+    assert.equal(4, heard)
   end)
 
   it("is no command of imap:command", function()

@@ -27,10 +27,11 @@ local FIELDS = {
   },
   imap = {
     greeting = { "status", "code", "value", "text" }, ask = { "challenge" }, go = {}, starttls = {}, idling = {},
-    fetch = { "message" }, body = { "message", "section", "size" }, data = { "bytes", "last", joined = "bytes" },
+    fetch = { "message", "weight" }, body = { "message", "section", "size" },
+    data = { "bytes", "last", joined = "bytes" },
     untagged = { "name", "number", "value", "code", "code_value", "text" },
     done = { "status", "code", "value", "text" },
-    bye = { "text", "code", "value" }, compress = {},
+    bye = { "text", "code", "value" }, compress = {}, limit = {},
   },
 }
 
@@ -127,7 +128,8 @@ local function print_event(self, event)
   if event.id ~= 0 then words[2] = "id=" .. tostring(event.id) end
   local names = FIELDS[self.protocol][event.kind] or {}
   for i = 1, math.max(event.n, #names) do
-    if event[i] ~= nil then words[#words + 1] = (names[i] or "?") .. "=" .. show(event[i]) end
+    -- what a message takes in memory is the machine's own affair
+    if event[i] ~= nil and names[i] ~= "weight" then words[#words + 1] = (names[i] or "?") .. "=" .. show(event[i]) end
   end
   return table.concat(words, " ")
 end

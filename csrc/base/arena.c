@@ -55,6 +55,13 @@ struct lm_str lm_arena_copy(struct lm_arena *a, struct lm_str s) {
   return (struct lm_str){p, p ? s.n : 0};
 }
 
+size_t lm_arena_weight(const struct lm_arena *a) {
+  const struct lm_arena_block *b = a->block ? a->block->older : NULL;
+  size_t n = a->used;
+  for (; b; b = b->older) n += b->size;
+  return n;
+}
+
 static void free_older(struct lm_arena_block *b) {
   while (b) {
     struct lm_arena_block *older = b->older;

@@ -26,6 +26,9 @@ void *lm_arena_zero(struct lm_arena *a, size_t n);
 /* A copy of `s` in the arena; p is NULL when memory is short. */
 struct lm_str lm_arena_copy(struct lm_arena *a, struct lm_str s);
 
+/* Bytes that its objects take. */
+size_t lm_arena_weight(const struct lm_arena *a);
+
 /* Forgets all objects; keeps the newest block. */
 void lm_arena_reset(struct lm_arena *a);
 

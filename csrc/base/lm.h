@@ -64,6 +64,7 @@ struct lm_limits {
   size_t untagged;    /* untagged responses while one command waits; 0 = none: floods */
   size_t depth;       /* nested parentheses: stack and tree growth */
   size_t queue;       /* bytes of commands that wait to be sent: a stalled reader */
+  size_t answer;      /* what one IMAP command brings, gathered in memory: endless answers */
   size_t backlog;     /* bytes held for a reader who is busy elsewhere */
   size_t challenge;   /* one SASL challenge, decoded */
   size_t sasl_steps;  /* challenges of one authentication: endless 334 or "+" */
@@ -73,7 +74,8 @@ struct lm_limits {
   {                                                                                                \
     .line = 8192, .response = 1048576, .literal = 1048576, .message = 67108864, .piece = 32768,    \
     .stream = 0, .reply_lines = 1000, .listing = 1000000, .untagged = 0, .depth = 100,             \
-    .queue = 16777216, .backlog = 67108864, .challenge = 65536, .sasl_steps = 16                   \
+    .queue = 16777216, .answer = 536870912, .backlog = 67108864, .challenge = 65536,               \
+    .sasl_steps = 16                                                                               \
   }
 
 /* A limit of the IMAP grammar that nobody needs to change. */

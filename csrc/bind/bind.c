@@ -177,6 +177,7 @@ static const struct {
     {"untagged", offsetof(struct lm_limits, untagged)},
     {"depth", offsetof(struct lm_limits, depth)},
     {"queue", offsetof(struct lm_limits, queue)},
+    {"answer", offsetof(struct lm_limits, answer)},
     {"backlog", offsetof(struct lm_limits, backlog)},
     {"challenge", offsetof(struct lm_limits, challenge)},
     {"sasl_steps", offsetof(struct lm_limits, sasl_steps)},

@@ -87,25 +87,33 @@ static int push_data(lua_State *L, const struct lm_imapc_event *ev) {
   return 2;
 }
 
+/* message, what it weighs */
+static int push_message(lua_State *L, const struct lm_imapc *s, const struct lm_imap_fetch *f) {
+  lm_imap_push_fetch(L, f);
+  lua_pushinteger(L, (lua_Integer)lm_imapc_weight(s));
+  return 2;
+}
+
 /* What stands behind kind and id. */
 static int push_fields(lua_State *L, struct lm_box *b, const struct lm_imapc_event *ev) {
   switch (ev->kind) {
-  case LM_IMAPC_FETCH: lm_imap_push_fetch(L, ev->resp->fetch); return 1;
+  case LM_IMAPC_FETCH: return push_message(L, b->session, ev->resp->fetch);
   case LM_IMAPC_BODY: return push_body(L, ev);
   case LM_IMAPC_DATA: return push_data(L, ev);
   case LM_IMAPC_UNTAGGED: return push_untagged(L, ev->resp);
   case LM_IMAPC_DONE: lm_box_release(L, b, ev->id); return push_status(L, ev->resp);
   case LM_IMAPC_GREETING: return push_status(L, ev->resp);
   case LM_IMAPC_BYE: return push_bye(L, ev->resp);
+  case LM_IMAPC_LIMIT: lm_box_release(L, b, ev->id); return 0;
   case LM_IMAPC_ASK: lm_pushstr(L, ev->data); return 1;
   default: return 0;
   }
 }
 
 static enum lm_status next(lua_State *L, struct lm_box *b, int *n_out) {
-  static const char *const kinds[] = {"greeting", "untagged", "fetch",    "body",
-                                      "data",     "done",     "ask",      "go",
-                                      "idling",   "starttls", "compress", "bye"};
+  static const char *const kinds[] = {"greeting", "untagged", "fetch", "body",   "data",
+                                      "done",     "ask",      "go",    "idling", "starttls",
+                                      "compress", "limit",    "bye"};
   struct lm_imapc_event ev;
   enum lm_status status = lm_imapc_next(b->session, &ev);
   if (status == LM_EVENT) {
@@ -299,6 +307,16 @@ static int join(lua_State *L) {
   return pushed_ok(L, s, lm_imapc_join(s, checkid(L, 2), checkid(L, 3)));
 }
 
+/* abandon(id): nobody listens for this command any more. Its literals have left, or never will: one that
+** was given up in the middle has ended the session. */
+static int abandon(lua_State *L) {
+  struct lm_box *b = lm_boxself(L);
+  uint32_t id = checkid(L, 2);
+  lm_imapc_abandon(b->session, id);
+  if (!lm_wire_failed(lm_imapc_wire(b->session))) lm_box_release(L, b, id);
+  return 0;
+}
+
 /* begin_idle() -> id | nil, reason */
 static int idle(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -351,6 +369,18 @@ static int has_capability(lua_State *L) {
   return 1;
 }
 
+/* weight() -> octets that the response of the last event takes in memory, about */
+static int weight(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)lm_imapc_weight(self(L)));
+  return 1;
+}
+
+/* answer_limit() -> how much of that a call may gather */
+static int answer_limit(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)lm_imapc_answer_limit(self(L)));
+  return 1;
+}
+
 /* tag(id) -> the tag of a command, by which later responses may name it */
 static int tag(lua_State *L) {
   struct lm_imapc *s = self(L);
@@ -383,6 +413,7 @@ static int pending(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"submit", submit},
+    {"abandon", abandon},
     {"answer", answer},
     {"content", content},
     {"content_end", content_end},
@@ -396,6 +427,8 @@ static const luaL_Reg methods[] = {
     {"capability_set", capability_set},
     {"capabilities_known", capabilities_known},
     {"has_capability", has_capability},
+    {"weight", weight},
+    {"answer_limit", answer_limit},
     {"tag", tag},
     {"speaks_utf8", speaks_utf8},
     {"phase", phase},

@@ -99,6 +99,30 @@ static bool is_alert(const struct lm_imap_resp *resp) {
   return lm_str_eq(resp->code, LM_STR("ALERT"));
 }
 
+/* A number of a few digits is 16 octets and more to who keeps many of them. */
+enum { SEARCH_WEIGHT = 3 };
+
+/* True where what came for a command is too much to be gathered. Messages and what went away are handed
+** on one by one by most callers, and as many as the mailbox has. */
+static bool outgrows(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
+                     const struct lm_imap_resp *resp) {
+  size_t weight = s->weight;
+  if (s->state < IMAPC_AUTHENTICATED || is_progress(resp)) return false;
+  if (resp->group & (LM_IMAP_G_FETCH | LM_IMAP_G_EXPUNGE)) return false;
+  if (resp->group & LM_IMAP_G_SEARCH) weight *= SEARCH_WEIGHT;
+  if (s->limits.answer - cmd->held < weight) return true;
+  cmd->held += weight;
+  return false;
+}
+
+/* A command that is still being written cannot be given up. */
+static enum lm_status too_much(struct lm_imapc *s, struct lm_imapc_cmd *cmd,
+                               struct lm_imapc_event *ev) {
+  if (cmd->phase != PHASE_SENT) return lm_imapc_fail(s, LM_E_LIMIT, "answer");
+  cmd->abandoned = true;
+  return tell(ev, LM_IMAPC_LIMIT, cmd->id, NULL);
+}
+
 static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
                                   struct lm_imapc_event *ev) {
   struct lm_imapc_cmd *cmd;
@@ -112,6 +136,7 @@ static enum lm_status on_untagged(struct lm_imapc *s, struct lm_imap_resp *resp,
   if (group_of(resp) == LM_IMAP_G_EXPUNGE) lm_imapc_numbers_moved(s);
   cmd = is_alert(resp) ? NULL : by_tag(s, resp, lm_imapc_owner(s, resp, group_of(resp)));
   if (cmd && cmd->abandoned) return LM_WAIT;
+  if (cmd && outgrows(s, cmd, resp)) return too_much(s, cmd, ev);
   id = cmd ? cmd->id : nobody(s);
   return resp->fetch ? lm_imapc_about_fetch(s, resp, id, ev)
                      : tell(ev, LM_IMAPC_UNTAGGED, id, resp);

@@ -50,6 +50,14 @@ enum lm_imapc_state lm_imapc_state(const struct lm_imapc *s) {
   return s->state;
 }
 
+size_t lm_imapc_weight(const struct lm_imapc *s) {
+  return s->weight;
+}
+
+size_t lm_imapc_answer_limit(const struct lm_imapc *s) {
+  return s->limits.answer;
+}
+
 size_t lm_imapc_pending(const struct lm_imapc *s) {
   const struct lm_imapc_cmd *cmd;
   size_t n = 0;
@@ -144,6 +152,7 @@ static enum lm_status framed(struct lm_imapc *s, struct lm_str text, struct lm_i
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
   lm_wire_take(&s->wire, (size_t)(c.p - c.begin));
   s->line = text;
+  s->weight = text.n + lm_arena_weight(&s->arena);
   if (!rest) return lm_imapc_settle(s, resp, ev);
   s->pieces = NULL;
   if (s->body_quiet) return LM_WAIT;
@@ -163,6 +172,7 @@ static enum lm_status before_body(struct lm_imapc *s, struct lm_str text,
   if (!parse(s, &c, &resp)) return bad_response(s, &c);
   if (resp->fetch == NULL) return lm_imapc_fail_seen(s, "FETCH", text);
   lm_wire_take(&s->wire, text.n);
+  s->weight = text.n + lm_arena_weight(&s->arena);
   if (s->pieces == NULL) {
     s->body_id = cmd ? cmd->id : 0;
     s->body_quiet = cmd == NULL || cmd->abandoned;

@@ -59,7 +59,9 @@ enum lm_imapc_kind {
   LM_IMAPC_IDLING,   /* IDLE was accepted (again) */
   LM_IMAPC_STARTTLS, /* OK to STARTTLS: nothing more is read until lm_imapc_secured */
   LM_IMAPC_COMPRESS, /* OK to COMPRESS: the same */
-  LM_IMAPC_BYE /* resp: the server ends the session; commands in flight may still be answered */
+  LM_IMAPC_LIMIT, /* what came for the command is more than limits.answer: it is given up, the rest of
+                     ** its answer is swallowed. Messages, EXPUNGE and VANISHED do not count. */
+  LM_IMAPC_BYE    /* resp: the server ends the session; commands in flight may still be answered */
 };
 
 struct lm_imapc_event {
@@ -200,6 +202,12 @@ bool lm_imapc_tag(struct lm_imapc *s, uint32_t id, struct lm_buf *out);
 /* True where mailbox names and quoted strings travel as UTF-8: UTF8=ACCEPT or IMAP4rev2 is enabled,
 ** or the server speaks IMAP4rev2 alone. */
 bool lm_imapc_utf8(const struct lm_imapc *s);
+
+/* Octets that the response of the last event takes in memory, about: for who gathers messages. */
+size_t lm_imapc_weight(const struct lm_imapc *s);
+
+/* What of them one answer may take: limits.answer. */
+size_t lm_imapc_answer_limit(const struct lm_imapc *s);
 
 /* Commands in flight or queued, IDLE not counted. */
 size_t lm_imapc_pending(const struct lm_imapc *s);

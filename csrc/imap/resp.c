@@ -168,6 +168,9 @@ static bool known_data(struct lm_cursor *c, const struct lm_imap_how *how, struc
   const char *from = c->p;
   out->group = known->group;
   out->name = known->name;
+  if (known->parse == NULL && !out->has_number) {
+    return lm_cursor_fail(c, LM_E_PROTOCOL, "number before EXISTS, RECENT or EXPUNGE");
+  }
   if (known->parse == NULL || (known->parse(c, how, &out->value) && lm_imap_end(c))) {
     return known->parse || lm_imap_end(c);
   }
@@ -195,6 +198,9 @@ static bool untagged(struct lm_cursor *c, const struct lm_imap_how *how, struct 
     if (LM_IS(name, "UIDFETCH")) return uidfetch(c, out);
   } else if ((status = status_of(name)) != LM_IMAP_NO_STATUS) {
     return status_response(c, out, status);
+  }
+  if (LM_IS(name, "FETCH") || LM_IS(name, "UIDFETCH")) {
+    return lm_cursor_fail(c, LM_E_PROTOCOL, "number before FETCH");
   }
   if ((known = lm_imap_find_data(name)) != NULL) return known_data(c, how, out, known);
   if ((known_code = lm_imap_find_code(name)) != NULL && LM_IS(name, "COPYUID")) {

@@ -84,6 +84,7 @@ struct lm_imapc_cmd {
   struct lm_seqset set;    /* FETCH and STORE: the messages, in order; empty: any of them */
   uint32_t mailbox;        /* STATUS: see lm_imapc_mailbox_mark */
   uint64_t sent_at;        /* PHASE_SENT: where in the stream it ends */
+  size_t held;             /* what its answer weighs so far: see LM_IMAPC_LIMIT */
   uint32_t id;
   uint32_t group; /* the first command of those whose answers are one, or 0 */
   uint32_t steps; /* challenges so far */
@@ -124,6 +125,7 @@ struct lm_imapc {
   uint32_t caps_n;
   uint32_t ids;   /* the last one given */
   uint32_t count; /* untagged responses since the last command ended */
+  size_t weight;  /* of the last response */
   size_t queued;  /* octets of commands not yet written */
   /* the FETCH that is handed out in pieces */
   struct lm_imap_resp *pieces; /* NULL: none */

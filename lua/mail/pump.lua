@@ -54,6 +54,7 @@ function Pump.new(fields)
     false, false, false, false, false
   self.next_event, self.flush_output = self.conn.next, self.conn.flush
   self.waits_to_write = type(self.conn) == "table" -- a transport's, not one of the core's
+  self.weighs = self.session.weight ~= nil
   self.log = self.log or false
   self.backlog = fields.limits and fields.limits.backlog or 67108864
   self.limits = nil
@@ -266,8 +267,10 @@ local function pop(self, id, queue)
   return unpack(event, 1, event.n)
 end
 
-local function measure(a, b, c, d)
+-- What an event takes in memory, about. A session that weighs what it hears knows that better than we do.
+local function measure(self, kind, a, b, c, d)
   local n = 64
+  if self.weighs and kind ~= "data" and not self.session:is_freed() then return n + self.session:weight() end
   if type(a) == "string" then n = n + #a elseif type(a) == "table" then n = n + 1024 end
   if type(b) == "string" then n = n + #b elseif type(b) == "table" then n = n + 1024 end
   if type(c) == "string" then n = n + #c elseif type(c) == "table" then n = n + 1024 end
@@ -287,7 +290,7 @@ local function enqueue(self, kind, id, a, b, c, d, e, f)
     queue = { first = 1, last = 0, bytes = 0 }
     queues[id] = queue
   end
-  local bytes = measure(a, b, c, d)
+  local bytes = measure(self, kind, a, b, c, d)
   queue.last = queue.last + 1
   queue.bytes = queue.bytes + bytes
   self.kept = (self.kept or 0) + bytes

@@ -96,9 +96,11 @@ end
 function answers.in_order(pump, found, seq, command)
   local numbers = found.numbers
   for _, text in ipairs(found.texts) do
-    local most = math.max(100000, found.box and found.box.exists or 0)
+    local most = set.most(found.box)
     local more = core.seqset_list(text, most)
-    if not more then return nil, answers.broken(pump, command, "more messages than there are") end
+    if not more or #numbers + #more > most then
+      return nil, answers.broken(pump, command, "more messages than there are")
+    end
     for _, number in ipairs(more) do numbers[#numbers + 1] = number end
   end
   return set.sorted(pump, found.box, numbers, seq)

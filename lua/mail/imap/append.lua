@@ -165,8 +165,15 @@ local function heard(pump, options, kind, name, number, value, code, code_value,
   pump:unsolicited(kind, name, number, value, code, code_value, text)
 end
 
+-- What is the user's has raised: the command is not finished any more.
+local function break_off(pump, command)
+  pump:abandon(command.id)
+  close_all(command)
+end
+
 -- Waits for the end. The place that APPENDUID told, or an empty table; or nil, err.
 local function finish(pump, id, command, options)
+  command.id = id
   local whole = pump:deadline(options)
   local deadline, place = whole, nil
   while true do
@@ -178,10 +185,12 @@ local function finish(pump, id, command, options)
     elseif kind == "done" then
       if a ~= "OK" then return nil, run.refusal(pump, command.verb, a, b, c, d) end
       return b == "APPENDUID" and c or place or {}
+    elseif kind == "limit" then
+      return lost(pump, id, run.overfull(pump, command.verb))
     elseif kind == "go" then
       deadline = pump:piece_deadline(options, whole)
     elseif kind == "untagged" or kind == "fetch" then
-      local here, anew = heard(pump, options, kind, a, b, c, d, e, f)
+      local here, anew = run.fenced(break_off, pump, command, heard, pump, options, kind, a, b, c, d, e, f)
       place = here or place
       if anew then
         whole = pump:deadline(options)
@@ -317,7 +326,7 @@ function append.run(pump, call, message, level)
   if many then return send_all(pump, call, level + 1) end
   local place, err = send(pump, call, 1, 1, level + 1)
   if not place then return nil, err end
-  return { uidvalidity = place.uidvalidity, uid = tonumber(place.uids) or place.uids }
+  return { uidvalidity = place.uidvalidity, uid = tonumber(place.uids) }
 end
 
 return append

@@ -13,8 +13,6 @@ local Context = {}
 Context.__index = Context
 Context.__name = "mail.imap.context"
 
-local LARGEST = 1000000 -- numbers in one update that names a position
-
 --- Begins to follow the search of command `id`.
 -- @tparam table pump
 -- @tparam number id
@@ -42,11 +40,13 @@ end
 
 -- --- what the server adds and removes -------------------------------------------------------------
 
--- In the order of a sort: numbers come in at their place, and go from it (RFC 5267 §4.3.3, §4.3.4).
+-- In the order of a sort: numbers come in at their place, and go from it (RFC 5267 §4.3.3, §4.3.4). More than the
+-- mailbox has cannot be right: the server has lost its way, and is not followed any further.
 local function update_array(self, change)
-  local numbers = core.seqset_list(change.set, LARGEST)
-  if not numbers then return end
   local at, list, out = change.position, self.uids, {}
+  local most = set.most(self.box)
+  local numbers = core.seqset_list(change.set, most)
+  if not numbers or change.op == "add" and #list + #numbers > most then return context.drop(self) end
   if change.op == "remove" then
     local gone = {}
     for _, number in ipairs(numbers) do gone[number] = true end

@@ -7,6 +7,7 @@
 -- csrc/imap/client.h): what comes for any of them is told under the id of the oldest.
 -- @module mail.imap.fetch
 
+local bounds = require "mail.imap.bounds"
 local core = require "mail.core"
 local enable = require "mail.imap.enable"
 local items = require "mail.imap.items"
@@ -105,6 +106,12 @@ local function finish(state)
   end
   state.windows, state.current = {}, false
   state.pieces = pieces.of ""
+end
+
+-- More is gathered than limits.answer: nil, err.
+local function overfull(state)
+  finish(state)
+  return nil, run.overfull(state.pump, "FETCH")
 end
 
 -- True where `message` is a change of flags that came in between, not an answer. The field that tells an
@@ -222,24 +229,27 @@ end
 
 -- A message that came with parts that the server was to decode, or in the second go without: it, with what
 -- came before; nil where there is more to come, or nothing new.
-local function decoded(state, message)
-  if keep_partial(state, message) or is_repeated(state, message) then return nil end
+local function decoded(state, message, octets)
+  local kept = keep_partial(state, message)
+  if bounds.keeps_too_much(state, kept and octets) then return overfull(state) end
+  if kept or is_repeated(state, message) then return nil end
   if not state.windows[1].again then return message end
   undone.finish(message, state.asked)
-  local partial = state.partial[message[state.by]]
-  if partial then message = undone.complete(partial, message) end
-  state.partial[message[state.by]] = nil
-  return message
+  local name = message[state.by]
+  local partial = name and state.partial[name]
+  if not partial then return message end
+  state.partial[name] = nil
+  return undone.complete(partial, message)
 end
 
 -- A message, or nil where it was no answer; or nil, err.
-local function answered(state, message)
+local function answered(state, message, octets)
   local name, lowest, body, telling = message[state.by], state.lowest, message.body, state.telling
   if name and (not lowest or name < lowest) then state.lowest = name end
   state.begun = true
   if state.message then message = take_message(state, message) end
   if not body and not (telling and message[telling]) and is_flag_change(state, message) then
-    state.pump:unsolicited("fetch", message)
+    run.fenced(finish, state, nil, state.pump.unsolicited, state.pump, "fetch", message)
     return nil
   end
   if state.span then
@@ -249,8 +259,9 @@ local function answered(state, message)
   end
   if state.undone then
     if message.binary then state.octets = state.octets + weight(message.binary) end
-    message = decoded(state, message)
-    if not message then return nil end
+    local err
+    message, err = decoded(state, message, octets)
+    if not message then return nil, err end
   end
   if state.special then return ready(state, message) end
   if body then setmetatable(message, Fetched) end
@@ -270,7 +281,7 @@ local function release(state)
   for _, message in ipairs(state.waiting) do
     if state.partial[message[state.by]] then state.late[#state.late + 1] = message end
   end
-  state.partial, state.waiting, state.yielded = {}, {}, {}
+  state.partial, state.waiting, state.yielded, state.kept = {}, {}, {}, 0
 end
 
 local function refuse(state, status, code, value, text)
@@ -292,15 +303,22 @@ function handlers.data(state, bytes)
   return nil, err
 end
 
+function handlers.limit(state)
+  return overfull(state)
+end
+
 function handlers.untagged(state, name, number, data, code, value, text)
   if code == "INPROGRESS" then
-    if run.progress(state.pump, state.options, value, text) then state.renewed = true end
+    if run.fenced(finish, state, nil, run.progress, state.pump, state.options, value, text) then
+      state.renewed = true
+    end
   elseif code == "MESSAGELIMIT" then
     state.limited = value
   elseif name == "VANISHED" and state.options.vanished and data.earlier then
-    state.vanished = state.vanished and state.vanished .. "," .. data.uids or data.uids
+    if bounds.has_gone(state, data.uids) then return overfull(state) end
   else
-    state.pump:unsolicited("untagged", name, number, data, code, value, text)
+    local pump = state.pump
+    run.fenced(finish, state, nil, pump.unsolicited, pump, "untagged", name, number, data, code, value, text)
   end
 end
 
@@ -322,7 +340,8 @@ function handlers.done(state, status, code, value, text)
   end
   if status == "OK" and limited then
     local left = left_of(state, window, limited)
-    if not left then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
+    state.rounds = (state.rounds or run.rounds(state.pump)) - 1
+    if not left or state.rounds <= 0 then return refuse(state, "NO", "MESSAGELIMIT", limited, text) end
     state.pieces:push(left)
   elseif not_decoded(state, window, status, code) then
     local left = pieces.without(window.piece, state.yielded)
@@ -356,9 +375,14 @@ end
 -- The next message, or nil at the end, or nil, err. Each message is an answer of its own, and has
 -- the time of one.
 local function next_message(state)
-  local pump, gap = state.pump, state.gap
+  local pump, left = state.pump, state.left
   local now = pump.host.now
-  local deadline = now() + (gap or state.patience)
+  local deadline
+  if left > 0 then
+    state.left, deadline = left - 1, now() + state.seconds
+  else
+    deadline = now() + bounds.time(state)
+  end
   while true do
     local late, id = state.late, state.current
     local message, err
@@ -369,7 +393,12 @@ local function next_message(state)
     end
     local kind, a, b, c, d, e, f = pump:wait(id, deadline)
     if kind == "fetch" then
-      message, err = answered(state, a)
+      if state.collects then
+        local held = state.held + b
+        state.held = held
+        if held > state.most then return overfull(state) end
+      end
+      message, err = answered(state, a, b)
     elseif kind then
       message, err = handlers[kind](state, a, b, c, d, e, f)
     else
@@ -377,14 +406,18 @@ local function next_message(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
     end
-    if message or err then return message, err end
-    if gap or state.renewed then
-      deadline, state.renewed = now() + (gap or state.patience), false
+    if message or err then
+      if left <= 0 and state.spare then state.spare = deadline - now() end
+      return message, err
+    end
+    if state.gap and not state.spare or state.renewed then
+      deadline, state.renewed = now() + state.seconds, false
     end
   end
 end
 
 local Messages = iterator.class(next_message, finish)
+local Vanishing = bounds.vanishing(Messages)
 
 local PARTIAL = "^%-?[1-9]%d*:%-?[1-9]%d*$"
 
@@ -465,6 +498,7 @@ function fetch.start(pump, set, list, options, level)
     message = false, late = false, undone = false, telling = false, lowest = false, ended = false, current = false,
     begun = false, renewed = false,
   }
+  bounds.begin(state, canonical, options.vanished)
   plan(state, canonical)
   spell(state)
   local ok, err = true, nil
@@ -476,11 +510,12 @@ function fetch.start(pump, set, list, options, level)
     return nil, err
   end
   run.push(pump)
-  return iterator.results(setmetatable(state, Messages))
+  return iterator.results(setmetatable(state, options.vanished and Vanishing or Messages))
 end
 
 local function collect(it)
   local all = {}
+  it.collects = true
   while true do
     local message, err = it:next()
     if not message then

@@ -28,8 +28,10 @@ local KNOWN_MAX = 4000
 
 -- Which way the mailbox can be followed, and whether what was known can be compared by mod-sequences.
 local function settle_way(self, box)
-  local sync, highest = self.sync, box.highestmodseq
-  if not highest or highest == 0 then
+  local sync, highest, session = self.sync, box.highestmodseq, self.session
+  -- Some tell mod-sequences and have no command that knows them.
+  local can = session:has_capability "CONDSTORE" or session:has_capability "QRESYNC"
+  if not can or not highest or highest == 0 then
     self.way = "flags"
     sync:by_flags()
   else
@@ -141,8 +143,7 @@ local function ask_changes(self)
   local options = { changed_since = sync.modseq, vanished = self.way == "qresync" or nil }
   local it
   local function gone()
-    local text = it.vanished
-    it.vanished = nil
+    local text = options.vanished and it:take_vanished()
     return text and sync:vanished(Ranges.of(text))
   end
   local held
@@ -263,8 +264,14 @@ function jobs.fetch(self)
   if self.way ~= "flags" then items[3] = "modseq" end
   for _, item in ipairs(self.items) do items[#items + 1] = item end
   local set = asked:text()
-  if look then set = (set ~= "" and set .. "," or "") .. sync.known:gaps(sync.base) end
+  local gaps = look and sync.known:gaps(sync.base) or "" -- none above the highest UID that there can be
+  set = set .. (set ~= "" and gaps ~= "" and "," or "") .. gaps
   self.look = false
+  if set == "" then
+    if look then sync:settle() end
+    self.job = nil
+    return nil
+  end
   return fetch(self, set, items, nil, function(m)
     return (sync:message(m))
   end, function()

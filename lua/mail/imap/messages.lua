@@ -129,6 +129,7 @@ end
 -- numbers name others there.
 local function in_pieces(pump, options, set, each, collect, verb, ...)
   local list, place, done, sent = run.pieces(set, options and options.batch), run.place(pump), {}, false
+  local rounds = run.rounds(pump)
   if not (options and options.seq) then list = reversed(list) end
   while #list > 0 do
     local piece = table.remove(list)
@@ -137,7 +138,8 @@ local function in_pieces(pump, options, set, each, collect, verb, ...)
     if err then return failed(err, done, piece, list) end
     local ok, code, value, text = run.call(pump, options, collect, verb, "set", piece, ...)
     if not ok then err, code, value = code, code.response_code, code.response_value end
-    if code == "MESSAGELIMIT" and push_rest(list, piece, value, options, not ok) then
+    if code == "MESSAGELIMIT" then rounds = rounds - 1 end
+    if code == "MESSAGELIMIT" and rounds > 0 and push_rest(list, piece, value, options, not ok) then
       err = nil
     elseif code == "MESSAGELIMIT" and ok then
       err = run.refusal(pump, verb, "NO", code, value, text)
@@ -154,11 +156,19 @@ local function joined(a, b)
   return a or b
 end
 
+-- What one of them takes in memory.
+local MODSEQ = 64
+
 -- Mod-sequences that the answer tells are kept, and the flags are news like others'.
 local function gather_modseqs(pump, modseqs)
+  local room = pump.session:answer_limit()
   return function(name, number, value, ...)
     if name ~= "FETCH" then return events.unsolicited(pump, "untagged", name, number, value, ...) end
-    if value.uid and value.modseq then modseqs[value.uid] = value.modseq end
+    if value.uid and value.modseq then
+      if not modseqs[value.uid] then room = room - MODSEQ end
+      if room < 0 then return run.FULL end
+      modseqs[value.uid] = value.modseq
+    end
     events.unsolicited(pump, "fetch", value)
   end
 end
@@ -229,11 +239,12 @@ end
 
 -- COPY or MOVE; what COPYUID said, wherever it stood.
 local function transfer(pump, verb, set, mailbox, options)
-  local result = {}
+  local result, from, to = {}, {}, {}
   local function said(code, value)
     if code ~= "COPYUID" or not value then return end
     result.uidvalidity = value.uidvalidity
-    result.from, result.to = joined(result.from, value.from), joined(result.to, value.to)
+    if value.from ~= "" then from[#from + 1] = value.from end
+    if value.to ~= "" then to[#to + 1] = value.to end
   end
   local ok, err = in_pieces(pump, options, set, said, function(name, number, data, code, value, ...)
     if code == "COPYUID" then
@@ -243,6 +254,11 @@ local function transfer(pump, verb, set, mailbox, options)
     end
   end, uid_verb(verb, options), "mailbox", mailbox)
   if not ok then return nil, err end
+  if from[1] and to[1] then
+    from, to = table.concat(from, ","), table.concat(to, ",")
+    -- One copy of each message (RFC 4315 §3): sets that do not fit tell nothing.
+    if pieces.count(from) == pieces.count(to) then result.from, result.to = from, to end
+  end
   return result
 end
 

@@ -32,8 +32,9 @@ local function put(out, lo, hi)
   out[#out + 1] = lo == hi and show(lo) or show(lo) .. ":" .. show(hi)
 end
 
---- The part of a set from `lo` to `hi` (a number, or nil: no bound).
+--- The part of a set from `lo` to `hi` (a number, or nil: no bound); nil for "$", which only the server knows.
 function pieces.clip(set, lo, hi)
+  if set == "$" then return nil end
   local out, at = {}, 1
   lo, hi = lo or 1, hi or STAR
   while at <= #set do
@@ -44,8 +45,9 @@ function pieces.clip(set, lo, hi)
   return table.concat(out, ",")
 end
 
---- The set without the numbers that are keys of `gone`.
+--- The set without the numbers that are keys of `gone`; "$" is left as it is.
 function pieces.without(set, gone)
+  if set == "$" then return set end
   local sorted, out, at, i, before = {}, {}, 1, 1, 0
   for n in pairs(gone) do sorted[#sorted + 1] = n end
   table.sort(sorted)

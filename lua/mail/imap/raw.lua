@@ -60,9 +60,14 @@ local LEAVES = { SELECT = true, EXAMINE = true, CLOSE = true, UNSELECT = true }
 
 -- Runs a command and gathers all that comes for it; what is news goes to the handlers too.
 local function gather(pump, options, verb, ...)
-  local all = {}
+  local all, held, most = {}, 0, nil
   if LEAVES[verb] then pump.mailbox, pump.raw_mailbox = nil, {} end
-  local ok, code, value, text = run.call(pump, options, function(name, number, data, said, said_value, words)
+  local ok, code, value, text = run.call(pump, options, function(name, number, data, said, said_value, words, weight)
+    if weight or events.is_news(name) then -- all else is weighed by the core
+      most = most or pump.session:answer_limit()
+      held = held + (weight or type(data) == "table" and type(data.uids) == "string" and #data.uids or 0) + 256
+      if held > most then return run.FULL end
+    end
     all[#all + 1] = {
       kind = "untagged", name = name, number = number, value = data, code = said, code_value = said_value,
       text = words,

@@ -9,6 +9,7 @@ local Err = require "mail.err"
 local Pump = require "mail.pump"
 local core = require "mail.core"
 local events = require "mail.imap.events"
+local guarded = require "mail.guarded"
 local refusal = require "mail.imap.refusal"
 local set = require "mail.imap.set"
 local want = require "mail.want"
@@ -146,6 +147,15 @@ function run.halfway(err, pieces, at)
   return Err.new(copy)
 end
 
+-- More commands than messages, where a server does one message at a time, and some for what comes meanwhile.
+local ROUNDS = 16
+
+--- How often a server may do a part of what it was asked (RFC 9738 §3.1) before it does not look like an end.
+function run.rounds(pump)
+  local box = pump.mailbox
+  return (box and box.exists or 1000000) + ROUNDS
+end
+
 --- What is selected now, for `moved_on`.
 function run.place(pump)
   local box = pump.mailbox
@@ -261,6 +271,20 @@ function run.begin(pump, verb, stream, ...)
   return nil, err
 end
 
+--- Calls what may call functions of the user's in the middle of a command. Where one raises, the command is given up
+-- before that goes on: nobody would take in what still comes for it.
+-- @tparam function undo gets `a` and `b`
+-- @param a
+-- @param b
+-- @tparam function fn
+-- @return what it returns, two values at most
+function run.fenced(undo, a, b, fn, ...)
+  local fine, first, second = guarded(fn, ...)
+  if fine then return first, second end
+  undo(a, b)
+  error(first, 0)
+end
+
 -- Untagged data of a command that is not the caller's business: what is left to do, or nil; and the
 -- deadline.
 local function notice(pump, options, deadline, code, value, text)
@@ -272,8 +296,38 @@ end
 
 local NOTICES = { INPROGRESS = true, MESSAGELIMIT = true }
 
+-- What to do about it: most that is too large is so many messages.
+local OVERFULL = "limit passed: answer (all that a call brings is held in memory; take messages one by one by fetch, "
+  .. "or raise limits.answer of connect)"
+
+--- A call has gathered more than limits.answer, and was given up.
+function run.overfull(pump, command)
+  return pump:error("limit", OVERFULL, { command = command })
+end
+
+local function give_up_full(pump, id, command)
+  pump:abandon(id)
+  if pump.failure then return pump:failed() end
+  return nil, run.overfull(pump, command)
+end
+
+--- What `collect` of `finish` returns where it has gathered more than limits.answer.
+run.FULL = {}
+
+local abandon, fenced = Pump.abandon, run.fenced
+
+local function take(pump, id, collect, ...)
+  if collect then return fenced(abandon, pump, id, collect, select(2, ...)) end
+  return fenced(abandon, pump, id, events.unsolicited, pump, ...)
+end
+
+local function take_message(pump, id, collect, message, weight)
+  if not collect then return fenced(abandon, pump, id, events.unsolicited, pump, "fetch", message) end
+  return fenced(abandon, pump, id, collect, "FETCH", message.seq, message, nil, nil, nil, weight)
+end
+
 --- Waits for the end of a command. `collect(name, number, value, code, code_value, text)` gets the
--- untagged data of it; without, that goes to the handlers.
+-- untagged data of it, of a message also `weight`; without, that goes to the handlers.
 -- @return true and the tagged answer's code, value, text; or nil, err. A code MESSAGELIMIT that came
 --   untagged (RFC 9738 §3.1) is told as if it had been tagged.
 function run.finish(pump, id, command, options, collect, deadline)
@@ -295,12 +349,14 @@ function run.finish(pump, id, command, options, collect, deadline)
       return nil, err
     elseif kind == "untagged" and NOTICES[d] then
       local left
-      left, deadline = notice(pump, options, deadline, d, e, f)
+      left, deadline = fenced(abandon, pump, id, notice, pump, options, deadline, d, e, f)
       limited = left or limited
     elseif kind == "untagged" then
-      if collect then collect(a, b, c, d, e, f) else events.unsolicited(pump, kind, a, b, c, d, e, f) end
+      if take(pump, id, collect, kind, a, b, c, d, e, f) == run.FULL then return give_up_full(pump, id, command) end
     elseif kind == "fetch" then
-      if collect then collect("FETCH", a.seq, a) else events.unsolicited(pump, kind, a) end
+      if take_message(pump, id, collect, a, b) == run.FULL then return give_up_full(pump, id, command) end
+    elseif kind == "limit" then
+      return give_up_full(pump, id, command)
     end
   end
 end

@@ -142,6 +142,7 @@ local function alone(want) return want.save or want.partial or want.update or wa
 -- is searched.
 local function ask_all(call, words, charset, returns)
   local below
+  local rounds = run.rounds(call.pump)
   while true do
     local arguments = search_arguments(words, charset, returns)
     if below then arguments[#arguments + 1], arguments[#arguments + 2] = "text", ("UID 1:%.0f"):format(below) end
@@ -149,7 +150,8 @@ local function ask_all(call, words, charset, returns)
     if not ok then return nil, code end
     if code ~= "MESSAGELIMIT" then return true end
     local uid = type(value) == "table" and value.uid
-    if not uid or (below and uid > below) or alone(call.want) then
+    rounds = rounds - 1
+    if not uid or (below and uid > below) or rounds <= 0 or alone(call.want) then
       return nil, run.refusal(call.pump, call.verb, "NO", code, value, "a part of the mailbox was searched")
     end
     if uid <= 1 then return true end
@@ -443,6 +445,25 @@ end
 
 local FLAG_SETS = { timeout = "number|table?" }
 
+-- What a flag takes in memory with its set, and what each number in a set takes.
+local FLAG, NUMBER = 256, 8
+
+-- Puts a message into the sets: what more they take.
+local function sort_in(message, uids, flags)
+  local uid, octets = message.uid, NUMBER
+  if not uid or uid <= 0 then return 0 end
+  uids:add(uid)
+  for flag in pairs(message.flags or {}) do
+    if not flags[flag] then
+      flags[flag] = core.uidset()
+      octets = octets + FLAG + #flag
+    end
+    flags[flag]:add(uid)
+    octets = octets + NUMBER
+  end
+  return octets
+end
+
 --- UIDs and flags of many messages, kept as sets: eight octets a run of neighbors, so a few for a message
 -- even where no two have the same flags. Sets of more than 100,000 are no arrays: see `mail.imap.set`.
 -- @param[opt="1:*"] which set of UIDs
@@ -454,17 +475,14 @@ function search.methods:flag_sets(which, options)
   local pump = run.pump(self, "flag_sets")
   local it, err = self:fetch(which or "1:*", { "uid", "flags" }, options)
   if not it then return nil, err end
-  local box, uids, flags = set.box(pump), core.uidset(), {}
+  local box, uids, flags, room = set.box(pump), core.uidset(), {}, self:answer_limit()
   local message
   message, err = it:next()
   while message do
-    local uid = message.uid
-    if uid and uid > 0 then
-      uids:add(uid)
-      for flag in pairs(message.flags or {}) do
-        flags[flag] = flags[flag] or core.uidset()
-        flags[flag]:add(uid)
-      end
+    room = room - sort_in(message, uids, flags)
+    if room < 0 then
+      it:close()
+      return nil, run.overfull(pump, "FETCH")
     end
     message, err = it:next()
   end

@@ -110,8 +110,17 @@ local function opened(opening, code, value)
   return "done", box
 end
 
+-- What it brings is more than limits.answer.
+local function overfull(opening)
+  local pump = opening.pump
+  finished(opening)
+  pump:abandon(opening.id)
+  if pump.failure then return pump:failed() end
+  return nil, run.overfull(pump, opening.verb)
+end
+
 --- The next thing that it brings.
--- @return "message", m: flags that changed; "vanished", the text of a set; "closed": all before was said of the
+-- @return "message", m, weight: flags that changed; "vanished", the text of a set; "closed": all before was said of the
 --   mailbox that was open until now; "done", box; or nil, err
 function select.step(opening)
   local pump = opening.pump
@@ -126,13 +135,15 @@ function select.step(opening)
       if a == "OK" then return opened(opening, b, c) end
       return nil, run.refusal(pump, opening.verb, a, b, c, d)
     elseif kind == "fetch" then
-      if opening.options.qresync and a.uid then return "message", a end
+      if opening.options.qresync and a.uid then return "message", a, b end
       events.unsolicited(pump, "fetch", a)
     elseif kind == "untagged" and a == "VANISHED" and opening.options.qresync then
       return "vanished", c.uids
     elseif kind == "untagged" and d == "CLOSED" then
       closed(opening)
       return "closed"
+    elseif kind == "limit" then
+      return overfull(opening)
     elseif kind == "untagged" then
       note(opening, a, b, c, d, e, f)
     end
@@ -209,20 +220,22 @@ end
 local function open(pump, name, options, readonly)
   local opening, err = select.begin(pump, name, options, readonly)
   if not opening then return nil, err end
-  local box, changed, vanished = opening.box, {}, nil
+  local box, changed, vanished = opening.box, {}, {}
+  local held, most = 0, pump.session:answer_limit()
   while true do
-    local what, value = select.step(opening)
+    local what, value, weight = select.step(opening)
     if not what then return nil, value end
     if what == "done" then break end
     if what == "closed" then
-      changed, vanished = {}, nil
-    elseif what == "message" then
-      changed[#changed + 1] = value
+      changed, vanished, held = {}, {}, 0
     else
-      vanished = vanished and vanished .. "," .. value or value
+      local list = what == "message" and changed or vanished
+      list[#list + 1] = value
+      held = held + (weight or #value + 64)
     end
+    if held > most then return overfull(opening) end
   end
-  if box.resynced then box.changed, box.vanished = changed, vanished end
+  if box.resynced then box.changed, box.vanished = changed, vanished[1] and table.concat(vanished, ",") end
   if options.uidvalidity and options.uidvalidity ~= box.uidvalidity then
     return other_life(pump, box, options.uidvalidity)
   end

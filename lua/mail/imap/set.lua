@@ -78,6 +78,11 @@ end
 
 local free -- the class of sets that belong nowhere
 
+--- How many numbers of a mailbox, as large as the server says that it is, are ever made an array.
+function set.most(box)
+  return math.min(LARGEST, math.max(SMALL, box and box.exists or 0))
+end
+
 --- The mailbox that a command sent now will find: the one that is open, the one that is being opened, or,
 -- where a raw command has opened it, a table that stands for what we do not know.
 function set.box(pump) return pump.mailbox or pump.opening or pump.raw_mailbox end
