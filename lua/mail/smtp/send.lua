@@ -57,6 +57,19 @@ local function with_errors(pump, receipt)
   return receipt
 end
 
+-- Where MAIL was refused, recipients were not asked for, or refused for want of it (503): what MAIL was told holds for
+-- them, above all whether it is worth another try.
+local function blame_sender(pump, receipt, no)
+  for address, said in pairs(receipt.rejected) do
+    if said.code == 0 or said.code == 503 then receipt.rejected[address] = no end
+  end
+  for address, said in pairs(receipt.rejected) do
+    local command = said == no and "MAIL" or "RCPT"
+    receipt.rejected[address] = reply.refusal(pump, command, said.code, said.enhanced, said.text)
+  end
+  return receipt.rejected
+end
+
 -- Why nobody got the message.
 local function failure(pump, receipt, command, no)
   local err
@@ -66,7 +79,7 @@ local function failure(pump, receipt, command, no)
     local _, first = next(receipt.rejected)
     err = reply.refusal(pump, "RCPT", first.code, first.enhanced, first.text)
   end
-  err.rejected = with_errors(pump, receipt).rejected
+  err.rejected = command == "MAIL" and no and blame_sender(pump, receipt, no) or with_errors(pump, receipt).rejected
   return err
 end
 
