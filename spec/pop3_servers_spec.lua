@@ -265,10 +265,10 @@ local function suite(kind)
         local text = crlf(texts[n])
         if n % 4 == 0 then
           local pieces = {}
-          assert.is_true(m:retr(function(piece)
-            pieces[#pieces + 1] = piece
-            return true
+          assert.is_true(m:retr(function(piece) -- which returns nothing
+            pieces[#pieces + 1] = piece or "end"
           end))
+          assert.equal("end", table.remove(pieces))
           assert.equal(text, table.concat(pieces))
         elseif n % 4 == 1 then
           assert.equal(text, (m:retr()))

@@ -212,6 +212,18 @@ function Fetched:message()
   return text and require "mail.message".parse(text) or nil
 end
 
+-- The message as a source (ltn12), by which it may be sent, appended or stored as it is.
+function Fetched:source()
+  local left = self.body and self.body[""]
+  local why = not left and "its body was not asked for" or nil
+  return function()
+    local text = left
+    left = nil
+    if text then return text end
+    return nil, why
+  end
+end
+
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
   local body, binary = message.body, message.binary

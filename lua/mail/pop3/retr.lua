@@ -40,6 +40,9 @@ local function call_sink(pump, id, sink, chunk)
   return outcome(pump, id, pcall(sink, chunk))
 end
 
+-- For messages.lua.
+retr.verdict = verdict
+
 local function sink_failed(pump, why, command)
   return nil, pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = command })
 end
