@@ -203,6 +203,28 @@ describe("POP3 and servers that", function()
     end)
   end)
 
+  it("are gone while a loop is at a message: the next one is not handed out as if it were there", function()
+    beside(function(peer)
+      admit(peer, "UIDL\r\n")
+      peer:hear()
+      peer:say "+OK\r\n1 5\r\n2 5\r\n.\r\n"
+      peer:hear()
+      peer:say "+OK\r\n1 a\r\n2 b\r\n.\r\n"
+      peer:hear()
+    end, function(port)
+      local pop = assert(dial(port))
+      local messages = pop:messages()
+      local body, why = assert(messages:next()):retr()
+      assert.is_nil(body)
+      assert.equal("closed", why.kind)
+      local m, err = messages:next()
+      assert.is_nil(m)
+      assert.equal("closed", err.kind)
+      assert.is_nil(messages:next())
+      pop:close()
+    end)
+  end)
+
   it("send answers before the question", function()
     beside(function(peer)
       peer:say "+OK ready\r\n+OK\r\nUSER\r\n.\r\n"

@@ -50,13 +50,14 @@ local function pass(ahead)
   ahead.limit, ahead.refill = 1, 0
 end
 
--- The next message; nil behind the last.
+-- The next message; nil behind the last; nil, err where there is one and the session has failed.
 local function next_message(ahead)
   if ahead.id then pass(ahead) end
   local i = ahead.at + 1
   local number, size, uid, id = item_of(ahead.listing, i)
   ahead.at, ahead.id = i, id
   if not number then return nil end
+  if ahead.pump.failure then return ahead.pump:failed() end
   local message = setmetatable({ number = number, size = size, uid = uid, [AHEAD] = ahead }, Message)
   ahead.message = message
   return message
