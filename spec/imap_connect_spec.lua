@@ -238,6 +238,24 @@ describe("IMAP certificates", function()
   end)
 end)
 
+describe("the limit of a line", function()
+  local function told(limits, octets)
+    local session = imap.session { limits = limits }
+    session:feed("* OK " .. ("x"):rep(octets) .. "\r\n")
+    local kind = session:next()
+    return kind == "fail" and session:failure() or kind
+  end
+
+  it("bounds a response where it is not the default, which is for the other protocols", function()
+    local limits = { line = 1000 }
+    assert.equal("greeting", told(limits, 900))
+    assert.equal("limit", told(limits, 3000))
+    assert.same({ line = 1000 }, limits)
+    assert.equal("greeting", told({ line = 1000, response = 10000 }, 3000))
+    assert.equal("greeting", told({ line = 8192 }, 10000))
+  end)
+end)
+
 describe("IMAP connect, used wrongly, raises at the caller's line:", function()
   local function raises(fn, pattern) mailbox.raises("imap_connect_spec.lua", fn, pattern) end
 
