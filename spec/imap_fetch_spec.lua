@@ -358,6 +358,25 @@ describe("IMAP fetch into a sink", function()
     session:logout()
   end)
 
+  real("has the limit of a message where that was set by hand, and no other", function()
+    local text, user = "Subject: x\n\n" .. (("y"):rep(70) .. "\n"):rep(5000), nil
+    local function sunk(limits)
+      local session
+      session, user = mailbox.open(dovecot, user, "none", { limits = limits })
+      if not limits then assert(session:append("INBOX", text)) end
+      assert(session:select "INBOX")
+      local octets = 0
+      local list, err = session:fetch_all(1, { "body" }, { sink = function(_, _, chunk) octets = octets + #chunk end })
+      session:close()
+      return list and octets or err.kind
+    end
+    local whole = sunk()
+    assert.is_true(whole > 350000)
+    assert.equal("limit", sunk { message = 100000 })
+    assert.equal(whole, sunk { message = 100000, stream = 0 })
+    assert.equal(whole, sunk { literal = 1000 })
+  end)
+
   real("leaves out what is empty or not there", function()
     local session = mailbox.with(dovecot, { "Subject: x\n\n" })
     local calls = {}

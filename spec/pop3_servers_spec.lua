@@ -390,6 +390,22 @@ local function suite(kind)
       assert.equal("closed", err.kind)
     end)
 
+    real("pass a limit of their own in a sink, too", function()
+      local user = server:add_user()
+      fill(user, { "Subject: big\n\n" .. (("y"):rep(70) .. "\n"):rep(5000) })
+      local function sunk(limits)
+        local pop, octets = open(user, "none", { limits = limits }), 0
+        local ok, err = pop:retr(1, function(piece) octets = octets + #(piece or "") end)
+        pop:close()
+        return ok or err.kind, octets
+      end
+      local refused, octets = sunk { message = 1000 }
+      assert.equal("limit", refused)
+      assert.is_true(octets <= 1000)
+      assert.equal(true, (sunk { message = 1000, stream = 0 }))
+      assert.equal(true, (sunk { line = 1000 }))
+    end)
+
     real("come to several coroutines of one session", function()
       local user, texts = server:add_user(), {}
       for i = 1, 20 do texts[i] = ("Subject: %d\n\n%s\n"):format(i, ("x"):rep(i * 997)) end

@@ -16,8 +16,8 @@ local connect = require "mail.connect"
 local core = require "mail.core"
 local events = require "mail.imap.events"
 local features = require "mail.imap.features"
-local identity = require "mail.identity"
 local idle = require "mail.imap.idle"
+local limits = require "mail.limits"
 local list = require "mail.imap.list"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
@@ -57,31 +57,20 @@ local function check_session(o)
   end
 end
 
--- The default of `line`, which no response of IMAP keeps to: one SEARCH tells of thousands of messages.
-local LINE = 8192
-
--- A `line` of one's own bounds what stands in a response beside its literals, as `response` does.
-local function bounded(limits)
-  if not limits or limits.response or not limits.line or limits.line == LINE then return limits end
-  local own = identity.copy(limits)
-  own.response = limits.line
-  return own
-end
-
 --- A session without a transport, for `mail.pump` or for driving by hand: `submit`, `begin_login`,
 -- `begin_authenticate`, `begin_idle` queue commands, `feed`, `output`, `next` move it.
 -- @tparam[opt] table options `limits`, `tag_prefix`
 function imap.session(options)
   options = options or {}
   check_session(options)
-  local ok, session = pcall(core.imap_session, bounded(options.limits), options.tag_prefix)
+  local ok, session = pcall(core.imap_session, limits.settle(options.limits, "imap"), options.tag_prefix)
   if not ok then error("imap.session: " .. tostring(session), 2) end
   return session
 end
 
 --- The session of a connection; `mail.connect` calls it.
 function imap.new_session(o)
-  return core.imap_session(bounded(o.limits), random_prefix())
+  return core.imap_session(limits.settle(o.limits, "imap"), random_prefix())
 end
 
 --- Opens a session and logs in.
