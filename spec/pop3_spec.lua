@@ -535,6 +535,7 @@ describe("POP3 without a connection", function()
     end
     raises(function() session:retr(0) end)
     raises(function() session:retr "x" end)
+    raises(function() session:command("NOOP", 1) end)
     raises(function() session:top(1, -1) end)
     raises(function() session:dele(1.5) end)
     raises(function() session:stat { wait = 1 } end)
