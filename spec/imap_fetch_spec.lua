@@ -191,6 +191,10 @@ describe("IMAP fetch", function()
     assert.is_true(assert(session:fetch_all(2, { "flags" }))[1].flags["\\Seen"])
     if session:has "BINARY" then
       assert.equal("%PDF", assert(session:fetch_all(1, { "BINARY.PEEK[2]" }))[1].binary["2"])
+      assert.equal("%PDF", session:fetch_all(1, { "BINARY.PEEK[2]" })[1].body["2"])
+      local both = session:fetch_all(1, { "BINARY.PEEK[2]", "BODY.PEEK[2]" })[1]
+      assert.equal("%PDF", both.binary["2"])
+      assert.matches("^JVBER", both.body["2"])
     end
     session:logout()
   end)

@@ -224,9 +224,22 @@ function Fetched:source()
   end
 end
 
+-- Who asked for a section decoded by the server finds it among the bodies, too, unless it came as it stands as well.
+local function also_as_body(message, binary)
+  local body = message.body
+  for section, data in pairs(binary) do
+    if section ~= "" and type(data) == "string" then
+      body = body or {}
+      if body[section] == nil then body[section] = data end
+    end
+  end
+  message.body = body
+end
+
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
   local body, binary = message.body, message.binary
+  if binary and not state.sink then also_as_body(message, binary) end
   if body then
     if state.headers then message.headers = core.header_fields(body.HEADER or "") end
     setmetatable(message, Fetched)
