@@ -260,9 +260,11 @@ describe("IMAP replace", function()
     assert.is_nil(result)
     assert.equal("TRYCREATE", err.response_code)
     assert.same({ 1, 3, 4 }, session:search())
-    result, err = session:replace(1, "INBOX", text(10), { seq = true })
+    result, err = session:replace(9, "INBOX", text(10), { seq = true })
     assert.is_nil(result)
-    assert.equal("unsupported", err.kind)
+    assert.equal("rejected", err.kind)
+    local uid = assert(session:replace(2, "INBOX", text(10), { seq = true })).uid
+    assert.same({ 1, 4, uid }, session:search())
     session:logout()
   end)
 
