@@ -42,7 +42,8 @@ for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 --   ports 143, 110, 587 and 25, else "implicit"
 -- @field ssl a table: `verify` (true) the chain and the host's name; `ca_file`, `ca_path` (the system's); `server_name`
 --   (the host); `cert` and `key` of one's own, PEM or files; `min_version` ("1.2"); `ciphers`; `pin_sha256`, the
---   base64 SHA-256 of a public key, or an array of several; `session_cache` (true); `alpn` (the protocol's name)
+--   SHA-256 of a public key or of the certificate in base64 or hexadecimal, or an array of several; `session_cache`
+--   (true); `alpn` (the protocol's name)
 -- @field user who logs in
 -- @field password a string, or a function that gives it
 -- @field token for OAUTHBEARER and XOAUTH2: a string, a function(stale), or an object of `mail.oauth2`
