@@ -70,6 +70,9 @@ local function store_change(change)
     error("imap:store: one of { add = … }, { remove = … }, { flags = … }, { add_labels = … }, "
       .. "{ remove_labels = … }, { labels = … } expected", 3)
   end
+  if type(list) ~= "table" and type(list) ~= "string" then
+    error(("imap:store: option '%s' must be an array, got %s"):format(name, type(list)), 3)
+  end
   return list, sign, LABEL_SIGNS[name] ~= nil
 end
 
