@@ -323,6 +323,32 @@ describe("IMAP fetch loops", function()
   end)
 end)
 
+describe("IMAP fetch of a body that drips", function()
+  local function fetched(timeout, pause)
+    local list, err
+    mailbox.selected("", 1, function(peer)
+      local tag = mailbox.command(peer, "UID FETCH")
+      peer:send "* 1 FETCH (UID 1 BODY[] {10}\r\n"
+      for i = 1, 10 do
+        if i == 5 then loop.sleep(pause) end
+        if not peer:drip("x", 0.06) then return end
+      end
+      peer:send(")\r\n" .. tag .. " OK done\r\n")
+    end, function(session)
+      list, err = session:fetch_all(1, { "body" }, { timeout = timeout })
+      session:close()
+    end)
+    return list and list[1].body[""] or err.kind
+  end
+
+  it("has the time of its gaps where those are bounded, however small it is", function()
+    assert.equal(("x"):rep(10), fetched({ answer = 0.3, data = 0.3 }, 0))
+    assert.equal("timeout", fetched({ answer = 0.3 }, 0))
+    assert.equal("timeout", fetched(0.3, 0))
+    assert.equal("timeout", fetched({ answer = 5, data = 0.2 }, 1))
+  end)
+end)
+
 describe("IMAP fetch into a sink", function()
   real("hands out 20 MB in bounded memory, section by section", function()
     local session = mailbox.open(dovecot)

@@ -596,6 +596,17 @@ function Pump:wait(id, deadline, patient)
   return lead(self, id, deadline, patient)
 end
 
+--- Octets that have come and gone on the connection; nil where it does not count them. What long transfers are
+-- bounded by, whose gaps are: a wait that is `patient` ran out of time only where none has moved.
+-- @treturn ?number received and sent together
+-- @treturn ?number sent
+function Pump:octets()
+  local conn = self.conn
+  if not (conn and conn.octets) or self.failure then return nil end
+  local received, sent = conn:octets()
+  return received + sent, sent
+end
+
 --- Declares that the running coroutine reads `id` bit by bit: others wait for it rather than pile up
 -- its data without end.
 function Pump:stream(id)

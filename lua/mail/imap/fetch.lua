@@ -408,6 +408,7 @@ local function next_message(state)
   else
     deadline = now() + bounds.time(state)
   end
+  local octets = state.gap and pump:octets()
   while true do
     local late, id = state.late, state.current
     local message, err
@@ -416,7 +417,9 @@ local function next_message(state)
       id, err = current_command(state)
       if not id then return nil, err end
     end
-    local kind, a, b, c, d, e, f = pump:wait(id, deadline)
+    local kind, a, b, c, d, e, f = pump:wait(id, deadline, octets and true)
+    local before = octets
+    if not kind and octets and a.kind == "timeout" then octets = pump:octets() end
     if kind == "fetch" then
       if state.collects then
         local held = state.held + b
@@ -426,7 +429,7 @@ local function next_message(state)
       message, err = answered(state, a, b)
     elseif kind then
       message, err = handlers[kind](state, a, b, c, d, e, f)
-    else
+    elseif octets == before or state.spare then -- what comes whole tells of itself at its end: octets do meanwhile
       finish(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
@@ -437,6 +440,7 @@ local function next_message(state)
     end
     if state.gap and not state.spare or state.renewed then
       deadline, state.renewed = now() + state.seconds, false
+      if kind and octets then octets = pump:octets() end
     end
   end
 end
