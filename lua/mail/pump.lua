@@ -405,6 +405,18 @@ function Pump:play()
   end
 end
 
+--- Moves what was given to the session on its way although somebody else leads, who sleeps until the peer speaks, and
+-- would not see that there is room for more.
+function Pump:press()
+  while self.leading and not self.failure do
+    local before = self:octets()
+    self:play()
+    if self.failure then return end
+    self:send_pending()
+    if self:octets() == before then return end
+  end
+end
+
 -- So many waits without an event end in a look at whether octets move; so many events in one at the clock.
 local MANY = 1000
 

@@ -136,6 +136,7 @@ local function await(pump, id, source, options, deadline)
     if kind == "go" then
       local given, err = (source.parts and burl or content).give(pump, id, source)
       if not given then return nil, err end
+      pump:press()
     end
     deadline = pump:piece_deadline(options, pump:deadline(options))
   end
