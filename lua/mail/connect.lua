@@ -69,7 +69,6 @@ for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 -- @field loop the name of a loop or an adapter; by default the one that is running
 -- @field log a function(direction, line), "C" or "S", or an open file; secrets are `***`
 -- @field limits `line` 8192, `response` (of IMAP; it is `line` where that is set otherwise) and `literal` 2^20,
--- @field limits `line` 8192, `response` (of IMAP; it is `line` where that is set otherwise) and `literal` 2^20,
 --   `message` 2^26 octets (of bodies in pieces only where it is set, or `stream` is), `answer` 2^29 (all that one call
 --   of IMAP gathers in memory), `depth` 100, `reply_lines`, `listing`, `untagged`, `queue`, `backlog`, `piece`,
 --   `stream`, `challenge`, `sasl_steps`; to pass one is kind "limit"
