@@ -80,6 +80,36 @@ describe("a composed message", function()
     smtp:quit()
   end)
 
+  it("lends its addresses to another envelope, as they stand in it: groups, and an array with the sender", function()
+    local s, why = servers.exim { users = 3 }
+    if not s then return pending(why) end
+    local first, second = s:add_user().address, s:add_user().address
+    local message = mail.message.parse(("From: a@example.test\nTo: %s\nCc: Team: %s, %s;\n\nx\n")
+      :format(first, first, second))
+    local options = { host = "localhost", port = s.ports.smtp, tls = "none", timeout = 20 }
+    local smtp = assert(mail.smtp.connect(options))
+    local pool = mail.smtp.pool(options)
+    for _, one in ipairs { smtp, pool } do
+      local to = { message.to[1], message.cc[1] }
+      assert.same({ first, first, second },
+        assert(one:send { from = message.from, to = to, message = message }).accepted)
+      assert.equal("Team", to[2].group)
+      assert.same({ first, second }, assert(one:send { to = message.cc, message = message }).accepted)
+      assert.same({ second }, assert(one:send {
+        from = "a@example.test", to = { group = "Team", members = { message.cc[1].members[2] } }, message = message,
+      }).accepted)
+      local nobody = { { group = "none", members = {} } }
+      local receipt, err = one:send { from = "a@example.test", to = nobody, message = message }
+      assert.is_nil(receipt)
+      assert.equal("invalid", err.kind)
+    end
+    local ok, misuse = pcall(smtp.send, smtp, { from = "a@example.test", to = { { members = { 5 } } }, message = "x" })
+    assert.is_false(ok)
+    assert.matches("'to' must hold addresses", misuse)
+    pool:close()
+    smtp:quit()
+  end)
+
   it("goes into a mailbox by IMAP, streamed, its size told ahead", function()
     local s, why = mailbox.server()
     if not s then return pending(why) end

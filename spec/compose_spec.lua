@@ -587,6 +587,17 @@ describe("message:reply", function()
     assert.is_false(ok)
     assert.truthy(why:find("compose_spec.lua.*'from'"), why)
   end)
+
+  it("is an error of the message's where that names nobody to answer for", function()
+    local stray = message.parse "From: a@x.org\r\n\r\nhello"
+    local m, err = stray:reply { text = "x" }
+    assert.is_nil(m)
+    assert.equal("invalid", err.kind)
+    assert.is_table(stray:reply { from = "me@x.org", text = "x" })
+    local ok, why = pcall(function() stray:reply { txt = "x" } end)
+    assert.is_false(ok)
+    assert.truthy(why:find("compose_spec.lua.*unknown option 'txt'"), why)
+  end)
 end)
 
 describe("message:forward", function()

@@ -34,6 +34,10 @@ describe("options", function()
       { "imap", "imaps://h.example", "h.example", 993, "implicit" },
       { "imap", "imap://h.example:143/", "h.example", 143, "starttls" },
       { "imap", "imap://ann@h.example", "h.example", 143, "starttls", "ann" },
+      { "imap", "imap://h.example:1143/", "h.example", 1143, "starttls" },
+      { "imap", "imap://h.example:993/", "h.example", 993, "implicit" },
+      { "smtp", "smtp://h.example:465", "h.example", 465, "implicit" },
+      { "smtp", "lmtp://h.example:2424", "h.example", 2424, "opportunistic" },
       { "imap", "IMAPS://ann:s%40c:ret@h.example:1/INBOX?x#y", "h.example", 1, "implicit", "ann", "s@c:ret" },
       { "imap", "imaps://ann;AUTH=*@h.example/", "h.example", 993, "implicit", "ann" },
       { "imap", "imaps://a%40b.example:x@[::1]:99/", "::1", 99, "implicit", "a@b.example", "x" },
@@ -51,6 +55,7 @@ describe("options", function()
     end
     local o = settled("imap", { host = "imaps://ann:x@h.example", user = "bob", port = 5 })
     assert.same({ "h.example", 5, "bob", "x" }, { o.host, o.port, o.user, o.password })
+    assert.equal("implicit", settled("imap", { host = "imap://h.example", port = 993 }).tls)
   end)
 
   it("that are wrong raise at the caller's line, and name what is wrong", function()

@@ -1,6 +1,7 @@
 -- IMAP APPEND beyond one message: many at once, put together by the server, with NUL in them, in
 -- place of another. Against Dovecot where it can, else against a scripted server.
 
+local loop = require "mail.loop"
 local mailbox = require "spec.support.mailbox"
 local compose = require "mail.message".new
 
@@ -260,9 +261,11 @@ describe("IMAP replace", function()
     assert.is_nil(result)
     assert.equal("TRYCREATE", err.response_code)
     assert.same({ 1, 3, 4 }, session:search())
-    result, err = session:replace(1, "INBOX", text(10), { seq = true })
+    result, err = session:replace(9, "INBOX", text(10), { seq = true })
     assert.is_nil(result)
-    assert.equal("unsupported", err.kind)
+    assert.equal("rejected", err.kind)
+    local uid = assert(session:replace(2, "INBOX", text(10), { seq = true })).uid
+    assert.same({ 1, 4, uid }, session:search())
     session:logout()
   end)
 
@@ -296,6 +299,31 @@ describe("IMAP replace", function()
       local result, err = session:replace(77, "Drafts", text(1))
       assert.is_nil(result)
       assert.same({ "rejected", "UID REPLACE", "NONEXISTENT" }, { err.kind, err.command, err.response_code })
+    end)
+  end)
+
+  it("takes as long as the message moves, where the gaps are bounded", function()
+    local message = "Subject: x\r\n\r\n" .. (("y"):rep(1022) .. "\r\n"):rep(16 * 1024)
+    mailbox.selected("LITERAL+", 3, function(peer)
+      local tag = mailbox.command(peer, "^APPEND")
+      local octets = #peer.input
+      peer.input = ""
+      for _, level in ipairs { 4, 8, 12, 16 } do
+        while octets < level * 1048576 do octets = octets + #assert(peer:some()) end
+        if level < 16 then loop.sleep(0.6) end
+      end
+      peer:send(tag .. " OK done\r\n")
+    end, function(session)
+      assert.is_table(session:append("Drafts", message, { timeout = { answer = 1, data = 1 } }))
+    end)
+    mailbox.selected("LITERAL+", 3, function(peer)
+      mailbox.command(peer, "^APPEND")
+      loop.sleep(1)
+    end, function(session)
+      local ok, err = session:append("Drafts", message, { timeout = { answer = 0.2, data = 0.1 } })
+      assert.is_nil(ok)
+      assert.equal("timeout", err.kind)
+      session:close()
     end)
   end)
 

@@ -183,11 +183,16 @@ describe("IMAP connect", function()
 
   real("refuses what cannot be sent", function()
     for _, bad in ipairs { "a\r\nA2 LOGOUT", "a\0b", "a\n" } do
-      for _, mechanism in ipairs { "LOGIN-COMMAND", "PLAIN" } do
-        local session, err = imap.connect(mailbox.options(dovecot, { name = bad, password = "x" }, "none",
-          { mechanism = mechanism }))
-        assert.is_nil(session)
-        assert.is_truthy(err.kind == "invalid" or (mechanism == "PLAIN" and err.kind == "auth"), err.kind)
+      for _, mechanism in ipairs { "LOGIN-COMMAND", "PLAIN", "SCRAM-SHA-256", "CRAM-MD5" } do
+        for _, user in ipairs { { name = bad, password = "x" }, { name = "x", password = bad } } do
+          local said = {}
+          local session, err = imap.connect(mailbox.options(dovecot, user, "none", {
+            mechanism = mechanism, log = function(who, line) said[#said + 1] = who == "C" and line or nil end,
+          }))
+          assert.is_nil(session)
+          assert.equal("invalid", err.kind)
+          assert.is_nil(table.concat(said):find("AUTH", 1, true))
+        end
       end
     end
   end)
@@ -235,6 +240,24 @@ describe("IMAP certificates", function()
       ssl = { ca_file = dovecot.ca_file, pin_sha256 = made.good2.pin } }))
     assert.is_nil(none)
     assert.equal("tls", err.kind)
+  end)
+end)
+
+describe("the limit of a line", function()
+  local function told(limits, octets)
+    local session = imap.session { limits = limits }
+    session:feed("* OK " .. ("x"):rep(octets) .. "\r\n")
+    local kind = session:next()
+    return kind == "fail" and session:failure() or kind
+  end
+
+  it("bounds a response where it is not the default, which is for the other protocols", function()
+    local limits = { line = 1000 }
+    assert.equal("greeting", told(limits, 900))
+    assert.equal("limit", told(limits, 3000))
+    assert.same({ line = 1000 }, limits)
+    assert.equal("greeting", told({ line = 1000, response = 10000 }, 3000))
+    assert.equal("greeting", told({ line = 8192 }, 10000))
   end)
 end)
 

@@ -191,6 +191,10 @@ describe("IMAP fetch", function()
     assert.is_true(assert(session:fetch_all(2, { "flags" }))[1].flags["\\Seen"])
     if session:has "BINARY" then
       assert.equal("%PDF", assert(session:fetch_all(1, { "BINARY.PEEK[2]" }))[1].binary["2"])
+      assert.equal("%PDF", session:fetch_all(1, { "BINARY.PEEK[2]" })[1].body["2"])
+      local both = session:fetch_all(1, { "BINARY.PEEK[2]", "BODY.PEEK[2]" })[1]
+      assert.equal("%PDF", both.binary["2"])
+      assert.matches("^JVBER", both.body["2"])
     end
     session:logout()
   end)
@@ -319,6 +323,32 @@ describe("IMAP fetch loops", function()
   end)
 end)
 
+describe("IMAP fetch of a body that drips", function()
+  local function fetched(timeout, pause)
+    local list, err
+    mailbox.selected("", 1, function(peer)
+      local tag = mailbox.command(peer, "UID FETCH")
+      peer:send "* 1 FETCH (UID 1 BODY[] {10}\r\n"
+      for i = 1, 10 do
+        if i == 5 then loop.sleep(pause) end
+        if not peer:drip("x", 0.06) then return end
+      end
+      peer:send(")\r\n" .. tag .. " OK done\r\n")
+    end, function(session)
+      list, err = session:fetch_all(1, { "body" }, { timeout = timeout })
+      session:close()
+    end)
+    return list and list[1].body[""] or err.kind
+  end
+
+  it("has the time of its gaps where those are bounded, however small it is", function()
+    assert.equal(("x"):rep(10), fetched({ answer = 0.3, data = 0.3 }, 0))
+    assert.equal("timeout", fetched({ answer = 0.3 }, 0))
+    assert.equal("timeout", fetched(0.3, 0))
+    assert.equal("timeout", fetched({ answer = 5, data = 0.2 }, 1))
+  end)
+end)
+
 describe("IMAP fetch into a sink", function()
   real("hands out 20 MB in bounded memory, section by section", function()
     local session = mailbox.open(dovecot)
@@ -356,6 +386,25 @@ describe("IMAP fetch into a sink", function()
     assert.equal(20 * 1024 * 1024, list[1].size)
     assert.is_nil(list[1].body and list[1].body[""])
     session:logout()
+  end)
+
+  real("has the limit of a message where that was set by hand, and no other", function()
+    local text, user = "Subject: x\n\n" .. (("y"):rep(70) .. "\n"):rep(5000), nil
+    local function sunk(limits)
+      local session
+      session, user = mailbox.open(dovecot, user, "none", { limits = limits })
+      if not limits then assert(session:append("INBOX", text)) end
+      assert(session:select "INBOX")
+      local octets = 0
+      local list, err = session:fetch_all(1, { "body" }, { sink = function(_, _, chunk) octets = octets + #chunk end })
+      session:close()
+      return list and octets or err.kind
+    end
+    local whole = sunk()
+    assert.is_true(whole > 350000)
+    assert.equal("limit", sunk { message = 100000 })
+    assert.equal(whole, sunk { message = 100000, stream = 0 })
+    assert.equal(whole, sunk { literal = 1000 })
   end)
 
   real("leaves out what is empty or not there", function()

@@ -193,6 +193,11 @@ describe("IMAP commands without a method", function()
     assert.equal("OK", tagged.status)
     assert.same({}, all)
     assert.equal(2, seen)
+    for _, line in ipairs { "APPEND INBOX {5}", "APPEND INBOX {5+}", "APPEND INBOX ~{5}" } do
+      local none, why = session:command_line(line)
+      assert.is_nil(none)
+      assert.same({ "invalid", "APPEND" }, { why.kind, why.command })
+    end
     local ok, err = session:command_line "NOOP\r\nA1 LOGOUT"
     assert.is_nil(ok)
     assert.equal("invalid", err.kind)

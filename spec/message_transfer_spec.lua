@@ -111,4 +111,29 @@ describe("a message out of a transfer", function()
     assert.same(told_of(list[#list]), r.told())
     pop:quit()
   end)
+
+  real("goes on as it is: appended, stored, sent", function()
+    local text = list[1]
+    local session, user = mailbox.with(dovecot, { text })
+    local pop = assert(mail.pop3.connect { host = "localhost", port = dovecot.ports.pop3, tls = "none", timeout = 20,
+      allow_plaintext_login = true, user = user.name, password = user.password })
+    local lmtp = assert(mail.smtp.connect { host = "localhost", port = dovecot.ports.lmtp, tls = "none",
+      protocol = "lmtp" })
+    local folder = os.tmpname()
+    os.remove(folder)
+    local kept = assert(mail.maildir.open(folder, { create = true }))
+    for _, m in ipairs { session:fetch_all("1", { "body" })[1], (pop:messages():next()) } do
+      local uid = assert(session:append("INBOX", m, { flags = { "\\Seen" } })).uid
+      assert.equal(text, session:fetch_all(uid, { "body" })[1].body[""])
+      assert.equal(text, kept:get(assert(kept:add(m))):string())
+      assert.same({ user.address }, assert(lmtp:send { from = "a@b.test", to = user.address, message = m }).accepted)
+    end
+    local ok, err = session:append("INBOX", session:fetch_all(1, { "body" }, { sink = function() end })[1])
+    assert.is_nil(ok)
+    assert.same({ "io", "APPEND" }, { err.kind, err.command })
+    assert.is_true(session:noop())
+    for _, one in ipairs { lmtp, pop } do one:quit() end
+    session:logout()
+    os.execute("rm -r '" .. folder .. "'")
+  end)
 end)

@@ -273,6 +273,21 @@ describe("POP3 TOP in the place of RETR", function()
       assert.is_true(pop:noop())
     end)
   end)
+
+  it("goes on where the sink returns nothing, and stops where it returns nil", function()
+    local body = "+OK\r\nline\r\n.\r\n"
+    play({ capa "USER", OK, OK, body, body, body, OK }, function(pop)
+      local pieces = {}
+      local function gather(piece) pieces[#pieces + 1] = piece end
+      assert.is_true(pop:retr(1, gather))
+      assert.is_true(pop:top(1, 5, gather))
+      assert.equal("line\r\nline\r\n", table.concat(pieces))
+      local ok, err = pop:retr(1, function() return nil end)
+      assert.is_nil(ok)
+      assert.same({ "io", "RETR" }, { err.kind, err.command })
+      assert.is_true(pop:noop())
+    end)
+  end)
 end)
 
 -- --- mail that stays on the server --------------------------------------------------------------------

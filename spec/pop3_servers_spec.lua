@@ -265,10 +265,10 @@ local function suite(kind)
         local text = crlf(texts[n])
         if n % 4 == 0 then
           local pieces = {}
-          assert.is_true(m:retr(function(piece)
-            pieces[#pieces + 1] = piece
-            return true
+          assert.is_true(m:retr(function(piece) -- which returns nothing
+            pieces[#pieces + 1] = piece or "end"
           end))
+          assert.equal("end", table.remove(pieces))
           assert.equal(text, table.concat(pieces))
         elseif n % 4 == 1 then
           assert.equal(text, (m:retr()))
@@ -388,6 +388,22 @@ local function suite(kind)
       body, err = pop:noop()
       assert.is_nil(body)
       assert.equal("closed", err.kind)
+    end)
+
+    real("pass a limit of their own in a sink, too", function()
+      local user = server:add_user()
+      fill(user, { "Subject: big\n\n" .. (("y"):rep(70) .. "\n"):rep(5000) })
+      local function sunk(limits)
+        local pop, octets = open(user, "none", { limits = limits }), 0
+        local ok, err = pop:retr(1, function(piece) octets = octets + #(piece or "") end)
+        pop:close()
+        return ok or err.kind, octets
+      end
+      local refused, octets = sunk { message = 1000 }
+      assert.equal("limit", refused)
+      assert.is_true(octets <= 1000)
+      assert.equal(true, (sunk { message = 1000, stream = 0 }))
+      assert.equal(true, (sunk { line = 1000 }))
     end)
 
     real("come to several coroutines of one session", function()

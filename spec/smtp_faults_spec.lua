@@ -632,6 +632,28 @@ describe("a message", function()
       assert.equal("5.1.1 nobody 2", err.rejected["c@example.org"].text)
     end
   end)
+
+  it("of the sender is told of each recipient, whether they were asked for or not", function()
+    for _, pipelining in ipairs { false, true } do
+      local ok, err = scripted.run(server("mail", function(peer)
+        peer:send "451 4.3.0 later\r\n"
+        if pipelining then peer:send "503 5.5.1 MAIL first\r\n550 5.1.1 nobody\r\n503 5.5.1 no recipients\r\n" end
+        peer:rest()
+      end, pipelining), function(port)
+        local smtp = assert(mail.smtp.connect(options(port)))
+        local ok, err = smtp:send(message { to = { "b@example.org", "c@example.org" } })
+        smtp:close()
+        return ok, err
+      end)
+      assert.is_nil(ok)
+      assert.same({ "rejected", 451, "MAIL", true }, { err.kind, err.code, err.command, err.temporary })
+      local no = err.rejected["b@example.org"]
+      assert.same({ "rejected", 451, "4.3.0", "MAIL", true, "4.3.0 later" },
+        { no.kind, no.code, no.enhanced, no.command, no.temporary, no.text })
+      no = err.rejected["c@example.org"]
+      assert.same(pipelining and { 550, "RCPT", false } or { 451, "MAIL", true }, { no.code, no.command, no.temporary })
+    end
+  end)
 end)
 
 -- A source that gives the text once.

@@ -1,4 +1,5 @@
 -- Against Postfix's smtp-sink, in SMTP and in LMTP: another reader of our pipelining, DSN, XCLIENT and XFORWARD.
+local loop = require "mail.loop"
 local mail = require "mail"
 local servers = require "spec.servers"
 
@@ -51,5 +52,29 @@ describe("smtp-sink", function()
       assert.equal(2, #receipt.accepted)
       assert.is_true(smtp:quit())
     end
+  end)
+
+  it("takes messages that several coroutines give in pieces, on one session", function()
+    local smtp = connect ""
+    if not smtp then return end
+    local function source(count)
+      return function()
+        count = count - 1
+        if count % 50 == 0 then loop.sleep(0.001) end
+        return count >= 0 and ("x"):rep(998) .. "\r\n" or nil
+      end
+    end
+    loop.run(function()
+      local tasks = {}
+      for i = 1, 12 do
+        tasks[i] = loop.spawn(function()
+          local message = i % 3 == 0 and "Subject: x\r\n\r\nx\r\n" or source(i % 3 == 1 and 2 or 2000)
+          local receipt, err = smtp:send { from = "a@example.test", to = i .. "@example.test", message = message }
+          assert.same({ i .. "@example.test" }, receipt and receipt.accepted, tostring(err))
+        end)
+      end
+      for i = 1, 12 do tasks[i]:join() end
+    end)
+    assert.is_true(smtp:quit())
   end)
 end)

@@ -157,6 +157,24 @@ describe("a client", function()
     assert_refused(words, (meet(server "good", { verify = false, pin_sha256 = other })))
   end)
 
+  it("knows a pin in hexadecimal, as curl writes it, and the fingerprint of a certificate", function()
+    local right = read("good.pin"):gsub("%s", "")
+    local function hex(octets)
+      return (octets:gsub(".", function(c) return ("%02X:"):format(c:byte()) end):sub(1, -2))
+    end
+    local der = core.unbase64(read("good.crt"):match("%-\n(.-)%-"):gsub("%s", ""))
+    for _, pin in ipairs { "sha256//" .. right, right:sub(1, 43), hex(core.unbase64(right)), hex(core.sha256(der)),
+      hex(core.sha256(der)):gsub(":", ""):lower(), core.base64(core.sha256(der)) } do
+      assert_open(meet(server "good", { ca_file = path "ca.crt", pin_sha256 = pin }))
+      assert_refused("none of those pinned", (meet(server "self_signed", { verify = false, pin_sha256 = { pin } })))
+    end
+    for _, bad in ipairs { "", "x", right .. right, hex(der:sub(1, 31)), { right, "x" } } do
+      local fine, why = pcall(tls.check, { pin_sha256 = bad }, "here")
+      assert.is_false(fine)
+      assert.matches("pin_sha256", why)
+    end
+  end)
+
   it("has a channel binding that the peer has too", function()
     local client, peer = meet(server "good", { ca_file = path "ca.crt" })
     for name, size in pairs { ["tls-exporter"] = 32, ["tls-server-end-point"] = 32 } do

@@ -29,7 +29,7 @@ struct lm_tls_options {
   struct lm_str min_version; /* "1.0" to "1.3"; empty: "1.2", or the system's policy if higher */
   struct lm_str ciphers;     /* OpenSSL's names; those that begin with TLS_ are for TLS 1.3 */
   struct lm_str alpn;        /* protocol names parted by a space; a server refuses all others */
-  const struct lm_str *pins; /* base64 of SHA-256 over the leaf's SubjectPublicKeyInfo */
+  const struct lm_str *pins; /* base64 of SHA-256 over the leaf, or its SubjectPublicKeyInfo */
   size_t pins_n;
   bool in_steps; /* trusted certificates are read by lm_tls_context_step */
 };

@@ -30,15 +30,22 @@ static bool key_digest(X509 *cert, unsigned char *digest_out) {
   return made;
 }
 
-static bool is_pinned(const struct lm_tls_policy *p, X509 *cert) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
+static bool is_among(const struct lm_tls_policy *p, const unsigned char *digest) {
   size_t i;
-  if (p->pins_n == 0) return true;
-  if (cert == NULL || !key_digest(cert, digest)) return false;
   for (i = 0; i < p->pins_n; i++) {
     if (memcmp(p->pins[i], digest, LM_TLS_DIGEST) == 0) return true;
   }
   return false;
+}
+
+/* A pin is the digest of the key (as RFC 7469 has it), or of the whole certificate: its fingerprint. */
+static bool is_pinned(const struct lm_tls_policy *p, X509 *cert) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int n;
+  if (p->pins_n == 0) return true;
+  if (cert == NULL || !key_digest(cert, digest)) return false;
+  if (is_among(p, digest)) return true;
+  return X509_digest(cert, EVP_sha256(), digest, &n) == 1 && is_among(p, digest);
 }
 
 /* --- words ----------------------------------------------------------------------------------- */

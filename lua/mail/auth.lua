@@ -313,10 +313,25 @@ local function is_too_long(name, extra)
   return extra.protocol == "smtp" and known[name] ~= nil and known[name].wants_ticket
 end
 
+local TEXTS = { "user", "password", "token", "authzid" }
+
+-- Why these credentials cannot be sent by that mechanism; nil where they can.
+local function unfit(credentials, name)
+  for _, what in ipairs(TEXTS) do
+    local text = credentials[what]
+    if text and text:find "[\r\n]" then return ("CR or LF in the %s"):format(what) end
+  end
+  if not name:find "^SCRAM%-" then return nil end
+  if core.saslprep(credentials.user or "") and core.saslprep(credentials.password or "") then return nil end
+  return "the user name or the password holds characters that SASL forbids"
+end
+
 -- One attempt with the mechanism of that name.
 local function attempt(pump, name, options, ops, stale)
   local credentials, err = auth.credentials(pump, options, stale)
   if not credentials then return nil, err end
+  local bad = type(options.mechanism) ~= "table" and unfit(credentials, name)
+  if bad then return nil, pump:error("invalid", bad, { command = ops.command or "AUTH" }) end
   if ops.pseudo and ops.pseudo[name] then return ops.pseudo[name](credentials) end
   local sasl, why
   if type(options.mechanism) == "table" then

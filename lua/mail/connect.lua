@@ -42,7 +42,8 @@ for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 --   ports 143, 110, 587 and 25, else "implicit"
 -- @field ssl a table: `verify` (true) the chain and the host's name; `ca_file`, `ca_path` (the system's); `server_name`
 --   (the host); `cert` and `key` of one's own, PEM or files; `min_version` ("1.2"); `ciphers`; `pin_sha256`, the
---   base64 SHA-256 of a public key, or an array of several; `session_cache` (true); `alpn` (the protocol's name)
+--   SHA-256 of a public key or of the certificate in base64 or hexadecimal, or an array of several; `session_cache`
+--   (true); `alpn` (the protocol's name)
 -- @field user who logs in
 -- @field password a string, or a function that gives it
 -- @field token for OAUTHBEARER and XOAUTH2: a string, a function(stale), or an object of `mail.oauth2`
@@ -67,9 +68,10 @@ for name, kinds in pairs(auth.OPTIONS) do OPTIONS[name] = kinds end
 -- @field tls_by "host": the handshake is the loop's own (OpenResty); or "own"
 -- @field loop the name of a loop or an adapter; by default the one that is running
 -- @field log a function(direction, line), "C" or "S", or an open file; secrets are `***`
--- @field limits `line` 8192, `response` and `literal` 2^20, `message` 2^26 octets, `answer` 2^29 (all that one call of
---   IMAP gathers in memory), `depth` 100, `reply_lines`, `listing`, `untagged`, `queue`, `backlog`, `piece`, `stream`,
---   `challenge`, `sasl_steps`; to pass one is kind "limit"
+-- @field limits `line` 8192, `response` (of IMAP; it is `line` where that is set otherwise) and `literal` 2^20,
+--   `message` 2^26 octets (of bodies in pieces only where it is set, or `stream` is), `answer` 2^29 (all that one call
+--   of IMAP gathers in memory), `depth` 100, `reply_lines`, `listing`, `untagged`, `queue`, `backlog`, `piece`,
+--   `stream`, `challenge`, `sasl_steps`; to pass one is kind "limit"
 connect.OPTIONS = OPTIONS
 
 -- Tables of plain values: what becomes of the user's later is not what was asked for, or checked.
@@ -82,7 +84,8 @@ local SCHEMES = {
   smtp = { "smtp", "starttls" }, smtps = { "smtp", "implicit" }, submission = { "smtp", "starttls" },
   submissions = { "smtp", "implicit" }, lmtp = { "smtp", "opportunistic", "lmtp" },
 }
--- Schemes without an s mean a plaintext port with STARTTLS, but a port that is given decides.
+-- Schemes without an s mean STARTTLS, except at the ports where nothing but a handshake is understood.
+local TLS_PORTS = { [993] = true, [995] = true, [465] = true }
 -- Ports whose sessions begin in plaintext; all others begin with a handshake.
 local PLAINTEXT_PORTS = { [143] = true, [110] = true, [587] = true, [25] = true }
 local PORTS = {
@@ -94,19 +97,19 @@ local function unescape(s)
   return (s:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- "imaps://ann:secret@host:993/" as options; nil where `text` is no URL of this protocol.
-local function parse_url(text, protocol)
+-- "imaps://ann:secret@host:993/" as options; nil where `text` is no URL of this protocol. `port` wins over the URL's.
+local function parse_url(text, protocol, port)
   local scheme, rest = text:match("^([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
   if not scheme then return nil, "not a URL" end
   local known = SCHEMES[ascii.lower(scheme)]
   if not known or known[1] ~= protocol then return nil, ("'%s' is no scheme of %s"):format(scheme, protocol) end
   local options = { tls = known[2], protocol = known[3] }
   local account, place = rest:match("^(.*)@([^@]*)$")
-  local host, port = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
-  if not host then host, port = (place or rest):match("^([^:]*):?(%d*)$") end
+  local host, digits = (place or rest):match("^%[([%x:.%%]+)%]:?(%d*)$")
+  if not host then host, digits = (place or rest):match("^([^:]*):?(%d*)$") end
   if not host or host == "" then return nil, "no host in it" end
-  options.host, options.port = unescape(host), tonumber(port)
-  if options.port and options.tls == "starttls" then options.tls = nil end
+  options.host, options.port = unescape(host), tonumber(digits)
+  if options.tls == "starttls" and TLS_PORTS[port or options.port or 0] then options.tls = "implicit" end
   if account then
     local user, password = account:match("^([^:]*):(.*)$")
     options.user = unescape((user or account):gsub(";[Aa][Uu][Tt][Hh]=[^;]*$", ""))
@@ -252,7 +255,7 @@ function connect.options(argument, protocol, extra)
     if type(o[name]) == "table" and getmetatable(o[name]) == nil then o[name] = identity.copy(o[name]) end
   end
   if o.host and o.host:find("://", 1, true) then
-    local url, why = parse_url(o.host, protocol)
+    local url, why = parse_url(o.host, protocol, o.port)
     if not url then error(("%s.connect: bad URL: %s"):format(protocol, why), 3) end
     o.host = nil
     for name, value in pairs(url) do

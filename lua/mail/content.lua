@@ -76,7 +76,8 @@ local function failed(pump, source, why)
     if not pump.failure then pump:fail(pump:error("closed", "the message's source raised an error")) end
     error(why, 0)
   end
-  return pump:error("io", "the message cannot be read: " .. tostring(why), { command = "DATA" })
+  local command = pump.protocol == "smtp" and "DATA" or nil -- of IMAP it is the caller's to name
+  return pump:error("io", "the message cannot be read: " .. tostring(why), { command = command })
 end
 
 --- Opens content and reads its first piece, by which the extensions that it needs are told.

@@ -17,6 +17,7 @@ local core = require "mail.core"
 local events = require "mail.imap.events"
 local features = require "mail.imap.features"
 local idle = require "mail.imap.idle"
+local limits = require "mail.limits"
 local list = require "mail.imap.list"
 local mailboxes = require "mail.imap.mailboxes"
 local messages = require "mail.imap.messages"
@@ -62,14 +63,14 @@ end
 function imap.session(options)
   options = options or {}
   check_session(options)
-  local ok, session = pcall(core.imap_session, options.limits, options.tag_prefix)
+  local ok, session = pcall(core.imap_session, limits.settle(options.limits, "imap"), options.tag_prefix)
   if not ok then error("imap.session: " .. tostring(session), 2) end
   return session
 end
 
 --- The session of a connection; `mail.connect` calls it.
 function imap.new_session(o)
-  return core.imap_session(o.limits, random_prefix())
+  return core.imap_session(limits.settle(o.limits, "imap"), random_prefix())
 end
 
 --- Opens a session and logs in.

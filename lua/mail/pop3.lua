@@ -14,13 +14,14 @@ local auth = require "mail.auth"
 local class = require "mail.class"
 local commands = require "mail.pop3.commands"
 local connect = require "mail.connect"
+local limits = require "mail.limits"
 local open = require "mail.pop3.open"
 local want = require "mail.want"
 
 local pop3 = { name = "pop3", greet = open.greet }
 
 function pop3.new_session(o)
-  return core.pop3_session(o.limits)
+  return core.pop3_session(limits.settle(o.limits, "pop3"))
 end
 
 --- Opens a session.
@@ -39,7 +40,7 @@ end
 -- @tparam[opt] table options `limits`
 function pop3.session(options)
   options = want(options or {}, { limits = "table?" }, "pop3.session")
-  local ok, session = pcall(core.pop3_session, options.limits)
+  local ok, session = pcall(core.pop3_session, limits.settle(options.limits, "pop3"))
   if not ok then error("pop3.session: " .. tostring(session), 2) end
   return session
 end

@@ -405,6 +405,18 @@ function Pump:play()
   end
 end
 
+--- Moves what was given to the session on its way although somebody else leads, who sleeps until the peer speaks, and
+-- would not see that there is room for more.
+function Pump:press()
+  while self.leading and not self.failure do
+    local before = self:octets()
+    self:play()
+    if self.failure then return end
+    self:send_pending()
+    if self:octets() == before then return end
+  end
+end
+
 -- So many waits without an event end in a look at whether octets move; so many events in one at the clock.
 local MANY = 1000
 
@@ -594,6 +606,17 @@ function Pump:wait(id, deadline, patient)
   if stranger then return expired(self, id, stranger) end
   if self.leading then return follow(self, id, deadline, patient) end
   return lead(self, id, deadline, patient)
+end
+
+--- Octets that have come and gone on the connection; nil where it does not count them. What long transfers are
+-- bounded by, whose gaps are: a wait that is `patient` ran out of time only where none has moved.
+-- @treturn ?number received and sent together
+-- @treturn ?number sent
+function Pump:octets()
+  local conn = self.conn
+  if not (conn and conn.octets) or self.failure then return nil end
+  local received, sent = conn:octets()
+  return received + sent, sent
 end
 
 --- Declares that the running coroutine reads `id` bit by bit: others wait for it rather than pile up

@@ -102,6 +102,25 @@ end
 
 -- --- options --------------------------------------------------------------------------------------
 
+-- A pin as the core takes it, the base64 of 32 octets: from that itself, behind "sha256//" as curl writes it, or from
+-- hexadecimal digits, with colons as fingerprints have. Nil where it is none of these.
+local function pin_of(text)
+  text = text:gsub("^[Ss][Hh][Aa]256/+", "")
+  local digits = text:gsub(":", "")
+  if #digits == 64 and not digits:find "%X" then
+    return core.base64((digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end)))
+  end
+  if #text == 43 then text = text .. "=" end
+  return #text == 44 and text:find "^[A-Za-z0-9+/]+=$" and text or nil
+end
+
+local function pins_of(given)
+  if given == nil then return nil end
+  local pins = {}
+  for i, pin in ipairs(type(given) == "table" and given or { given }) do pins[i] = pin_of(pin) end
+  return pins
+end
+
 local function check(options, spec, what, level)
   want(options, spec, what, level + 1)
   if options.min_version and not VERSIONS[options.min_version] then
@@ -110,8 +129,11 @@ local function check(options, spec, what, level)
   if type(options.pin_sha256) == "table" and options.pin_sha256[1] == nil then
     error(what .. ": option 'pin_sha256' names no key", level + 2) -- which must not mean any key
   end
-  for _, pin in ipairs(type(options.pin_sha256) == "table" and options.pin_sha256 or {}) do
+  for _, pin in ipairs(type(options.pin_sha256) == "table" and options.pin_sha256 or { options.pin_sha256 }) do
     if type(pin) ~= "string" then error(what .. ": a pin of 'pin_sha256' must be string", level + 2) end
+    if not pin_of(pin) then
+      error(what .. ": option 'pin_sha256' must be the base64 of 32 octets, or 64 hexadecimal digits", level + 2)
+    end
   end
   if options.key and not options.cert then
     error(what .. ": option 'key' needs 'cert'", level + 2)
@@ -144,7 +166,7 @@ function tls.context(ssl, protocol, mode, rest)
   if verify == nil then verify = mode ~= "opportunistic" end
   return context({
     verify = verify, ca_file = ssl.ca_file, ca_path = ssl.ca_path, cert = ssl.cert, key = ssl.key,
-    min_version = ssl.min_version, ciphers = ssl.ciphers, pin_sha256 = ssl.pin_sha256,
+    min_version = ssl.min_version, ciphers = ssl.ciphers, pin_sha256 = pins_of(ssl.pin_sha256),
     alpn = alpn_of(ssl, protocol), in_steps = true,
   }, rest)
 end

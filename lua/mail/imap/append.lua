@@ -171,16 +171,27 @@ local function break_off(pump, command)
   close_all(command)
 end
 
+local function sent_of(pump)
+  local _, sent = pump:octets()
+  return sent
+end
+
 -- Waits for the end. The place that APPENDUID told, or an empty table; or nil, err.
 local function finish(pump, id, command, options)
   command.id = id
   local whole = pump:deadline(options)
   local deadline, place = whole, nil
+  local sent = pump:gap(options) and sent_of(pump)
   while true do
     local ok, err = feed(pump, id, command)
     if not ok then return nil, err end
-    local kind, a, b, c, d, e, f = pump:wait(id, deadline)
-    if not kind then
+    local kind, a, b, c, d, e, f = pump:wait(id, deadline, sent and true)
+    local before = sent
+    if not kind and sent and a.kind == "timeout" then sent = sent_of(pump) end
+    if not kind and sent ~= before then -- a message in memory goes without an event: it is under way
+      deadline = pump:piece_deadline(options, whole)
+    elseif not kind then
+      if sent then pump:abandon(id) end
       return lost(pump, id, a)
     elseif kind == "done" then
       if a ~= "OK" then return nil, run.refusal(pump, command.verb, a, b, c, d) end

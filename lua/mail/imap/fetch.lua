@@ -212,9 +212,34 @@ function Fetched:message()
   return text and require "mail.message".parse(text) or nil
 end
 
+-- The message as a source (ltn12), by which it may be sent, appended or stored as it is.
+function Fetched:source()
+  local left = self.body and self.body[""]
+  local why = not left and "its body was not asked for" or nil
+  return function()
+    local text = left
+    left = nil
+    if text then return text end
+    return nil, why
+  end
+end
+
+-- Who asked for a section decoded by the server finds it among the bodies, too, unless it came as it stands as well.
+local function also_as_body(message, binary)
+  local body = message.body
+  for section, data in pairs(binary) do
+    if section ~= "" and type(data) == "string" then
+      body = body or {}
+      if body[section] == nil then body[section] = data end
+    end
+  end
+  message.body = body
+end
+
 -- What is done to every message before it is yielded: it, or nil, err.
 local function ready(state, message)
   local body, binary = message.body, message.binary
+  if binary and not state.sink then also_as_body(message, binary) end
   if body then
     if state.headers then message.headers = core.header_fields(body.HEADER or "") end
     setmetatable(message, Fetched)
@@ -383,6 +408,7 @@ local function next_message(state)
   else
     deadline = now() + bounds.time(state)
   end
+  local octets = state.gap and pump:octets()
   while true do
     local late, id = state.late, state.current
     local message, err
@@ -391,7 +417,9 @@ local function next_message(state)
       id, err = current_command(state)
       if not id then return nil, err end
     end
-    local kind, a, b, c, d, e, f = pump:wait(id, deadline)
+    local kind, a, b, c, d, e, f = pump:wait(id, deadline, octets and true)
+    local before = octets
+    if not kind and octets and a.kind == "timeout" then octets = pump:octets() end
     if kind == "fetch" then
       if state.collects then
         local held = state.held + b
@@ -401,7 +429,7 @@ local function next_message(state)
       message, err = answered(state, a, b)
     elseif kind then
       message, err = handlers[kind](state, a, b, c, d, e, f)
-    else
+    elseif octets == before or state.spare then -- what comes whole tells of itself at its end: octets do meanwhile
       finish(state)
       if a ~= pump.failure then a.command = a.command or "FETCH" end
       return nil, a
@@ -412,6 +440,7 @@ local function next_message(state)
     end
     if state.gap and not state.spare or state.renewed then
       deadline, state.renewed = now() + state.seconds, false
+      if kind and octets then octets = pump:octets() end
     end
   end
 end

@@ -70,6 +70,9 @@ local function store_change(change)
     error("imap:store: one of { add = … }, { remove = … }, { flags = … }, { add_labels = … }, "
       .. "{ remove_labels = … }, { labels = … } expected", 3)
   end
+  if type(list) ~= "table" and type(list) ~= "string" then
+    error(("imap:store: option '%s' must be an array, got %s"):format(name, type(list)), 3)
+  end
   return list, sign, LABEL_SIGNS[name] ~= nil
 end
 
@@ -283,11 +286,26 @@ local function can(pump, capability)
   return pump.session:has_capability(capability) or pump.session:has_capability("IMAP4REV2")
 end
 
+-- The UIDs of sequence numbers, for what is to be done by UID alone: a set, "" where none is there; or nil, err.
+local function uids_of(pump, set, options, what)
+  if set == "" then return set end
+  local all
+  local it, err = fetch.start(pump, set, { "uid" }, { seq = true, timeout = options.timeout }, 3)
+  if it then all, err = fetch.all(it) end
+  if not all then return nil, err end
+  local uids = {}
+  for i, m in ipairs(all) do uids[i] = m.uid end
+  return (run.set(uids, what))
+end
+
 -- Without MOVE: copy, mark, and remove by UID. A plain EXPUNGE could take messages of others, so
 -- without UIDPLUS the originals stay marked.
 local function move_by_copy(pump, set, mailbox, options)
+  local why
   if options and options.seq then
-    return nil, pump:error("unsupported", "the server lacks MOVE; give UIDs", { command = "MOVE" })
+    set, why = uids_of(pump, set, options, "move")
+    if not set then return nil, why end
+    options = { batch = options.batch, timeout = options.timeout }
   end
   local place = run.place(pump)
   local result, err = transfer(pump, "COPY", set, mailbox, options)
@@ -323,20 +341,25 @@ function messages:move(set, mailbox, options)
   return result, err
 end
 
-local EXPUNGE = { batch = "number?", timeout = "number|table?" }
+local EXPUNGE = { seq = "boolean?", batch = "number?", timeout = "number|table?" }
 
 --- Removes messages that are marked \Deleted.
 -- @param[opt] set only these UIDs (UID EXPUNGE, RFC 4315); left out: all that are marked, whoever
 --   marked them
--- @tparam[opt] table options `timeout`
+-- @tparam[opt] table options `seq` (the UIDs are asked for), `batch`, `timeout`
 -- @treturn boolean true; or nil, err: kind "unsupported" where a set is given and the server lacks UIDPLUS
 function messages:expunge(set, options)
   local canonical = set ~= nil and run.set(set, "expunge")
   run.options(options, "expunge", EXPUNGE)
   local pump = run.pump(self, "expunge")
   local ok, err
-  err = run.misplaced(pump, set, nil, "expunge")
+  err = run.misplaced(pump, set, options, "expunge")
   if err then return nil, err end
+  if canonical and options and options.seq and can(pump, "UIDPLUS") then
+    canonical, err = uids_of(pump, canonical, options, "expunge")
+    if not canonical then return nil, err end
+    options = { batch = options.batch, timeout = options.timeout }
+  end
   if not canonical then
     ok, err = run.call(pump, options, nil, "EXPUNGE")
   elseif not can(pump, "UIDPLUS") then
@@ -374,13 +397,16 @@ for name, kind in pairs(append.OPTIONS) do REPLACE[name] = kind end
 
 -- Without REPLACE: the new message first, so that at no time there is none.
 local function replace_by_append(pump, uid, call, message, level)
-  local options = { timeout = call.options.timeout }
+  local options = { seq = call.options.seq, timeout = call.options.timeout }
   local there, err = fetch.start(pump, uid, { "uid" }, options, level + 1)
   if there then there, err = fetch.all(there) end
   if there and not there[1] then
-    err = pump:error("rejected", "no message has UID " .. uid, { command = "REPLACE", response_code = "NONEXISTENT" })
+    err = pump:error("rejected", ("no message has %s %s"):format(options.seq and "number" or "UID", uid), {
+      command = "REPLACE", response_code = "NONEXISTENT",
+    })
   end
   if err then return nil, err end
+  uid, options.seq = ("%.0f"):format(there[1].uid), nil
   call.verb = "APPEND"
   local result
   result, err = append.run(pump, call, message, level + 1)
@@ -420,8 +446,6 @@ function messages:replace(uid, mailbox, message, options)
     table.insert(call.arguments, 1, number)
     table.insert(call.arguments, 1, "set")
     result, err = append.run(pump, call, message, 2)
-  elseif call.options.seq then
-    err = pump:error("unsupported", "the server lacks REPLACE; give a UID", { command = "REPLACE" })
   else
     result, err = replace_by_append(pump, number, call, message, 2)
   end

@@ -117,7 +117,7 @@ local function split_line(line)
   return verb, rest
 end
 
---- Sends a line as it stands, without literals.
+--- Sends a line as it stands, without literals: one that announces a literal is kind "invalid".
 -- @tparam string line `"UID FETCH 1:3 (FLAGS)"`
 -- @tparam[opt] table options `timeout`
 -- @treturn table `{status=, code=, code_value=, text=}` of the tagged answer, be it OK, NO or BAD
@@ -128,6 +128,9 @@ function raw.methods:command_line(line, options)
   local verb, rest = split_line(line)
   check_verb(verb, "command_line")
   local pump = run.pump(self, "command_line")
+  if rest:find "{%d+%+?}$" then -- the next command would be taken for its octets
+    return nil, pump:error("invalid", "a line that ends in the size of a literal", { command = verb })
+  end
   local arguments = rest ~= "" and { "text", rest } or {}
   local all, ok, code, value, text = gather(pump, options, verb, unpack(arguments))
   if ok then return { status = "OK", code = code, code_value = value, text = text }, all end

@@ -2,6 +2,7 @@
 -- @module mail.message.reply
 
 local ascii = require "mail.ascii"
+local Err = require "mail.err"
 local core = require "mail.core"
 local parts = require "mail.message.parts"
 local want = require "mail.want"
@@ -111,10 +112,18 @@ local function without(list, seen)
   return out
 end
 
--- Who sends the answer: the user's `from`, else the first whom the original was sent to.
+-- What becomes of an answer from nobody: misuse raises, as it does with a sender; else nil, err.
+local function from_nobody(fields, what)
+  fields.from = "nobody@invalid"
+  local made, err = compose().create(fields, what, 3)
+  if not made then return nil, err end
+  return Err.nil_new { kind = "invalid", message = what .. ": the original names nobody who could be 'from'" }
+end
+
+-- Who sends the answer: the user's `from`, else the first whom the original was sent to. Nil where that is nobody.
 local function own_address(original, fields, what)
   if fields.from == nil then fields.from = mailboxes(original.to)[1] end
-  if fields.from == nil then error(what .. ": option 'from' is missing: the original names nobody", 4) end
+  if fields.from == nil then return nil end
   local own = fields.from
   if type(own) == "string" then own = core.address_list(own) end
   if type(own) == "table" and own.address then own = { own } end
@@ -254,13 +263,18 @@ end
 --   string, or a function of the original that returns one: the line above it); `all`: to everybody who got the
 --   original; `from`: default the first whom the original was sent to; all other fields of
 --   `mail.message.new`, which win over what is taken from the original
--- @treturn table a composed message with Re:, In-Reply-To and References; or nil, err
+-- @treturn table a composed message with Re:, In-Reply-To and References; or nil, err (kind "invalid" where there is no
+--   `from` and the original names nobody)
 function reply.reply(original, options)
   local what = "message:reply"
   local fields = split(options, what, REPLY)
   options = options or {}
   check(options, what, REPLY)
   local own = own_address(original, fields, what)
+  if not own then
+    local none, why = from_nobody(fields, what)
+    return none, why
+  end
   recipients(original, own, options.all, fields)
   thread(original, fields)
   if fields.subject == nil then

@@ -175,6 +175,9 @@ end
 function methods:command(line, multiline, options)
   check_string(line, "command", "the line")
   if type(multiline) == "table" then multiline, options = nil, multiline end
+  if multiline ~= nil and type(multiline) ~= "boolean" then
+    error("pop3:command: multiline must be a boolean, got " .. type(multiline), 2)
+  end
   check_options(options, "command")
   local pump = Pump.of(self)
   if not pump then return native.command(self, line, multiline) end

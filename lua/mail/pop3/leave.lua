@@ -150,8 +150,9 @@ local New = iterator.class(function(self)
     ahead = self.ahead
   end
   if not ok then return nil, err end
-  self.message = messages.next(ahead)
+  self.message, err = messages.next(ahead)
   if self.message then return self.message end
+  if err then return nil, err end
   ok, err = settle(self, 0)
   if not ok then return nil, err end
 end, function(self)

@@ -50,13 +50,14 @@ local function pass(ahead)
   ahead.limit, ahead.refill = 1, 0
 end
 
--- The next message; nil behind the last.
+-- The next message; nil behind the last; nil, err where there is one and the session has failed.
 local function next_message(ahead)
   if ahead.id then pass(ahead) end
   local i = ahead.at + 1
   local number, size, uid, id = item_of(ahead.listing, i)
   ahead.at, ahead.id = i, id
   if not number then return nil end
+  if ahead.pump.failure then return ahead.pump:failed() end
   local message = setmetatable({ number = number, size = size, uid = uid, [AHEAD] = ahead }, Message)
   ahead.message = message
   return message
@@ -112,10 +113,13 @@ end
 
 -- Into a sink what came ahead as a string.
 local function pour(pump, body, sink)
-  local ok, why = sink(body)
-  if ok then ok, why = sink(nil) end
-  if ok or why == nil then return true end
-  return nil, pump:error("io", "the sink stopped: " .. tostring(why), { command = "RETR" })
+  local ok, why = retrieve.verdict(sink(body))
+  if ok then
+    ok, why = sink(nil)
+    ok = ok or why == nil
+  end
+  if ok then return true end
+  return nil, pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = "RETR" })
 end
 
 -- With a sink or options, or what is not in flight. What came ahead as a string is poured into the sink.
@@ -165,6 +169,17 @@ function Message:message(options)
   local body, err = self:retr(options)
   if not body then return nil, err end
   return require "mail.message".parse(body)
+end
+
+--- The message as a source (ltn12), by which it may be sent, appended or stored as it is; it is fetched at once.
+function Message:source()
+  local left, why = self:retr()
+  return function()
+    local body = left
+    left = nil
+    if body then return body end
+    return nil, why
+  end
 end
 
 --- Its header and the first `lines` lines of its body (TOP).

@@ -20,22 +20,34 @@ local TOP = { timeout = "number|table?" }
 
 -- --- sinks ------------------------------------------------------------------------------------------
 
--- Calls the sink; where it raises, the command is given up before the error goes on. PUC 5.1 cannot
--- yield across pcall, and a sink may wait.
-local function call_sink(pump, id, sink, chunk)
-  if not yields_across_pcall then return sink(chunk) end
-  local fine, ok, err = pcall(sink, chunk)
-  if fine then return ok, err end
+-- A sink of ltn12 stops by nil; a function without a `return` has nothing to say, and goes on.
+local function verdict(...)
+  if select("#", ...) == 0 then return true end
+  return ...
+end
+
+-- What `pcall` of a sink gave: its verdict; where it raised, the command is given up before the error goes on.
+local function outcome(pump, id, fine, ...)
+  if fine then return verdict(...) end
   pump:stream_end(id)
   pump:abandon(id)
-  error(ok, 0)
+  error((...), 0)
 end
+
+-- Calls the sink. PUC 5.1 cannot yield across pcall, and a sink may wait.
+local function call_sink(pump, id, sink, chunk)
+  if not yields_across_pcall then return verdict(sink(chunk)) end
+  return outcome(pump, id, pcall(sink, chunk))
+end
+
+-- For messages.lua.
+retr.verdict = verdict
 
 local function sink_failed(pump, why, command)
   return nil, pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = command })
 end
 
--- The end is reported to the sink. ltn12 wants a true value; nothing at all is as good.
+-- The end is reported to the sink. ltn12 wants a true value; nil is as good.
 local function end_sink(pump, id, sink, command)
   local ok, why = call_sink(pump, id, sink, nil)
   if not ok and why ~= nil then return sink_failed(pump, why, command) end
@@ -134,7 +146,7 @@ retr.methods = methods
 --- A message as it came: lines in CRLF, the dots of the transfer taken off.
 -- @tparam number n
 -- @tparam[opt] function sink ltn12: gets each piece, nil at the end; returning nil, err stops the
---   transfer and leaves the session usable. Memory stays bounded whatever the size.
+--   transfer and leaves the session usable, returning nothing at all goes on. Memory stays bounded whatever the size.
 -- @tparam[opt] table options `timeout`; `top = true`: where the server refuses RETR, ask for the same by
 --   TOP with all lines (what servers that allow only TOP give: a message that may not count as read)
 -- @treturn string the message, or true with a sink; or nil, err (kind "io" where the sink stopped;

@@ -57,6 +57,19 @@ local function with_errors(pump, receipt)
   return receipt
 end
 
+-- Where MAIL was refused, recipients were not asked for, or refused for want of it (503): what MAIL was told holds for
+-- them, above all whether it is worth another try.
+local function blame_sender(pump, receipt, no)
+  for address, said in pairs(receipt.rejected) do
+    if said.code == 0 or said.code == 503 then receipt.rejected[address] = no end
+  end
+  for address, said in pairs(receipt.rejected) do
+    local command = said == no and "MAIL" or "RCPT"
+    receipt.rejected[address] = reply.refusal(pump, command, said.code, said.enhanced, said.text)
+  end
+  return receipt.rejected
+end
+
 -- Why nobody got the message.
 local function failure(pump, receipt, command, no)
   local err
@@ -66,7 +79,7 @@ local function failure(pump, receipt, command, no)
     local _, first = next(receipt.rejected)
     err = reply.refusal(pump, "RCPT", first.code, first.enhanced, first.text)
   end
-  err.rejected = with_errors(pump, receipt).rejected
+  err.rejected = command == "MAIL" and no and blame_sender(pump, receipt, no) or with_errors(pump, receipt).rejected
   return err
 end
 
@@ -123,6 +136,7 @@ local function await(pump, id, source, options, deadline)
     if kind == "go" then
       local given, err = (source.parts and burl or content).give(pump, id, source)
       if not given then return nil, err end
+      pump:press()
     end
     deadline = pump:piece_deadline(options, pump:deadline(options))
   end
@@ -166,18 +180,36 @@ local function without_tls(text, source, head, size)
   return nil, source, size, head
 end
 
+-- Recipients as they stand in messages: members in place of their groups.
+local function without_groups(to)
+  if type(to) ~= "table" or to.address then return to end
+  if to.members then to = { to } end
+  local flat, found = {}, false
+  for _, one in ipairs(to) do
+    local members = type(one) == "table" and one.members
+    found = found or type(members) == "table"
+    for _, member in ipairs(type(members) == "table" and members or { one }) do flat[#flat + 1] = member end
+  end
+  return found and flat or to
+end
+
+-- The sender, out of the array that `from` of a message is.
+local function first_of(from)
+  return type(from) == "table" and not from.address and type(from[1]) == "table" and from[1] or from
+end
+
 -- The envelope and content of a job: {to=, from=, text= | source=, size=, head=}; or nil, err.
 local function prepare(job, level)
   local pump, options = job.pump, job.options
   local text, source, size, head, err = open_message(pump, options, job.message, level + 1)
   if err then return nil, err end
-  local ready = { from = options.from, to = options.to }
+  local ready = { from = first_of(options.from), to = without_groups(options.to) }
   if ready.from == nil or ready.to == nil then
     if source and source.parts then error("smtp:send: a message in parts needs 'from' and 'to'", level + 1) end
     local found
     found, text, head, err = envelope.from_message(pump, options, text, source, head)
     if not found then return nil, err end
-    ready = found
+    ready = { from = first_of(found.from), to = without_groups(found.to) }
     size = options.size
   end
   if options.require_tls == false and not (source and source.parts) then
