@@ -50,6 +50,7 @@ is(turn(s, id, "* FLAGS (\\Seen a)\r\n* 5 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
   .. "* OK [PERMANENTFLAGS (\\* a)] x\r\n# OK [READ-WRITE] done\r\n"),
   "untagged untagged untagged untagged done wait ")
 assert(s:phase() == "selected" and s:pending() == 0 and not s:speaks_utf8())
+assert(s:weight() > 0 and s:answer_limit() > s:weight())
 
 -- what a message may have
 local ENVELOPE = '("date" "=?utf-8?q?x?=" (("A" NIL "a" "b")) (("A" NIL "a" "b")) NIL ((NIL NIL "group" NIL)'
