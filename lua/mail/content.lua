@@ -5,6 +5,8 @@
 -- final dot: no half message is ever delivered.
 -- @module mail.content
 
+local guarded = require "mail.guarded"
+
 local content = {}
 
 -- How much is read from a file, and handed to the core, at a time.
@@ -12,10 +14,6 @@ local PIECE = 65536
 
 -- So many empty pieces in a row are none of a filter that gathers: without an end to them nothing else ever runs.
 local EMPTY_MAX = 1000000
-
--- PUC Lua 5.1 cannot yield across pcall, and a source may wait; there, in a coroutine, its errors pass
--- unprotected, and end the coroutine.
-local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local function file_source(file)
   return function() return file:read(PIECE) end
@@ -44,14 +42,10 @@ function content.pull(source)
     empty = empty + 1
     if empty > EMPTY_MAX then return nil, "the source gives empty pieces without end" end
     local ok, err
-    if YIELDS_ACROSS_PCALL or not coroutine.running() then
-      ok, piece, err = pcall(source.fn)
-      if not ok then
-        source.raised = true
-        return nil, piece
-      end
-    else
-      piece, err = source.fn()
+    ok, piece, err = guarded(source.fn)
+    if not ok then
+      source.raised = true
+      return nil, piece
     end
     if piece == nil then
       source.ended = true

@@ -12,6 +12,7 @@ local ascii = require "mail.ascii"
 local core = require "mail.core"
 local Err = require "mail.err"
 local adapter = require "mail.io.adapter"
+local guarded = require "mail.guarded"
 local mask = require "mail.mask"
 local tls = require "mail.tls"
 local waiters = require "mail.pump.waiters"
@@ -26,9 +27,6 @@ local waiter_of, take_waiter, drop_waiter, next_waiter = waiters.of, waiters.tak
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running = coroutine.running
 local status = coroutine.status
-
--- PUC 5.1 cannot yield across pcall, and the user's functions may wait.
-local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 -- Above this many bytes kept for a reader in another coroutine, the leader waits for that reader.
 local HIGH_WATER = 1048576
@@ -226,13 +224,12 @@ end
 
 -- Calls what is the user's. What it raises goes on once the event that is in hand has come to its owner, and somebody
 -- else reads for those who wait: see `go_on`.
-local function guarded(self, fn, ...)
-  if not YIELDS_ACROSS_PCALL then return fn(...) end
-  local fine, why = pcall(fn, ...)
+local function shielded(self, fn, ...)
+  local fine, why = guarded(fn, ...)
   if not fine and not self.raised then self.raised = { why } end
 end
 
--- Raises in the call that reads what `guarded` has kept; nobody listens for its command any more, unless it is read in
+-- Raises in the call that reads what `shielded` has kept; nobody listens for its command any more, unless it is read in
 -- pieces, or asked again (`patient`).
 local function go_on(self, id, patient)
   local why = self.raised[1]
@@ -249,7 +246,7 @@ function Pump:drain_log()
   local text = self.session:trace()
   if not text then return end
   for direction, line in text:gmatch("([A-Za-z])([^\n]*)\n") do
-    guarded(self, log_line, self.log, direction, self:masked(line))
+    shielded(self, log_line, self.log, direction, self:masked(line))
   end
 end
 
@@ -337,7 +334,7 @@ local function pass_on(self, id)
       return hand_over(self, id) -- who leads then meets it, too
     elseif who == 0 then
       hand_over(self, id)
-      return guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
+      return shielded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
     elseif who == id then
       deliver(self, kind, who, a, b, c, d, e, f)
       return hand_over(self, id) -- no more is read ahead of whoever takes it in pieces
@@ -398,7 +395,7 @@ function Pump:play()
     elseif kind == "fail" then
       return self:broken()
     elseif who == 0 then
-      guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
+      shielded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
     else
       deliver(self, kind, who, a, b, c, d, e, f)
     end
@@ -485,7 +482,7 @@ local function lead(self, id, deadline, patient)
     elseif who == 0 then
       self.events_seen = seen
       hand_over(self, id)
-      guarded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
+      shielded(self, self.unsolicited, self, kind, a, b, c, d, e, f)
       if self.raised then return go_on(self, id, patient) end
       if self.failure then return self:failed() end
       if self.leading or (self.queues and self.queues[id]) then return self:wait(id, deadline, patient) end

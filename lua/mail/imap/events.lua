@@ -4,14 +4,12 @@
 local ascii = require "mail.ascii"
 local Ranges = require "mail.imap.ranges"
 local context = require "mail.imap.context"
+local guarded = require "mail.guarded"
 local refusal = require "mail.imap.refusal"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 
 local events = {}
-
--- PUC 5.1 cannot yield across pcall, and a handler may wait.
-local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 --- The id under which `Pump:wait` gives unsolicited events to a loop that listens without IDLE.
 events.LISTEN = -1
@@ -107,12 +105,8 @@ function events.dispatch(pump, event)
   if not handlers then return end
   local raised
   for _, handler in ipairs { unpack(handlers) } do -- one may take itself away, and one that raises is not the last
-    if YIELDS_ACROSS_PCALL then
-      local fine, why = pcall(handler, event)
-      if not fine then raised = raised or { why } end
-    else
-      handler(event)
-    end
+    local fine, why = guarded(handler, event)
+    if not fine then raised = raised or { why } end
   end
   if raised then error(raised[1], 0) end
 end

@@ -23,8 +23,6 @@ local fetch = {}
 -- What a flag change that nobody asked for may consist of.
 local FLAG_FIELDS = { seq = true, uid = true, flags = true, modseq = true }
 
-local YIELDS_ACROSS_PCALL = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
-
 local OPTIONS = {
   seq = "boolean?", sink = "function?", changed_since = "number|string?", vanished = "boolean?", partial = "string?",
   lazy = "boolean?", batch = "number?", timeout = "number|table?", progress = "function?",
@@ -128,17 +126,11 @@ local function is_flag_change(state, message)
 end
 
 -- Hands a piece of a body to the user's sink: true; nil, err where that says no. Where it raises, the fetch
--- is given up before the error goes on. PUC 5.1 cannot yield across pcall, and a sink may wait.
+-- is given up before the error goes on.
 local function pour(state, message, section, bytes)
-  local fine, ok, why
-  if YIELDS_ACROSS_PCALL then
-    fine, ok, why = pcall(state.sink, message, section, bytes)
-  else
-    fine, ok, why = true, state.sink(message, section, bytes)
-  end
-  if fine and (ok or ok == nil and why == nil) then return true end
+  local ok, why = run.fenced(finish, state, nil, state.sink, message, section, bytes)
+  if ok or ok == nil and why == nil then return true end
   finish(state)
-  if not fine then error(ok, 0) end
   return nil, state.pump:error("io", "the sink stopped: " .. tostring(why or "no reason given"), { command = "FETCH" })
 end
 
@@ -559,11 +551,8 @@ end
 --- Collects what is left of an iterator. Where a handler raises meanwhile, the fetch is given up before that goes on.
 -- @treturn table array of messages; or nil, err
 function fetch.all(it)
-  if not YIELDS_ACROSS_PCALL then return collect(it) end
-  local fine, all, err = pcall(collect, it)
-  if fine then return all, err end
-  it:close()
-  error(all, 0)
+  local all, err = run.fenced(it.close, it, nil, collect, it)
+  return all, err
 end
 
 return fetch

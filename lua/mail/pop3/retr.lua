@@ -5,11 +5,11 @@
 
 local ascii = require "mail.ascii"
 local Pump = require "mail.pump"
+local guarded = require "mail.guarded"
 local run = require "mail.pop3.run"
 local want = require "mail.want"
 
 local native, begin, finish, refused, named = run.native, run.begin, run.finish, run.refused, run.named
-local yields_across_pcall = _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 
 local retr = {}
 
@@ -26,7 +26,7 @@ local function verdict(...)
   return ...
 end
 
--- What `pcall` of a sink gave: its verdict; where it raised, the command is given up before the error goes on.
+-- What a sink gave: its verdict; where it raised, the command is given up before the error goes on.
 local function outcome(pump, id, fine, ...)
   if fine then return verdict(...) end
   pump:stream_end(id)
@@ -34,10 +34,8 @@ local function outcome(pump, id, fine, ...)
   error((...), 0)
 end
 
--- Calls the sink. PUC 5.1 cannot yield across pcall, and a sink may wait.
 local function call_sink(pump, id, sink, chunk)
-  if not yields_across_pcall then return verdict(sink(chunk)) end
-  return outcome(pump, id, pcall(sink, chunk))
+  return outcome(pump, id, guarded(sink, chunk))
 end
 
 -- For messages.lua.

@@ -61,10 +61,8 @@ end
 -- them, above all whether it is worth another try.
 local function blame_sender(pump, receipt, no)
   for address, said in pairs(receipt.rejected) do
-    if said.code == 0 or said.code == 503 then receipt.rejected[address] = no end
-  end
-  for address, said in pairs(receipt.rejected) do
-    local command = said == no and "MAIL" or "RCPT"
+    local command = "RCPT"
+    if said.code == 0 or said.code == 503 then command, said = "MAIL", no end
     receipt.rejected[address] = reply.refusal(pump, command, said.code, said.enhanced, said.text)
   end
   return receipt.rejected
