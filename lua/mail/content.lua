@@ -15,6 +15,16 @@ local PIECE = 65536
 -- So many empty pieces in a row are none of a filter that gathers: without an end to them nothing else ever runs.
 local EMPTY_MAX = 1000000
 
+--- A source (ltn12) of one string; without it, one that gives nil and `why`.
+function content.once(text, why)
+  return function()
+    local piece = text
+    text = nil
+    if piece then return piece end
+    return nil, why
+  end
+end
+
 local function file_source(file)
   return function() return file:read(PIECE) end
 end

@@ -1,4 +1,4 @@
---- Envelopes, read out of a message's header.
+--- Envelopes, as they are given, or read out of a message's header.
 -- @module mail.envelope
 
 local core = require "mail.core"
@@ -7,6 +7,24 @@ local envelope = {}
 
 -- How much header is read from a source in search of its end.
 local HEADER_MAX = 1048576
+
+--- Recipients as they stand in messages: members in place of their groups.
+function envelope.recipients(to)
+  if type(to) ~= "table" or to.address then return to end
+  if to.members then to = { to } end
+  local flat, found = {}, false
+  for _, one in ipairs(to) do
+    local members = type(one) == "table" and one.members
+    found = found or type(members) == "table"
+    for _, member in ipairs(type(members) == "table" and members or { one }) do flat[#flat + 1] = member end
+  end
+  return found and flat or to
+end
+
+--- The sender, out of the array that `from` of a message is.
+function envelope.sender(from)
+  return type(from) == "table" and not from.address and type(from[1]) == "table" and from[1] or from
+end
 
 -- Reads on until the header is whole. The text read so far becomes the source's first piece.
 local function whole_header(source, head)

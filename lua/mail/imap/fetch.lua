@@ -8,6 +8,7 @@
 -- @module mail.imap.fetch
 
 local bounds = require "mail.imap.bounds"
+local content = require "mail.content"
 local core = require "mail.core"
 local enable = require "mail.imap.enable"
 local items = require "mail.imap.items"
@@ -206,14 +207,8 @@ end
 
 -- The message as a source (ltn12), by which it may be sent, appended or stored as it is.
 function Fetched:source()
-  local left = self.body and self.body[""]
-  local why = not left and "its body was not asked for" or nil
-  return function()
-    local text = left
-    left = nil
-    if text then return text end
-    return nil, why
-  end
+  local text = self.body and self.body[""]
+  return content.once(text, not text and "its body was not asked for" or nil)
 end
 
 -- Who asked for a section decoded by the server finds it among the bodies, too, unless it came as it stands as well.

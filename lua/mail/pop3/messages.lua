@@ -9,6 +9,7 @@
 
 local core = require "mail.core"
 local Pump = require "mail.pump"
+local content = require "mail.content"
 local iterator = require "mail.iterator"
 local retrieve = require "mail.pop3.retr"
 local run = require "mail.pop3.run"
@@ -173,13 +174,7 @@ end
 
 --- The message as a source (ltn12), by which it may be sent, appended or stored as it is; it is fetched at once.
 function Message:source()
-  local left, why = self:retr()
-  return function()
-    local body = left
-    left = nil
-    if body then return body end
-    return nil, why
-  end
+  return content.once(self:retr())
 end
 
 --- Its header and the first `lines` lines of its body (TOP).

@@ -178,36 +178,18 @@ local function without_tls(text, source, head, size)
   return nil, source, size, head
 end
 
--- Recipients as they stand in messages: members in place of their groups.
-local function without_groups(to)
-  if type(to) ~= "table" or to.address then return to end
-  if to.members then to = { to } end
-  local flat, found = {}, false
-  for _, one in ipairs(to) do
-    local members = type(one) == "table" and one.members
-    found = found or type(members) == "table"
-    for _, member in ipairs(type(members) == "table" and members or { one }) do flat[#flat + 1] = member end
-  end
-  return found and flat or to
-end
-
--- The sender, out of the array that `from` of a message is.
-local function first_of(from)
-  return type(from) == "table" and not from.address and type(from[1]) == "table" and from[1] or from
-end
-
 -- The envelope and content of a job: {to=, from=, text= | source=, size=, head=}; or nil, err.
 local function prepare(job, level)
   local pump, options = job.pump, job.options
   local text, source, size, head, err = open_message(pump, options, job.message, level + 1)
   if err then return nil, err end
-  local ready = { from = first_of(options.from), to = without_groups(options.to) }
+  local ready = { from = envelope.sender(options.from), to = envelope.recipients(options.to) }
   if ready.from == nil or ready.to == nil then
     if source and source.parts then error("smtp:send: a message in parts needs 'from' and 'to'", level + 1) end
     local found
     found, text, head, err = envelope.from_message(pump, options, text, source, head)
     if not found then return nil, err end
-    ready = { from = first_of(found.from), to = without_groups(found.to) }
+    ready = { from = ready.from or found.from, to = ready.to or found.to }
     size = options.size
   end
   if options.require_tls == false and not (source and source.parts) then
